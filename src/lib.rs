@@ -1,0 +1,12 @@
+//! Almoner keeps the books of donated compute: what donors gave, what a programme granted, what each job used.
+//!
+//! The modules are listed in their order of import: each may use those above it, none below. A test keeps it so.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod refusal;
+pub mod amount;
+pub mod time;
+pub mod id;
+pub mod actor;
