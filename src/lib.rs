@@ -10,3 +10,8 @@ pub mod amount;
 pub mod time;
 pub mod id;
 pub mod actor;
+pub mod store;
+pub mod ledger;
+pub mod directory;
+pub mod donations;
+pub mod grants;

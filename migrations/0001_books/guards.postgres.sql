@@ -1,0 +1,23 @@
+-- The journal and what belongs to it refuse to be changed: what was wrong is put right by adding.
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END$$;
+CREATE TRIGGER journal_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON journal
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER postings_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON postings
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER reversals_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON reversals
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER units_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON units
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER lots_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON lots
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER decisions_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER refunds_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON refunds
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER covers_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON covers
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER outflows_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON outflows
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER accounts_refuse_delete BEFORE DELETE OR TRUNCATE ON accounts
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

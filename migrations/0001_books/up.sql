@@ -1,0 +1,279 @@
+-- The books. One text for SQLite and PostgreSQL: {KEY} is a 64-bit primary key, {BYTES} a byte string.
+-- `id` columns hold stamps: the unique recorded_at (µs) of the journal entry in which the object was born. `seq` columns hold
+-- gapless journal sequences. Amounts are whole numbers of the unit's smallest part; times are µs since 1970, UTC.
+
+-- Store: whose turn it is to write, and where the journal ends.
+CREATE TABLE head (
+  one {KEY} CHECK (one = 1),
+  seq BIGINT NOT NULL,
+  stamp BIGINT NOT NULL
+);
+INSERT INTO head (one, seq, stamp) VALUES (1, 0, 0);
+
+CREATE TABLE answers (
+  asked {BYTES} NOT NULL PRIMARY KEY,
+  fingerprint {BYTES} NOT NULL,
+  status INTEGER NOT NULL,
+  location TEXT,
+  etag TEXT,
+  body TEXT NOT NULL,
+  saved_at BIGINT NOT NULL
+);
+
+-- Ledger: the journal. Nothing here is ever updated or deleted, except the running state of accounts.
+CREATE TABLE units (
+  code TEXT NOT NULL PRIMARY KEY,
+  scale INTEGER NOT NULL CHECK (scale BETWEEN 0 AND 9),
+  name TEXT NOT NULL,
+  id BIGINT NOT NULL UNIQUE
+);
+
+CREATE TABLE journal (
+  seq {KEY},
+  recorded_at BIGINT NOT NULL,
+  effective_at BIGINT NOT NULL,
+  kind INTEGER NOT NULL,
+  actor BIGINT,
+  subject BIGINT,
+  body TEXT
+);
+
+-- An asset account (buckets 1, 3, 6, 7) never falls below zero, whatever the program believes.
+CREATE TABLE accounts (
+  no {KEY},
+  bucket INTEGER NOT NULL,
+  donation BIGINT NOT NULL,
+  award BIGINT NOT NULL,
+  lot BIGINT NOT NULL,
+  unit TEXT NOT NULL REFERENCES units (code),
+  balance BIGINT NOT NULL CHECK (balance >= 0 OR bucket NOT IN (1, 3, 6, 7)),
+  postings BIGINT NOT NULL,
+  UNIQUE (bucket, donation, award, lot)
+);
+CREATE INDEX accounts_of_award ON accounts (award, bucket);
+CREATE INDEX accounts_of_lot ON accounts (lot, bucket);
+
+-- id = seq * 1024 + place in the transaction; nth counts the account's postings from 1.
+CREATE TABLE postings (
+  id {KEY},
+  account BIGINT NOT NULL,
+  amount BIGINT NOT NULL CHECK (amount <> 0),
+  nth BIGINT NOT NULL,
+  balance BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX postings_of_account ON postings (account, nth);
+
+CREATE TABLE reversals (
+  seq {KEY},
+  reverses BIGINT NOT NULL UNIQUE,
+  reason TEXT NOT NULL
+);
+
+-- Directory. Names of persons stand here and nowhere in the journal.
+CREATE TABLE institutions (
+  id {KEY},
+  name TEXT NOT NULL,
+  kind TEXT,
+  ror TEXT,
+  country TEXT,
+  external_id TEXT UNIQUE
+);
+
+CREATE TABLE persons (
+  id {KEY},
+  name TEXT NOT NULL,
+  institution BIGINT REFERENCES institutions (id)
+);
+
+CREATE TABLE identities (
+  issuer TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  person BIGINT NOT NULL REFERENCES persons (id),
+  PRIMARY KEY (issuer, subject)
+);
+
+CREATE TABLE projects (
+  id {KEY},
+  title TEXT NOT NULL,
+  institution BIGINT NOT NULL REFERENCES institutions (id),
+  field_of_science TEXT NOT NULL,
+  pi_name TEXT NOT NULL,
+  pi_orcid TEXT,
+  external_id TEXT UNIQUE
+);
+
+CREATE TABLE members (
+  id {KEY},
+  project BIGINT NOT NULL REFERENCES projects (id),
+  person BIGINT NOT NULL REFERENCES persons (id),
+  role TEXT NOT NULL,
+  UNIQUE (project, person)
+);
+CREATE INDEX members_of_person ON members (person);
+
+CREATE TABLE resources (
+  id {KEY},
+  name TEXT NOT NULL,
+  kind TEXT,
+  provider BIGINT NOT NULL REFERENCES institutions (id),
+  external_id TEXT,
+  UNIQUE (provider, external_id)
+);
+
+-- cluster '' and resource 0 stand for any.
+CREATE TABLE account_mappings (
+  id {KEY},
+  project BIGINT NOT NULL REFERENCES projects (id),
+  cluster TEXT NOT NULL,
+  account TEXT NOT NULL,
+  resource BIGINT NOT NULL,
+  UNIQUE (account, cluster, resource, project)
+);
+
+-- Donations.
+CREATE TABLE donors (
+  id {KEY},
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  ror TEXT,
+  external_id TEXT UNIQUE
+);
+
+CREATE TABLE donations (
+  id {KEY},
+  donor BIGINT NOT NULL REFERENCES donors (id),
+  title TEXT NOT NULL,
+  unit TEXT NOT NULL REFERENCES units (code),
+  pledged BIGINT NOT NULL CHECK (pledged >= 0),
+  terms TEXT NOT NULL,
+  draw_priority INTEGER NOT NULL,
+  on_expiry TEXT NOT NULL CHECK (on_expiry IN ('lapse', 'return')),
+  external_id TEXT UNIQUE,
+  state TEXT NOT NULL CHECK (state IN ('proposed', 'accepted', 'cancelled')),
+  proposed_by BIGINT NOT NULL REFERENCES persons (id),
+  accepted_by BIGINT REFERENCES persons (id),
+  version INTEGER NOT NULL,
+  CHECK (accepted_by <> proposed_by)
+);
+CREATE INDEX donations_of_donor ON donations (donor);
+
+CREATE TABLE lots (
+  id {KEY},
+  donation BIGINT NOT NULL REFERENCES donations (id),
+  amount BIGINT NOT NULL CHECK (amount > 0),
+  delivered_at BIGINT NOT NULL,
+  expires_at BIGINT,
+  CHECK (expires_at > delivered_at)
+);
+CREATE INDEX lots_of_donation ON lots (donation);
+
+-- Grants.
+CREATE TABLE grants (
+  id {KEY},
+  project BIGINT NOT NULL REFERENCES projects (id),
+  requester BIGINT NOT NULL REFERENCES persons (id),
+  unit TEXT NOT NULL REFERENCES units (code),
+  requested BIGINT NOT NULL CHECK (requested > 0),
+  awarded BIGINT NOT NULL CHECK (awarded >= 0),
+  starts_at BIGINT NOT NULL,
+  ends_at BIGINT NOT NULL,
+  justification TEXT NOT NULL,
+  purpose TEXT,
+  resources TEXT NOT NULL,
+  external_id TEXT UNIQUE,
+  state TEXT NOT NULL CHECK (state IN ('requested', 'active', 'rejected', 'ended')),
+  overdraft TEXT NOT NULL CHECK (overdraft IN ('record', 'reject')),
+  version INTEGER NOT NULL,
+  CHECK (starts_at < ends_at)
+);
+CREATE INDEX grants_of_project ON grants (project);
+
+-- Nobody decides what they asked for: the requester stands beside the officer so that the database can say so too.
+CREATE TABLE decisions (
+  id {KEY},
+  award BIGINT NOT NULL REFERENCES grants (id),
+  verdict TEXT NOT NULL CHECK (verdict IN ('approve', 'reject')),
+  awarded BIGINT NOT NULL,
+  requester BIGINT NOT NULL REFERENCES persons (id),
+  officer BIGINT NOT NULL REFERENCES persons (id),
+  reason TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  CHECK (officer <> requester)
+);
+CREATE INDEX decisions_of_award ON decisions (award);
+
+-- What left a grant otherwise than by use: deobligated to its lot, lapsed, or returned to the donor.
+CREATE TABLE outflows (
+  seq BIGINT NOT NULL,
+  award BIGINT NOT NULL REFERENCES grants (id),
+  lot BIGINT NOT NULL REFERENCES lots (id),
+  kind TEXT NOT NULL CHECK (kind IN ('deobligation', 'lapse', 'return')),
+  amount BIGINT NOT NULL CHECK (amount > 0),
+  PRIMARY KEY (award, seq, lot)
+);
+
+-- Usage. The records as they arrived: job ids and users stand here and nowhere in the journal.
+CREATE TABLE rates (
+  id {KEY},
+  resource BIGINT NOT NULL REFERENCES resources (id),
+  meter TEXT NOT NULL,
+  unit TEXT NOT NULL REFERENCES units (code),
+  price BIGINT NOT NULL CHECK (price >= 0),
+  from_at BIGINT NOT NULL,
+  multipliers TEXT NOT NULL,
+  proposed_by BIGINT NOT NULL REFERENCES persons (id),
+  confirmed_by BIGINT REFERENCES persons (id),
+  confirmed_at BIGINT,
+  CHECK (confirmed_by <> proposed_by)
+);
+CREATE INDEX rates_of_resource ON rates (resource);
+
+CREATE TABLE charges (
+  id {KEY},
+  seq BIGINT NOT NULL,
+  usage_key {BYTES} NOT NULL UNIQUE,
+  digest {BYTES} NOT NULL,
+  provider BIGINT NOT NULL,
+  award BIGINT NOT NULL,
+  resource BIGINT NOT NULL,
+  amount BIGINT NOT NULL,
+  overdraft BIGINT NOT NULL,
+  balance_after BIGINT NOT NULL,
+  ended_at BIGINT NOT NULL,
+  rates TEXT NOT NULL,
+  record TEXT NOT NULL
+);
+CREATE INDEX charges_of_award ON charges (award);
+CREATE INDEX overdrawn_charges ON charges (award, id) WHERE overdraft > 0;
+
+CREATE TABLE refunds (
+  id {KEY},
+  seq BIGINT NOT NULL,
+  charge BIGINT NOT NULL,
+  amount BIGINT NOT NULL CHECK (amount > 0),
+  reason TEXT NOT NULL
+);
+CREATE INDEX refunds_of_charge ON refunds (charge);
+
+-- A cover pays part of a charge's overdraft later, from this lot.
+CREATE TABLE covers (
+  id {KEY},
+  seq BIGINT NOT NULL,
+  charge BIGINT NOT NULL,
+  lot BIGINT NOT NULL,
+  amount BIGINT NOT NULL CHECK (amount > 0)
+);
+CREATE INDEX covers_of_charge ON covers (charge);
+
+CREATE TABLE quarantine (
+  id {KEY},
+  usage_key {BYTES} NOT NULL UNIQUE,
+  digest {BYTES} NOT NULL,
+  provider BIGINT NOT NULL,
+  reason TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  record TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'charged', 'dismissed')),
+  charge BIGINT
+);
+CREATE INDEX open_quarantine ON quarantine (id) WHERE state = 'open';

@@ -1,0 +1,189 @@
+//! What the writer remembers of the ledger: accounts with their balances, units, and the rows not yet written.
+
+use std::collections::HashMap;
+
+use super::account::{Class, Key};
+use super::journal::Draft;
+use super::store;
+use crate::amount::Unit;
+use crate::refusal::{Code, Refusal};
+use crate::store::{Birth, Conn, Fault, Room};
+
+/// Postings one transaction may have: a posting's number is its entry's sequence times this, plus its place.
+pub const LINES: i64 = 1024;
+
+/// An account's running state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State {
+    pub no: i64,
+    pub unit: Unit,
+    pub balance: i64,
+    pub postings: i64,
+    /// How the row must be written.
+    pub change: Change,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    None,
+    Moved,
+    New,
+}
+
+/// The ledger in the writer's memory.
+#[derive(Default)]
+pub(super) struct Books {
+    accounts: HashMap<Key, State>,
+    changed: Vec<Key>,
+    units: Option<HashMap<String, Unit>>,
+    next_no: Option<i64>,
+    staged: store::Rows,
+}
+
+impl Books {
+    /// The balances of accounts, 0 where there is none yet; reads those not remembered.
+    pub fn load(&mut self, conn: &mut Conn, keys: impl IntoIterator<Item = Key>) -> Result<(), Fault> {
+        for key in keys {
+            if !self.accounts.contains_key(&key) {
+                self.units(conn)?;
+                let found = store::state(conn, self.known_units()?, &key)?;
+                self.accounts.extend(found.map(|state| (key, state)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers all accounts of a grant, in one query.
+    pub fn load_grant(&mut self, conn: &mut Conn, grant: i64) -> Result<Vec<Key>, Fault> {
+        self.units(conn)?;
+        let found = store::states_of_grant(conn, self.known_units()?, grant)?;
+        let keys = found.iter().map(|(key, _)| *key).collect();
+        for (key, state) in found {
+            self.accounts.entry(key).or_insert(state);
+        }
+        Ok(keys)
+    }
+
+    /// The balance as remembered; 0 for an account that does not exist yet.
+    pub fn balance(&self, key: &Key) -> i64 {
+        self.accounts.get(key).map_or(0, |state| state.balance)
+    }
+
+    /// Every unit by its code.
+    pub fn units(&mut self, conn: &mut Conn) -> Result<&HashMap<String, Unit>, Fault> {
+        if self.units.is_none() {
+            self.units = Some(store::units(conn)?);
+        }
+        self.known_units()
+    }
+
+    fn known_units(&self) -> Result<&HashMap<String, Unit>, Fault> {
+        self.units.as_ref().ok_or_else(|| Fault::Internal("units are not remembered".into()))
+    }
+
+    /// Remembers a unit that was just defined.
+    pub fn learn(&mut self, unit: Unit) {
+        if let Some(units) = &mut self.units {
+            units.insert(unit.code().to_owned(), unit);
+        }
+    }
+
+    /// The lines of a draft as they would be posted, each with the account's new balance; refused if a law would break.
+    pub fn decide(&self, draft: &Draft) -> Result<Vec<(Key, i64, i64)>, Fault> {
+        let Some(unit) = draft.unit else { return Ok(Vec::new()) };
+        let mut lines: Vec<(Key, i64)> = Vec::with_capacity(draft.lines.len());
+        for (key, amount) in &draft.lines {
+            match lines.iter_mut().find(|(held, _)| held == key) {
+                Some((_, sum)) => *sum = sum.checked_add(*amount).ok_or_else(crate::amount::out_of_range)?,
+                None => lines.push((*key, *amount)),
+            }
+        }
+        lines.retain(|(_, amount)| *amount != 0);
+        if super::journal::total(lines.iter().map(|(_, amount)| *amount))? != 0 {
+            return Err(Fault::Internal(format!("a {} does not sum to zero", draft.kind.word())));
+        }
+        if lines.len() >= LINES as usize {
+            return Err(Refusal::new(Code::TooLarge, "One transaction can't touch more than 1,023 accounts.").into());
+        }
+        lines.into_iter().map(|(key, amount)| self.decide_line(key, amount, unit)).collect()
+    }
+
+    fn decide_line(&self, key: Key, amount: i64, unit: Unit) -> Result<(Key, i64, i64), Fault> {
+        let state = self.accounts.get(&key);
+        if !key.fits() || state.is_some_and(|s| s.unit != unit) {
+            return Err(Fault::Internal(format!("{} can't take {}", key.name(), unit.code())));
+        }
+        let balance = state.map_or(0, |s| s.balance).checked_add(amount).ok_or_else(crate::amount::out_of_range)?;
+        if balance < 0 && key.bucket.class() == Class::Asset {
+            let shortfall = crate::amount::Amount::new(balance.saturating_neg(), unit);
+            let detail = format!("{} lacks {shortfall} {}.", key.name(), unit.code());
+            return Err(Refusal::new(Code::InsufficientCredits, detail).with("shortfall", shortfall).into());
+        }
+        Ok((key, amount, balance))
+    }
+
+    /// Stages an entry and the lines decided for it.
+    pub fn stage(&mut self, conn: &mut Conn, birth: Birth, draft: Draft, lines: Vec<(Key, i64, i64)>) -> Result<(), Fault> {
+        for (place, (key, amount, balance)) in (1i64..).zip(lines) {
+            let (no, nth) = self.move_account(conn, key, balance, draft.unit)?;
+            self.staged.postings.push(store::PostingRow { id: birth.seq * LINES + place, account: no, amount, nth, balance });
+        }
+        self.staged.journal.push(store::JournalRow {
+            seq: birth.seq,
+            recorded_at: birth.stamp,
+            effective_at: draft.effective_at.micros(),
+            kind: draft.kind as i32,
+            actor: draft.actor.map(|p| p.stamp()),
+            subject: draft.subject,
+            body: draft.body,
+        });
+        Ok(())
+    }
+
+    /// Gives the account its new balance; its number and the count of its postings.
+    fn move_account(&mut self, conn: &mut Conn, key: Key, balance: i64, unit: Option<Unit>) -> Result<(i64, i64), Fault> {
+        let unit = unit.ok_or_else(|| Fault::Internal("lines without a unit".into()))?;
+        if !self.accounts.contains_key(&key) {
+            let no = match self.next_no {
+                Some(no) => no,
+                None => store::last_account(conn)? + 1,
+            };
+            self.next_no = Some(no + 1);
+            self.accounts.insert(key, State { no, unit, balance: 0, postings: 0, change: Change::None });
+            self.changed.push(key);
+            if let Some(state) = self.accounts.get_mut(&key) {
+                state.change = Change::New;
+            }
+        }
+        let state = self.accounts.get_mut(&key).ok_or_else(|| Fault::Internal("an account was not remembered".into()))?;
+        if state.change == Change::None {
+            state.change = Change::Moved;
+            self.changed.push(key);
+        }
+        state.balance = balance;
+        state.postings += 1;
+        Ok((state.no, state.postings))
+    }
+}
+
+impl Room for Books {
+    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        if self.staged.journal.is_empty() {
+            return Ok(());
+        }
+        let (mut fresh, mut moved) = (Vec::new(), Vec::new());
+        for key in self.changed.drain(..) {
+            if let Some(state) = self.accounts.get_mut(&key) {
+                let rows = if state.change == Change::New { &mut fresh } else { &mut moved };
+                rows.push((key, *state));
+                state.change = Change::None;
+            }
+        }
+        store::write_accounts(conn, &fresh, &moved)?;
+        self.staged.write(conn)
+    }
+
+    fn held(&self) -> usize {
+        self.accounts.len()
+    }
+}

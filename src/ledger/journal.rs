@@ -1,0 +1,191 @@
+//! Journal entries: everything that matters, in one gapless order.
+//!
+//! Pure. An entry with lines is a transaction; one without records what moves nothing (terms, requests, decisions, rates).
+
+use crate::amount::Unit;
+use crate::id::{PersonId, TransactionId};
+use crate::refusal::Refusal;
+use crate::store::Fault;
+use crate::time::Time;
+
+use super::account::Key;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident $number:literal $word:literal;)*) => {
+        /// What happened. The numbers are kept in the database.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+        #[repr(i32)]
+        pub enum Kind { $($(#[$doc])* $kind = $number,)* }
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Kind] = &[$(Kind::$kind),*];
+            /// The kind's word on the wire.
+            pub const fn word(self) -> &'static str {
+                match self { $(Kind::$kind => $word,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A unit was defined.
+    Unit 1 "unit";
+    /// A person was first seen.
+    Person 2 "person";
+    /// A donor was registered.
+    Donor 3 "donor";
+    /// An institution was registered.
+    Institution 4 "institution";
+    /// A project was registered.
+    Project 5 "project";
+    /// A person joined a project.
+    Member 6 "member";
+    /// An account of a scheduler was mapped to a project.
+    AccountMapping 7 "account_mapping";
+    /// A resource was registered.
+    Resource 8 "resource";
+    /// A rate was set or proposed.
+    Rate 9 "rate";
+    /// A proposed rate was confirmed.
+    RateConfirmation 10 "rate_confirmation";
+    /// A donation was proposed.
+    Donation 20 "donation";
+    /// A donation was accepted: its pledge.
+    Pledge 21 "pledge";
+    /// A lot was delivered.
+    Delivery 22 "delivery";
+    /// The undelivered part of a pledge was cancelled.
+    Cancellation 23 "cancellation";
+    /// A lot's free credits were given back to the donor.
+    Return 24 "return";
+    /// Unused credits passed their expiry.
+    Lapse 25 "lapse";
+    /// A grant was requested.
+    Request 30 "request";
+    /// A request was approved: the award.
+    Award 31 "award";
+    /// A request was rejected.
+    Rejection 32 "rejection";
+    /// A grant's end, with what goes back to its lots.
+    End 33 "end";
+    /// Priced usage.
+    Charge 40 "charge";
+    /// Part or all of a charge given back.
+    Refund 41 "refund";
+    /// Part of an overdraft paid.
+    Cover 42 "cover";
+    /// A record that could not be charged was set aside.
+    Quarantine 43 "quarantine";
+    /// A record set aside was dismissed.
+    Dismissal 44 "dismissal";
+    /// The mirror of an earlier transaction.
+    Reversal 50 "reversal";
+}
+
+impl Kind {
+    /// Whether entries of this kind are transactions: they may have lines.
+    pub const fn moves(self) -> bool {
+        use Kind::*;
+        matches!(self, Pledge | Delivery | Cancellation | Return | Lapse | Award | End | Charge | Refund | Cover | Reversal)
+    }
+
+    /// The kind of a number in the database.
+    pub fn of(number: i32) -> Result<Kind, Fault> {
+        let found = Kind::ALL.iter().copied().find(|k| *k as i32 == number);
+        found.ok_or_else(|| Fault::Internal(format!("journal kind {number} is unknown")))
+    }
+}
+
+/// An entry about to be written.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What happened.
+    pub kind: Kind,
+    /// Who did it; `None` for the clock.
+    pub actor: Option<PersonId>,
+    /// When it happened.
+    pub effective_at: Time,
+    /// Stamp of the object it is about, where that is not the entry's own.
+    pub subject: Option<i64>,
+    /// What moves nothing: terms, a verdict, a price; JSON that holds ids, never names of persons or jobs.
+    pub body: Option<String>,
+    /// The unit of all its lines.
+    pub unit: Option<Unit>,
+    /// What moves: account and signed amount, debit positive. Lines on one account are added up, empty ones dropped.
+    pub lines: Vec<(Key, i64)>,
+}
+
+impl Draft {
+    /// An entry that moves nothing.
+    pub fn note(kind: Kind, actor: PersonId, at: Time, body: &serde_json::Value) -> Draft {
+        let body = Some(body.to_string());
+        Draft { kind, actor: Some(actor), effective_at: at, subject: None, body, unit: None, lines: Vec::new() }
+    }
+
+    /// An entry that moves credits of one unit.
+    pub fn moving(kind: Kind, actor: Option<PersonId>, at: Time, unit: Unit) -> Draft {
+        Draft { kind, actor, effective_at: at, subject: None, body: None, unit: Some(unit), lines: Vec::new() }
+    }
+
+    /// The same, about an object that exists.
+    pub fn about(mut self, stamp: i64) -> Draft {
+        self.subject = Some(stamp);
+        self
+    }
+
+    /// Moves an amount from one account (credit) to another (debit).
+    pub fn shift(&mut self, from: Key, to: Key, minor: i64) {
+        if minor != 0 {
+            self.lines.push((from, -minor));
+            self.lines.push((to, minor));
+        }
+    }
+}
+
+/// An entry as the journal has it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place.
+    pub seq: i64,
+    /// When the ledger took it; unique, and the identifier of what was born here.
+    pub recorded_at: Time,
+    /// When it happened.
+    pub effective_at: Time,
+    /// What happened.
+    pub kind: Kind,
+    /// Who did it.
+    pub actor: Option<PersonId>,
+    /// What it is about, if not what was born here.
+    pub subject: Option<i64>,
+    /// What moves nothing.
+    pub body: Option<String>,
+    /// What moved.
+    pub lines: Vec<Line>,
+}
+
+impl Entry {
+    /// The entry as a transaction.
+    pub fn id(&self) -> TransactionId {
+        TransactionId::from_stamp(self.recorded_at.micros())
+    }
+}
+
+/// One posting: a line of an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// Which account.
+    pub account: Key,
+    /// Its unit.
+    pub unit: Unit,
+    /// Signed, debit positive, in the unit's smallest part.
+    pub amount: i64,
+    /// The line's number in its account, from 1.
+    pub nth: i64,
+    /// The account's balance after it.
+    pub balance: i64,
+}
+
+/// The sum of signed amounts. Errors: `validation_failed` where it leaves 64 bits.
+pub fn total(amounts: impl IntoIterator<Item = i64>) -> Result<i64, Refusal> {
+    amounts.into_iter().try_fold(0i64, i64::checked_add).ok_or_else(crate::amount::out_of_range)
+}

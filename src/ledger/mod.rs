@@ -1,0 +1,103 @@
+//! Double entry: journal, accounts, transactions, balances. The only writer of postings.
+//!
+//! Verbs prepare lines, load the accounts they touch, decide in memory and stage rows; nothing is written for what is refused. Every
+//! transaction sums to zero in one unit, no asset falls below zero, each line carries its number in its account and the balance
+//! after it. It may not know what a donation or a job is. Bounds: 1,023 accounts a transaction, 2^53 entries.
+
+pub mod account;
+mod books;
+pub mod journal;
+pub mod store;
+
+use std::collections::HashMap;
+
+use crate::amount::Unit;
+use crate::id::PersonId;
+use crate::refusal::{Code, Refusal};
+use crate::store::{Birth, Fault, Work};
+use books::Books;
+pub use account::{Bucket, Class, Key};
+pub use journal::{Draft, Entry, Kind, Line};
+
+/// Posts an entry; its place in the journal. The draft may name the birth beforehand, as an object born in the entry must.
+///
+/// Errors: `insufficient_credits` (with `shortfall`) when an asset would fall below zero; `validation_failed` beyond 64 bits.
+pub fn post(work: &mut Work<'_>, draft: Draft) -> Result<Birth, Fault> {
+    let (books, conn) = work.room_and_sql::<Books>()?;
+    books.load(conn, draft.lines.iter().map(|(key, _)| *key))?;
+    let lines = books.decide(&draft)?;
+    let birth = work.take();
+    let (books, conn) = work.room_and_sql::<Books>()?;
+    books.stage(conn, birth, draft, lines)?;
+    Ok(birth)
+}
+
+/// The balance of one account as this writer knows it.
+pub fn balance(work: &mut Work<'_>, key: Key) -> Result<i64, Fault> {
+    let (books, conn) = work.room_and_sql::<Books>()?;
+    books.load(conn, [key])?;
+    Ok(books.balance(&key))
+}
+
+/// The balances of several accounts that are known to be remembered, or are read now.
+pub fn balances(work: &mut Work<'_>, keys: &[Key]) -> Result<Vec<i64>, Fault> {
+    let (books, conn) = work.room_and_sql::<Books>()?;
+    books.load(conn, keys.iter().copied())?;
+    Ok(keys.iter().map(|key| books.balance(key)).collect())
+}
+
+/// All accounts of a grant that have ever been posted to. Anything staged is written first.
+pub fn accounts_of_grant(work: &mut Work<'_>, grant: i64) -> Result<Vec<Key>, Fault> {
+    work.sql()?;
+    let (books, conn) = work.room_and_sql::<Books>()?;
+    books.load_grant(conn, grant)
+}
+
+/// The unit of a code. Errors: `validation_failed` with `unit_unknown` at the pointer.
+pub fn unit(work: &mut Work<'_>, code: &str, pointer: &str) -> Result<Unit, Fault> {
+    Ok(find_unit(&units(work)?, code, pointer)?)
+}
+
+/// The unit of a code among those known.
+pub fn find_unit(units: &HashMap<String, Unit>, code: &str, pointer: &str) -> Result<Unit, Refusal> {
+    let unknown = || Refusal::field(pointer, crate::refusal::FieldCode::UnitUnknown, format!("There is no unit {code:?}."));
+    units.get(code).copied().ok_or_else(unknown)
+}
+
+/// Every unit by its code.
+pub fn units(work: &mut Work<'_>) -> Result<HashMap<String, Unit>, Fault> {
+    let (books, conn) = work.room_and_sql::<Books>()?;
+    Ok(books.units(conn)?.clone())
+}
+
+/// Defines a unit. Errors: `duplicate_external_id` when its code is taken.
+pub fn add_unit(work: &mut Work<'_>, who: PersonId, unit: Unit, name: &str) -> Result<Birth, Fault> {
+    if units(work)?.contains_key(unit.code()) {
+        let detail = format!("The unit {} exists; its scale and name stay as they are.", unit.code());
+        return Err(Refusal::new(Code::DuplicateExternalId, detail).into());
+    }
+    let now = work.now();
+    let body = serde_json::json!({"code": unit.code(), "scale": unit.scale(), "name": name});
+    let birth = post(work, Draft::note(Kind::Unit, who, now, &body))?;
+    store::insert_unit(work.sql_mut()?, unit, name, birth.stamp)?;
+    work.room::<Books>()?.learn(unit);
+    Ok(birth)
+}
+
+/// Posts the exact mirror of a transaction, once, naming it.
+///
+/// Errors: `already_reversed`; `not_reversible` for an entry that moved nothing or is itself a reversal; `insufficient_credits` when
+/// an asset would fall below zero. Whether the kind may be reversed at all is for the room that posted it to say.
+pub fn reverse(work: &mut Work<'_>, who: PersonId, entry: &Entry, reason: &str) -> Result<Birth, Fault> {
+    let Some(first) = entry.lines.first().filter(|_| entry.kind != Kind::Reversal) else {
+        return Err(Refusal::new(Code::NotReversible, Code::NotReversible.title()).into());
+    };
+    if let Some(seq) = store::reversal_of(work.sql()?, entry.seq)? {
+        return Err(Refusal::new(Code::AlreadyReversed, Code::AlreadyReversed.title()).with("reversal_seq", seq).into());
+    }
+    let mut draft = Draft::moving(Kind::Reversal, Some(who), entry.effective_at, first.unit).about(entry.recorded_at.micros());
+    draft.lines = entry.lines.iter().map(|line| (line.account, -line.amount)).collect();
+    let birth = post(work, draft)?;
+    store::insert_reversal(work.sql_mut()?, birth.seq, entry.seq, reason)?;
+    Ok(birth)
+}

@@ -1,0 +1,381 @@
+//! The ledger's SQL: units, journal, accounts, postings, reversals.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+
+use super::account::{Bucket, Key};
+use super::books::{Change, LINES, State};
+use super::journal::{Entry, Kind, Line};
+use crate::amount::Unit;
+use crate::id::PersonId;
+use crate::store::{Conn, Fault, on};
+use crate::time::Time;
+
+mod tables {
+    diesel::table! {
+        units (code) { code -> Text, scale -> Integer, name -> Text, id -> BigInt, }
+    }
+    diesel::table! {
+        journal (seq) {
+            seq -> BigInt, recorded_at -> BigInt, effective_at -> BigInt, kind -> Integer,
+            actor -> Nullable<BigInt>, subject -> Nullable<BigInt>, body -> Nullable<Text>,
+        }
+    }
+    diesel::table! {
+        accounts (no) {
+            no -> BigInt, bucket -> Integer, donation -> BigInt, award -> BigInt, lot -> BigInt,
+            unit -> Text, balance -> BigInt, postings -> BigInt,
+        }
+    }
+    diesel::table! {
+        postings (id) { id -> BigInt, account -> BigInt, amount -> BigInt, nth -> BigInt, balance -> BigInt, }
+    }
+    diesel::table! {
+        reversals (seq) { seq -> BigInt, reverses -> BigInt, reason -> Text, }
+    }
+}
+use tables::{accounts, journal, postings, reversals, units};
+
+#[derive(Insertable, Queryable, Clone)]
+#[diesel(table_name = journal, treat_none_as_default_value = false)]
+pub(super) struct JournalRow {
+    pub seq: i64,
+    pub recorded_at: i64,
+    pub effective_at: i64,
+    pub kind: i32,
+    pub actor: Option<i64>,
+    pub subject: Option<i64>,
+    pub body: Option<String>,
+}
+
+#[derive(Insertable, Queryable, Clone, Copy)]
+#[diesel(table_name = postings, treat_none_as_default_value = false)]
+pub(super) struct PostingRow {
+    pub id: i64,
+    pub account: i64,
+    pub amount: i64,
+    pub nth: i64,
+    pub balance: i64,
+}
+
+/// Rows to be written together.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub journal: Vec<JournalRow>,
+    pub postings: Vec<PostingRow>,
+}
+
+impl Rows {
+    pub fn write(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        match conn {
+            Conn::Sqlite(c) => {
+                // One cached statement run row by row is faster here than one statement for many rows.
+                for row in &self.journal {
+                    diesel::insert_into(journal::table).values(row).execute(c)?;
+                }
+                for row in &self.postings {
+                    diesel::insert_into(postings::table).values(row).execute(c)?;
+                }
+            }
+            Conn::Postgres(c) => {
+                diesel::copy_from(journal::table).from_insertable(&self.journal).execute(c)?;
+                if !self.postings.is_empty() {
+                    diesel::copy_from(postings::table).from_insertable(&self.postings).execute(c)?;
+                }
+            }
+        }
+        self.journal.clear();
+        self.postings.clear();
+        Ok(())
+    }
+}
+
+/// Writes new accounts and the new balances of the others, each in one statement.
+pub(super) fn write_accounts(conn: &mut Conn, fresh: &[(Key, State)], moved: &[(Key, State)]) -> Result<(), Fault> {
+    for (key, state) in fresh {
+        let row = (
+            accounts::no.eq(state.no),
+            accounts::bucket.eq(key.bucket as i32),
+            accounts::donation.eq(key.donation),
+            accounts::award.eq(key.grant),
+            accounts::lot.eq(key.lot),
+            accounts::unit.eq(state.unit.code()),
+            accounts::balance.eq(state.balance),
+            accounts::postings.eq(state.postings),
+        );
+        on!(conn, c => diesel::insert_into(accounts::table).values(row).execute(c))?;
+    }
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(i64, i64, i64)> = moved.iter().map(|(_, s)| (s.no, s.balance, s.postings)).collect();
+    let rows = serde_json::json!(rows).to_string();
+    match conn {
+        Conn::Sqlite(c) => sql_query(
+            "UPDATE accounts SET balance = v.value ->> 1, postings = v.value ->> 2 FROM json_each($1) AS v WHERE no = v.value ->> 0",
+        )
+        .bind::<Text, _>(rows)
+        .execute(c)?,
+        Conn::Postgres(c) => sql_query(
+            "UPDATE accounts SET balance = (v ->> 1)::bigint, postings = (v ->> 2)::bigint
+             FROM json_array_elements($1::json) AS v WHERE no = (v ->> 0)::bigint",
+        )
+        .bind::<Text, _>(rows)
+        .execute(c)?,
+    };
+    Ok(())
+}
+
+/// Every unit by its code.
+pub fn units(conn: &mut Conn) -> Result<HashMap<String, Unit>, Fault> {
+    let rows: Vec<(String, i32)> = on!(conn, c => units::table.select((units::code, units::scale)).load(c))?;
+    rows.into_iter().map(|(code, scale)| Ok((code.clone(), unit_of(&code, scale)?))).collect()
+}
+
+/// Every unit with its name and the stamp of its definition, by code.
+pub fn named_units(conn: &mut Conn) -> Result<Vec<(Unit, String, Time)>, Fault> {
+    let rows: Vec<(String, i32, String, i64)> = on!(conn, c => units::table.order(units::code).load(c))?;
+    rows.into_iter().map(|(code, scale, name, id)| Ok((unit_of(&code, scale)?, name, Time::from_micros(id)))).collect()
+}
+
+fn unit_of(code: &str, scale: i32) -> Result<Unit, Fault> {
+    let scale = u8::try_from(scale).map_err(|_| Fault::Internal(format!("scale {scale}")))?;
+    Unit::new(code, scale).ok_or_else(|| Fault::Internal(format!("unit {code:?} in the database is out of form")))
+}
+
+pub(super) fn insert_unit(conn: &mut Conn, unit: Unit, name: &str, id: i64) -> Result<(), Fault> {
+    let row = (units::code.eq(unit.code()), units::scale.eq(i32::from(unit.scale())), units::name.eq(name), units::id.eq(id));
+    on!(conn, c => diesel::insert_into(units::table).values(row).execute(c))?;
+    Ok(())
+}
+
+pub(super) fn last_account(conn: &mut Conn) -> Result<i64, Fault> {
+    let last: Option<i64> = on!(conn, c => accounts::table.select(diesel::dsl::max(accounts::no)).first(c))?;
+    Ok(last.unwrap_or(0))
+}
+
+type AccountRow = (i64, i32, i64, i64, i64, String, i64, i64);
+
+fn account_of(row: AccountRow, units: &HashMap<String, Unit>) -> Result<(Key, State), Fault> {
+    let (no, bucket, donation, grant, lot, unit, balance, postings) = row;
+    let bucket = Bucket::of(bucket).ok_or_else(|| Fault::Internal(format!("bucket {bucket}")))?;
+    let unit = *units.get(&unit).ok_or_else(|| Fault::Internal(format!("unit {unit}")))?;
+    Ok((Key { bucket, donation, grant, lot }, State { no, unit, balance, postings, change: Change::None }))
+}
+
+pub(super) fn state(conn: &mut Conn, units: &HashMap<String, Unit>, key: &Key) -> Result<Option<State>, Fault> {
+    let one = accounts::table.filter(
+        accounts::bucket
+            .eq(key.bucket as i32)
+            .and(accounts::donation.eq(key.donation))
+            .and(accounts::award.eq(key.grant))
+            .and(accounts::lot.eq(key.lot)),
+    );
+    let row: Option<AccountRow> = on!(conn, c => one.first(c).optional())?;
+    row.map(|row| account_of(row, units).map(|(_, state)| state)).transpose()
+}
+
+pub(super) fn states_of_grant(conn: &mut Conn, units: &HashMap<String, Unit>, grant: i64) -> Result<Vec<(Key, State)>, Fault> {
+    let rows: Vec<AccountRow> = on!(conn, c => accounts::table.filter(accounts::award.eq(grant)).order(accounts::no).load(c))?;
+    rows.into_iter().map(|row| account_of(row, units)).collect()
+}
+
+/// An account as it stands now.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    /// Its number in the database, which orders lists.
+    pub no: i64,
+    /// Which it is.
+    pub key: Key,
+    /// What it counts.
+    pub unit: Unit,
+    /// Signed, debit positive.
+    pub balance: i64,
+    /// How many postings it has.
+    pub postings: i64,
+}
+
+impl From<(Key, State)> for Account {
+    fn from((key, s): (Key, State)) -> Account {
+        Account { no: s.no, key, unit: s.unit, balance: s.balance, postings: s.postings }
+    }
+}
+
+/// Which accounts to read.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Of {
+    /// Only this grant's.
+    pub grant: Option<i64>,
+    /// Only this lot's, its shares in grants included.
+    pub lot: Option<i64>,
+    /// Only this donation's own.
+    pub donation: Option<i64>,
+}
+
+/// Accounts in the order of their making, after a number.
+pub fn accounts(conn: &mut Conn, of: Of, after: i64, limit: i64) -> Result<Vec<Account>, Fault> {
+    let units = units(conn)?;
+    let rows: Vec<AccountRow> = on!(conn, c => {
+        let mut query = accounts::table.into_boxed();
+        if let Some(grant) = of.grant { query = query.filter(accounts::award.eq(grant)); }
+        if let Some(lot) = of.lot { query = query.filter(accounts::lot.eq(lot)); }
+        if let Some(donation) = of.donation { query = query.filter(accounts::donation.eq(donation)); }
+        query.filter(accounts::no.gt(after)).order(accounts::no).limit(limit).load(c)
+    })?;
+    rows.into_iter().map(|row| account_of(row, &units).map(Account::from)).collect()
+}
+
+/// One account, if it exists.
+pub fn account(conn: &mut Conn, key: &Key) -> Result<Option<Account>, Fault> {
+    let units = units(conn)?;
+    Ok(state(conn, &units, key)?.map(|state| Account::from((*key, state))))
+}
+
+fn accounts_by_no(conn: &mut Conn, numbers: &[i64]) -> Result<HashMap<i64, Account>, Fault> {
+    let units = units(conn)?;
+    let rows: Vec<AccountRow> = on!(conn, c => accounts::table.filter(accounts::no.eq_any(numbers)).load(c))?;
+    rows.into_iter().map(|row| account_of(row, &units).map(|found| (found.1.no, Account::from(found)))).collect()
+}
+
+/// The last sequence of the journal; 0 while it is empty.
+pub fn head(conn: &mut Conn) -> Result<i64, Fault> {
+    let last: Option<i64> = on!(conn, c => journal::table.select(diesel::dsl::max(journal::seq)).first(c))?;
+    Ok(last.unwrap_or(0))
+}
+
+#[derive(QueryableByName)]
+struct Place {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+}
+
+/// The first sequence recorded at or after a moment (head + 1 if none): sequences and stamps grow together, so halving finds it
+/// in one statement and no index is needed for it.
+pub fn first_at(conn: &mut Conn, recorded_at: i64) -> Result<i64, Fault> {
+    const HALVING: &str = "WITH RECURSIVE range(low, high) AS (
+        SELECT CAST(1 AS BIGINT), coalesce((SELECT max(seq) FROM journal), 0) + 1
+        UNION ALL
+        SELECT CASE WHEN j.recorded_at < $1 THEN j.seq + 1 ELSE range.low END, CASE WHEN j.recorded_at < $1 THEN range.high ELSE j.seq END
+        FROM range JOIN journal j ON j.seq = (range.low + range.high) / 2 WHERE range.low < range.high)
+        SELECT low AS seq FROM range WHERE low = high";
+    let found: Option<Place> = on!(conn, c => sql_query(HALVING).bind::<BigInt, _>(recorded_at).get_result(c).optional())?;
+    found.map(|place| place.seq).ok_or_else(|| Fault::Internal("the journal's order is broken".into()))
+}
+
+/// The sequence of the entry with exactly this stamp.
+pub fn seq_of(conn: &mut Conn, stamp: i64) -> Result<Option<i64>, Fault> {
+    let seq = first_at(conn, stamp)?;
+    let at: Option<i64> = on!(conn, c => journal::table.find(seq).select(journal::recorded_at).first(c).optional())?;
+    Ok((at == Some(stamp)).then_some(seq))
+}
+
+/// Entries from one sequence to another, both included, with their lines.
+pub fn entries(conn: &mut Conn, from: i64, to: i64) -> Result<Vec<Entry>, Fault> {
+    let rows: Vec<JournalRow> = on!(conn, c => journal::table.filter(journal::seq.between(from, to)).order(journal::seq).load(c))?;
+    with_lines(conn, rows)
+}
+
+/// Entries of these sequences, without order.
+pub fn entries_of(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<Entry>, Fault> {
+    let rows: Vec<JournalRow> = on!(conn, c => journal::table.filter(journal::seq.eq_any(seqs)).load(c))?;
+    rows.into_iter().map(|row| entry_of(row, Vec::new())).collect()
+}
+
+/// Transactions (entries of kinds that move credits) after a sequence, in journal order or backwards from it.
+pub fn transactions(conn: &mut Conn, after: Option<i64>, descending: bool, limit: i64) -> Result<Vec<Entry>, Fault> {
+    let kinds: Vec<i32> = Kind::ALL.iter().filter(|kind| kind.moves()).map(|kind| *kind as i32).collect();
+    let moving = journal::table.filter(journal::kind.eq_any(kinds)).limit(limit);
+    let rows: Vec<JournalRow> = on!(conn, c => match descending {
+        false => moving.filter(journal::seq.gt(after.unwrap_or(0))).order(journal::seq).load(c),
+        true => moving.filter(journal::seq.lt(after.unwrap_or(i64::MAX))).order(journal::seq.desc()).load(c),
+    })?;
+    with_lines(conn, rows)
+}
+
+fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Fault> {
+    let range = rows.iter().map(|r| r.seq).fold((i64::MAX, i64::MIN), |(low, high), seq| (low.min(seq), high.max(seq)));
+    if range.0 > range.1 {
+        return Ok(Vec::new());
+    }
+    let (low, high) = (range.0 * LINES, range.1 * LINES + (LINES - 1));
+    let lines: Vec<PostingRow> = on!(conn, c => postings::table.filter(postings::id.between(low, high)).order(postings::id).load(c))?;
+    let mut numbers: Vec<i64> = lines.iter().map(|p| p.account).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let accounts = accounts_by_no(conn, &numbers)?;
+    let mut by_seq: HashMap<i64, Vec<Line>> = HashMap::new();
+    for row in &lines {
+        by_seq.entry(row.id / LINES).or_default().push(line_of(row, accounts.get(&row.account))?);
+    }
+    rows.into_iter().map(|row| { let lines = by_seq.remove(&row.seq).unwrap_or_default(); entry_of(row, lines) }).collect()
+}
+
+fn line_of(row: &PostingRow, account: Option<&Account>) -> Result<Line, Fault> {
+    let account = account.ok_or_else(|| Fault::Internal(format!("posting {} names no account", row.id)))?;
+    Ok(Line { account: account.key, unit: account.unit, amount: row.amount, nth: row.nth, balance: row.balance })
+}
+
+fn entry_of(row: JournalRow, lines: Vec<Line>) -> Result<Entry, Fault> {
+    Ok(Entry {
+        seq: row.seq,
+        recorded_at: Time::from_micros(row.recorded_at),
+        effective_at: Time::from_micros(row.effective_at),
+        kind: Kind::of(row.kind)?,
+        actor: row.actor.map(PersonId::from_stamp),
+        subject: row.subject,
+        body: row.body,
+        lines,
+    })
+}
+
+/// An account's lines after (or, descending, before) a line number, each with its entry's sequence.
+pub fn lines(conn: &mut Conn, account: &Account, after: Option<i64>, descending: bool, limit: i64) -> Result<Vec<(i64, Line)>, Fault> {
+    let own = postings::table.filter(postings::account.eq(account.no)).limit(limit);
+    let rows: Vec<PostingRow> = on!(conn, c => match descending {
+        false => own.filter(postings::nth.gt(after.unwrap_or(0))).order(postings::nth).load(c),
+        true => own.filter(postings::nth.lt(after.unwrap_or(i64::MAX))).order(postings::nth.desc()).load(c),
+    })?;
+    rows.iter().map(|row| Ok((row.id / LINES, line_of(row, Some(account))?))).collect()
+}
+
+/// An account's balance after the journal's entry `seq`: repeatable for ever.
+pub fn balance_at(conn: &mut Conn, account: &Account, seq: i64) -> Result<i64, Fault> {
+    let end = seq.saturating_add(1).saturating_mul(LINES);
+    let last = postings::table.filter(postings::account.eq(account.no).and(postings::id.lt(end)));
+    let found: Option<i64> = on!(conn, c => last.order(postings::nth.desc()).select(postings::balance).first(c).optional())?;
+    Ok(found.unwrap_or(0))
+}
+
+/// An account's balance from what is effective at or before a moment, as known now.
+pub fn balance_as_of(conn: &mut Conn, account: &Account, at: Time) -> Result<i64, Fault> {
+    #[derive(QueryableByName)]
+    struct Sum {
+        #[diesel(sql_type = BigInt)]
+        total: i64,
+    }
+    const SUM: &str = "SELECT CAST(coalesce(sum(p.amount), 0) AS BIGINT) AS total FROM postings p JOIN journal j ON j.seq = p.id / 1024
+                       WHERE p.account = $1 AND j.effective_at <= $2";
+    let query = sql_query(SUM).bind::<BigInt, _>(account.no).bind::<BigInt, _>(at.micros());
+    let sum: Sum = on!(conn, c => query.get_result(c))?;
+    Ok(sum.total)
+}
+
+pub(super) fn insert_reversal(conn: &mut Conn, seq: i64, reverses: i64, reason: &str) -> Result<(), Fault> {
+    let row = (reversals::seq.eq(seq), reversals::reverses.eq(reverses), reversals::reason.eq(reason));
+    on!(conn, c => diesel::insert_into(reversals::table).values(row).execute(c))?;
+    Ok(())
+}
+
+/// The sequence of the reversal of an entry, if it was reversed.
+pub fn reversal_of(conn: &mut Conn, seq: i64) -> Result<Option<i64>, Fault> {
+    let found = reversals::table.filter(reversals::reverses.eq(seq)).select(reversals::seq);
+    Ok(on!(conn, c => found.first(c).optional())?)
+}
+
+/// Every reversal: (its sequence, what it reverses).
+pub fn reversals(conn: &mut Conn) -> Result<Vec<(i64, i64)>, Fault> {
+    Ok(on!(conn, c => reversals::table.select((reversals::seq, reversals::reverses)).order(reversals::seq).load(c))?)
+}

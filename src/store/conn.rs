@@ -1,0 +1,185 @@
+//! One connection type over both databases, and the macro that writes each query once for both.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::r2d2::ManageConnection;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
+
+use super::Fault;
+
+/// A connection to either database.
+pub enum Conn {
+    /// The embedded default.
+    Sqlite(SqliteConnection),
+    /// For more than one machine or process.
+    Postgres(PgConnection),
+}
+
+/// Runs one piece of diesel on whichever connection it is: written once, type-checked against both.
+#[macro_export]
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::store::Conn::Sqlite($c) => $body,
+            $crate::store::Conn::Postgres($c) => $body,
+        }
+    };
+}
+
+/// Where the books are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file, or a URI of SQLite's own (`file:books?mode=memory&cache=shared`).
+    Sqlite(PathBuf),
+    /// A libpq URL.
+    Postgres(String),
+}
+
+impl Database {
+    /// Reads `sqlite:PATH`, `postgres://…` or `postgresql://…`. Anything else is refused: a mistyped PostgreSQL URL must not
+    /// open a file of that name.
+    pub fn parse(url: &str) -> Result<Database, String> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Database::Postgres(url.into()));
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Database::Sqlite(path.into())),
+            _ => Err(format!("{url:?} is no database; use sqlite:PATH or postgres://USER@HOST/NAME")),
+        }
+    }
+
+    /// The file of that name in a data folder.
+    pub fn in_folder(folder: &Path) -> Database {
+        Database::Sqlite(folder.join("almoner.db"))
+    }
+
+    /// Opens a connection, set for durable commits.
+    pub fn connect(&self) -> Result<Conn, Fault> {
+        let failed = |e: diesel::ConnectionError| Fault::Internal(format!("can't open {self}: {e}"));
+        match self {
+            Database::Sqlite(path) => {
+                let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
+                // Waits for other processes' commits; WAL lets readers go on; FULL makes a commit survive a power cut.
+                conn.batch_execute(
+                    "PRAGMA busy_timeout=60000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
+                     PRAGMA wal_autocheckpoint=16384; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;
+                     PRAGMA recursive_triggers=ON;",
+                )?;
+                Ok(Conn::Sqlite(conn))
+            }
+            Database::Postgres(url) => {
+                let mut conn = PgConnection::establish(url).map_err(failed)?;
+                conn.batch_execute("SET synchronous_commit=on; SET timezone='UTC'; SET client_min_messages=warning;")?;
+                Ok(Conn::Postgres(conn))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Database {
+    /// Without a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Database::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Database::Postgres(url) => match (url.split_once("://"), url.rsplit_once('@')) {
+                (Some((scheme, _)), Some((_, host))) => write!(f, "{scheme}://…@{host}"),
+                _ => f.write_str(url),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Head {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = BigInt)]
+    stamp: i64,
+}
+
+impl Conn {
+    /// Runs a look at the books in one snapshot, rolled back afterwards.
+    pub fn snapshot<T>(&mut self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        match self {
+            Conn::Sqlite(c) => c.batch_execute("BEGIN DEFERRED")?,
+            Conn::Postgres(c) => c.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?,
+        }
+        let seen = look(self);
+        self.batch("ROLLBACK")?;
+        seen
+    }
+
+    /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head (sequence, stamp).
+    pub(super) fn begin_turn(&mut self) -> Result<(i64, i64), Fault> {
+        let head: Head = match self {
+            Conn::Sqlite(c) => {
+                c.batch_execute("BEGIN IMMEDIATE")?;
+                sql_query("SELECT seq, stamp FROM head").get_result(c)?
+            }
+            Conn::Postgres(c) => {
+                // The row lock is the turn: who holds it is the one writer until the commit.
+                c.batch_execute("BEGIN")?;
+                sql_query("SELECT seq, stamp FROM head FOR UPDATE").get_result(c)?
+            }
+        };
+        Ok((head.seq, head.stamp))
+    }
+
+    /// Ends the writer's transaction with the new head. Durable when it returns.
+    pub(super) fn commit_turn(&mut self, seq: i64, stamp: i64) -> Result<(), Fault> {
+        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(seq).bind::<BigInt, _>(stamp);
+        on!(self, c => update.execute(c))?;
+        self.batch("COMMIT")
+    }
+
+    /// Runs statements without results.
+    pub fn batch(&mut self, sql: &str) -> Result<(), Fault> {
+        Ok(on!(self, c => c.batch_execute(sql))?)
+    }
+
+    /// Whether the tables exist that a migration would make.
+    pub fn has_table(&mut self, name: &str) -> Result<bool, Fault> {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            n: i64,
+        }
+        let found: Count = match self {
+            Conn::Sqlite(c) => sql_query("SELECT count(*) AS n FROM sqlite_master WHERE name = $1").bind::<Text, _>(name).get_result(c)?,
+            Conn::Postgres(c) => sql_query("SELECT count(*) AS n FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1")
+                .bind::<Text, _>(name)
+                .get_result(c)?,
+        };
+        Ok(found.n > 0)
+    }
+}
+
+impl ManageConnection for Database {
+    type Connection = Conn;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<Conn, Self::Error> {
+        let failed = |f: Fault| diesel::r2d2::Error::ConnectionError(diesel::ConnectionError::BadConnection(f.to_string()));
+        Database::connect(self).map_err(failed)
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> Result<(), Self::Error> {
+        on!(conn, c => c.batch_execute("SELECT 1")).map_err(diesel::r2d2::Error::QueryError)
+    }
+
+    fn has_broken(&self, conn: &mut Conn) -> bool {
+        match conn {
+            Conn::Sqlite(c) => <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(c),
+            Conn::Postgres(c) => <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(c),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong while reading or writing: a refusal for the caller, or a fault of ours for the log.
+
+use std::fmt;
+
+use crate::refusal::{Code, Refusal};
+
+/// The cause of a failure. Only a refusal's text may reach a caller; the rest is for the log.
+#[derive(Debug)]
+pub enum Fault {
+    /// A rule said no.
+    Refused(Box<Refusal>),
+    /// The database said no.
+    Database(diesel::result::Error),
+    /// Something that should not happen did.
+    Internal(String),
+}
+
+impl Fault {
+    /// The refusal to show: that of a rule as it is, anything else as `internal` without its text.
+    pub fn into_refusal(self) -> Refusal {
+        match self {
+            Fault::Refused(refusal) => *refusal,
+            fault => {
+                tracing::error!(%fault, "internal fault");
+                Refusal::new(Code::Internal, Code::Internal.title())
+            }
+        }
+    }
+
+    /// The code, if a rule said no.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Fault::Refused(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        Fault::Refused(Box::new(refusal))
+    }
+}
+
+impl From<diesel::result::Error> for Fault {
+    fn from(error: diesel::result::Error) -> Fault {
+        Fault::Database(error)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Refused(refusal) => write!(f, "{refusal}"),
+            Fault::Database(error) => write!(f, "database: {error}"),
+            Fault::Internal(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,157 @@
+//! What a command works with inside the writer's transaction: the connection, the moment, and what the writer remembers.
+//!
+//! Rooms above keep what they know of the database in a [`Room`] of the writer's memory: valid exactly while the head of the journal
+//! is the one this process wrote, forgotten as a whole when another process has moved it or a commit has failed. Rows that need not
+//! be read back at once are staged there and written together.
+
+use std::any::Any;
+
+use super::{Conn, Fault};
+use crate::time::Time;
+
+/// What one room remembers between commands, and the rows it has staged.
+pub trait Room: Any + Send + Default {
+    /// Writes all staged rows.
+    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault>;
+    /// How many things are remembered, so that memory stays bounded.
+    fn held(&self) -> usize;
+}
+
+/// A room whose type is known only to its owner.
+trait AnyRoom: Send {
+    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault>;
+    fn held(&self) -> usize;
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+impl<R: Room> AnyRoom for R {
+    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        Room::flush(self, conn)
+    }
+    fn held(&self) -> usize {
+        Room::held(self)
+    }
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// All that the writer remembers; rooms in the order in which they were first used.
+#[derive(Default)]
+pub(super) struct Memory {
+    rooms: Vec<Box<dyn AnyRoom>>,
+    epoch: u64,
+}
+
+/// Things remembered before all is forgotten and read again: bounds the writer's memory at some hundred MB.
+const REMEMBERED: usize = 2_000_000;
+
+impl Memory {
+    pub(super) fn forget(&mut self) {
+        self.rooms.clear();
+    }
+
+    pub(super) fn forget_if_large(&mut self) {
+        if self.rooms.iter().map(|r| r.held()).sum::<usize>() > REMEMBERED {
+            self.forget();
+        }
+    }
+
+    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        self.rooms.iter_mut().try_for_each(|room| room.flush(conn))
+    }
+
+    fn room<R: Room>(&mut self) -> Result<&mut R, Fault> {
+        let place = match self.rooms.iter_mut().position(|room| room.as_any().is::<R>()) {
+            Some(place) => place,
+            None => {
+                self.rooms.push(Box::new(R::default()));
+                self.rooms.len() - 1
+            }
+        };
+        let found = self.rooms.get_mut(place).and_then(|room| room.as_any().downcast_mut());
+        found.ok_or_else(|| Fault::Internal("a room of the writer's memory is missing".into()))
+    }
+}
+
+/// The next place in the journal: its gapless sequence and its unique stamp (µs), which is the identifier of what is born there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Birth {
+    /// Gapless, from 1.
+    pub seq: i64,
+    /// Strictly increasing with `seq`; equal to the clock wherever the clock allows it.
+    pub stamp: i64,
+}
+
+/// One command's view of the writer's transaction.
+pub struct Work<'a> {
+    conn: &'a mut Conn,
+    memory: &'a mut Memory,
+    head: Birth,
+    now: Time,
+    writes: usize,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(conn: &'a mut Conn, memory: &'a mut Memory, head: Birth, now: Time) -> Work<'a> {
+        Work { conn, memory, head, now, writes: 0 }
+    }
+
+    /// The moment at which this commit's commands are decided.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The place in the journal that the next entry will take.
+    pub fn birth(&self) -> Birth {
+        Birth { seq: self.head.seq + 1, stamp: self.now.micros().max(self.head.stamp + 1) }
+    }
+
+    /// Takes the next place in the journal.
+    pub fn take(&mut self) -> Birth {
+        self.head = self.birth();
+        self.writes += 1;
+        self.head
+    }
+
+    /// The connection for reading, after everything staged was written: SQL sees what went before.
+    pub fn sql(&mut self) -> Result<&mut Conn, Fault> {
+        self.memory.flush(self.conn)?;
+        Ok(self.conn)
+    }
+
+    /// The connection for writing. A command that refuses after this costs its whole batch a second run.
+    pub fn sql_mut(&mut self) -> Result<&mut Conn, Fault> {
+        self.writes += 1;
+        self.memory.epoch += 1;
+        self.sql()
+    }
+
+    /// Counts the direct writes: what a room remembers of rows that such writes may change is true until the count moves.
+    /// Staged rows (journal, postings, charges) do not move it.
+    pub fn epoch(&self) -> u64 {
+        self.memory.epoch
+    }
+
+    /// What a room remembers.
+    pub fn room<R: Room>(&mut self) -> Result<&mut R, Fault> {
+        self.memory.room()
+    }
+
+    /// What a room remembers, and the connection to remember more; rows staged elsewhere may not be written yet.
+    pub fn room_and_sql<R: Room>(&mut self) -> Result<(&mut R, &mut Conn), Fault> {
+        Ok((self.memory.room()?, self.conn))
+    }
+
+    pub(super) fn head(&self) -> Birth {
+        self.head
+    }
+
+    pub(super) fn writes(&self) -> usize {
+        self.writes
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Fault> {
+        self.memory.flush(self.conn)
+    }
+}
