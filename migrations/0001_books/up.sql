@@ -267,7 +267,7 @@ CREATE INDEX covers_of_charge ON covers (charge);
 
 CREATE TABLE quarantine (
   id {KEY},
-  usage_key {BYTES} NOT NULL UNIQUE,
+  usage_key {BYTES} NOT NULL,
   digest {BYTES} NOT NULL,
   provider BIGINT NOT NULL,
   reason TEXT NOT NULL,
@@ -276,4 +276,4 @@ CREATE TABLE quarantine (
   state TEXT NOT NULL CHECK (state IN ('open', 'charged', 'dismissed')),
   charge BIGINT
 );
-CREATE INDEX open_quarantine ON quarantine (id) WHERE state = 'open';
+CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key) WHERE state = 'open';

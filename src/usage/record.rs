@@ -1,0 +1,224 @@
+//! Usage records: what a provider says of one job, as it was sent.
+//!
+//! Pure. A record's natural key is the provider and the `external_id`; whether a repeat is equal is judged on what was sent, in a
+//! canonical form in which `12.5` and `12.50` are the same, never on the price.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::amount::Amount;
+use crate::fields::{Fields, Units};
+use crate::id::{GrantId, InstitutionId, ResourceId};
+use crate::refusal::{FieldCode, Refusal};
+use crate::time::Time;
+
+/// What a provider says of one job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// The provider's name for it, for ever.
+    pub external_id: String,
+    /// The grant, if it is named.
+    pub grant: Option<GrantId>,
+    /// The scheduler's account, or the project's external id, by which the grant is found.
+    pub account: Option<String>,
+    /// What it ran on.
+    pub resource: ResourceId,
+    /// What was used.
+    pub used: Used,
+    /// Quality of service, as rates may ask.
+    pub qos: Option<String>,
+    /// When it began.
+    pub started_at: Option<Time>,
+    /// When it ended: the moment that decides grant, lots and rate.
+    pub ended_at: Time,
+    /// The provider's name for the user.
+    pub user: Option<String>,
+    /// The job.
+    pub job: Job,
+}
+
+/// What was used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Used {
+    /// So much of each meter, sorted by meter; priced by the rates in force.
+    Metered(Vec<(String, Decimal)>),
+    /// An amount that the provider has priced.
+    Priced(Amount),
+}
+
+/// How the provider's scheduler knows the job.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Job {
+    /// The cluster.
+    pub cluster: Option<String>,
+    /// The job's number there.
+    pub id: Option<String>,
+    /// How it ended: `COMPLETED`, `NODE_FAIL`, …
+    pub state: Option<String>,
+}
+
+/// The most meters one record may have.
+const METERS: usize = 32;
+
+impl Record {
+    /// Reads a record in the form of the API. Errors: `validation_failed` with every field at fault.
+    pub fn read(value: &Value, units: Units<'_>) -> Result<Record, Refusal> {
+        let mut f = Fields::of(value)?;
+        let external_id = f.text("external_id", 180);
+        let grant = f.optional().id("grant");
+        let account = f.optional().text("account", 180);
+        let resource = f.id("resource");
+        let used = used(&mut f, units);
+        let qos = f.optional().text("qos", 60);
+        let started_at = f.optional().time("started_at");
+        let ended_at = f.time("ended_at");
+        let user = f.optional().text("user", 180);
+        let job = f.optional().object("job", |j| {
+            let cluster = j.optional().text("cluster", 180).map(String::from);
+            let id = j.optional().text("id", 180).map(String::from);
+            let state = j.optional().text("state", 60).map(String::from);
+            Some(Job { cluster, id, state })
+        });
+        if let (Some(start), Some(end)) = (started_at, ended_at)
+            && end < start
+        {
+            f.refuse("ended_at", FieldCode::PeriodInverted, "A job ends after it has started.");
+        }
+        f.make(|| {
+            Some(Record {
+                external_id: external_id?.into(),
+                grant,
+                account: account.map(String::from),
+                resource: resource?,
+                used: used?,
+                qos: qos.map(String::from),
+                started_at,
+                ended_at: ended_at?,
+                user: user.map(String::from),
+                job: job.unwrap_or_default(),
+            })
+        })
+    }
+
+    /// The record as JSON in the form in which it is kept and compared: fixed order, normal decimals, nothing absent.
+    pub fn canonical(&self) -> Value {
+        let (quantities, amount) = match &self.used {
+            Used::Metered(meters) => {
+                let pairs = meters.iter().map(|(meter, quantity)| (meter.clone(), Value::from(quantity.normalize().to_string())));
+                (Some(pairs.collect::<serde_json::Map<_, _>>()), None)
+            }
+            Used::Priced(amount) => (None, Some(serde_json::json!({"value": amount.to_string(), "unit": amount.unit.code()}))),
+        };
+        serde_json::json!({
+            "external_id": self.external_id, "grant": self.grant, "account": self.account, "resource": self.resource,
+            "quantities": quantities, "amount": amount, "qos": self.qos, "started_at": self.started_at.map(|t| t.to_string()),
+            "ended_at": self.ended_at.to_string(), "user": self.user, "job": self.job,
+        })
+    }
+}
+
+fn used(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Used> {
+    match (f.given("quantities"), f.given("amount")) {
+        (true, true) => {
+            f.optional().decimals("quantities", METERS);
+            f.optional().amount("amount", units);
+            f.refuse("amount", FieldCode::NotAllowed, "A record has quantities or an amount, not both.");
+            None
+        }
+        (_, true) => f.amount("amount", units).map(Used::Priced),
+        _ => {
+            let mut meters: Vec<(String, Decimal)> =
+                f.decimals("quantities", METERS)?.into_iter().map(|(meter, quantity)| (meter.to_owned(), quantity)).collect();
+            meters.sort();
+            match meters.iter().find(|(meter, _)| !is_meter(meter)) {
+                Some((meter, _)) => {
+                    let shown: String = meter.chars().take(40).collect();
+                    f.refuse("quantities", FieldCode::Malformed, format!("{shown:?} is no meter; one is named like gpu-hour."));
+                    None
+                }
+                None => Some(Used::Metered(meters)),
+            }
+        }
+    }
+}
+
+/// Whether a text names a meter: 1–40 of `a-z 0-9 - _ .`, beginning with a letter.
+pub fn is_meter(text: &str) -> bool {
+    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    (1..=40).contains(&text.len()) && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(rest)
+}
+
+/// A record made ready for the writer: everything that needs no look at the books.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// What was sent.
+    pub record: Record,
+    /// SHA-256 of provider and external id, cut to 128 bits: the narrow form of the natural key.
+    pub key: [u8; 16],
+    /// SHA-256 of the canonical text, cut to 128 bits.
+    pub digest: [u8; 16],
+    /// The canonical text.
+    pub text: String,
+}
+
+impl Incoming {
+    /// Makes a record of a provider ready.
+    pub fn new(provider: InstitutionId, record: Record) -> Incoming {
+        let text = record.canonical().to_string();
+        let key = short(Sha256::new().chain_update(provider.stamp().to_be_bytes()).chain_update(&record.external_id));
+        let digest = short(Sha256::new().chain_update(&text));
+        Incoming { record, key, digest, text }
+    }
+}
+
+fn short(hash: Sha256) -> [u8; 16] {
+    let mut cut = [0; 16];
+    cut.copy_from_slice(&hash.finalize()[..16]);
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amount::Unit;
+    use crate::id::Id;
+    use serde_json::json;
+
+    fn usd(code: &str) -> Option<Unit> {
+        (code == "USD").then(|| Unit::new("USD", 6)).flatten()
+    }
+
+    fn sample() -> Value {
+        json!({"external_id": "lab:1", "resource": ResourceId::from_stamp(7_000), "quantities": {"gpu-hour": "12.50"},
+               "ended_at": "2026-03-02T10:00:00Z", "job": {"id": "1"}})
+    }
+
+    #[test]
+    fn what_is_written_reads_back_as_the_same_record() {
+        let record = Record::read(&sample(), &usd).expect("readable");
+        assert_eq!(Record::read(&record.canonical(), &usd), Ok(record));
+    }
+
+    #[test]
+    fn equal_numbers_are_equal_records_and_other_content_is_not() {
+        let made = |v: &Value| Incoming::new(Id::from_stamp(1), Record::read(v, &usd).expect("readable"));
+        let first = made(&sample());
+        let (mut same, mut other) = (sample(), sample());
+        same["quantities"]["gpu-hour"] = "12.5".into();
+        other["user"] = "u1".into();
+        assert_eq!((made(&same).key, made(&same).digest), (first.key, first.digest));
+        assert_eq!(made(&other).key, first.key);
+        assert_ne!(made(&other).digest, first.digest);
+    }
+
+    #[test]
+    fn every_error_is_reported_at_once() {
+        let bad = json!({"external_id": "", "quantities": {"gpu-hour": 12.5}, "ended_at": "yesterday", "extra": 1});
+        let refusal = Record::read(&bad, &usd).expect_err("unreadable");
+        let mut pointers: Vec<&str> = refusal.errors.iter().map(|e| e.pointer.as_str()).collect();
+        pointers.sort_unstable();
+        assert_eq!(pointers, ["/ended_at", "/external_id", "/extra", "/quantities/gpu-hour", "/resource"]);
+    }
+}

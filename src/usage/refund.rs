@@ -1,0 +1,150 @@
+//! Refunds and covers: what a charge still costs, part by part, and how that is given back or paid later.
+//!
+//! A charge's parts are what each lot pays for it (its own lines and later covers) and the overdraft that nobody has paid yet, each
+//! less what was refunded. A refund takes the overdraft part first, then the lots in reverse draw-down order. Whatever it frees
+//! first pays the grant's overdrafts, oldest charge first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::store::{self, ChargeRow, RefundRow};
+use crate::amount::Amount;
+use crate::donations::{Lot, Phase, draw, phase};
+use crate::grants::{self, Funded, State};
+use crate::id::{ChargeId, GrantId, LotId, PersonId};
+use crate::ledger::{self, Bucket, Draft, Key, Kind};
+use crate::refusal::{Code, Refusal};
+use crate::store::{Conn, Fault, Page, Work};
+
+/// What a charge still costs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Parts {
+    /// By lot, net of refunds.
+    pub lots: HashMap<LotId, i64>,
+    /// Owed beyond the grant, net of covers and refunds.
+    pub overdraft: i64,
+}
+
+impl Parts {
+    /// All that can still be refunded.
+    pub fn total(&self) -> Result<i64, Refusal> {
+        ledger::journal::total(self.lots.values().copied().chain([self.overdraft]))
+    }
+}
+
+/// One charge. Errors: `not_found`.
+pub fn charge(conn: &mut Conn, id: ChargeId) -> Result<ChargeRow, Fault> {
+    let of = store::Of { ids: Some(vec![id.stamp()]), ..store::Of::default() };
+    store::charges(conn, &of, Page::ALL)?.pop().ok_or_else(|| Refusal::not_found().into())
+}
+
+/// The parts of a charge as they stand, from the postings of all that touched it.
+pub fn parts(conn: &mut Conn, row: &ChargeRow) -> Result<Parts, Fault> {
+    let mut seqs = vec![row.seq];
+    seqs.extend(store::covers(conn, row.id())?);
+    seqs.extend(store::refunds(conn, row.id(), Page::ALL)?.iter().map(|refund| refund.seq));
+    seqs.extend(ledger::store::reversal_of(conn, row.seq)?);
+    let mut parts = Parts::default();
+    for seq in seqs {
+        for line in ledger::store::entries(conn, seq, seq)?.iter().flat_map(|entry| &entry.lines) {
+            match (line.account.bucket, line.account.lot_id()) {
+                (Bucket::Spent, Some(lot)) => *parts.lots.entry(lot).or_default() += line.amount,
+                (Bucket::OverdraftSpent, _) => parts.overdraft += line.amount,
+                _ => {}
+            }
+        }
+    }
+    Ok(parts)
+}
+
+/// A refund as it was posted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refunded {
+    /// Its row.
+    pub row: RefundRow,
+    /// How much.
+    pub amount: Amount,
+    /// What each lot gets back.
+    pub lots: Vec<(LotId, Amount)>,
+    /// What is taken off the overdraft.
+    pub overdraft: Amount,
+}
+
+/// Gives back part of a charge, or all that is left of it.
+///
+/// Errors: `refund_exceeds_charge` with `refundable`; `unit_mismatch`.
+pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<Amount>, reason: &str) -> Result<Refunded, Fault> {
+    let row = charge(work.sql()?, id)?;
+    let funded = grants::funded(work, row.grant())?;
+    let unit = funded.grant.awarded.unit;
+    let parts = parts(work.sql()?, &row)?;
+    let refundable = Amount::new(parts.total()?, unit);
+    let amount = amount.unwrap_or(refundable);
+    refundable.same_unit(amount)?;
+    if amount.minor > refundable.minor || amount.minor == 0 {
+        let detail = format!("{refundable} {} of the charge can still be refunded.", unit.code());
+        return Err(Refusal::new(Code::RefundExceedsCharge, detail).with("refundable", refundable).into());
+    }
+    let owed = parts.overdraft.min(amount.minor);
+    let mut lots: Vec<(&Arc<Lot>, i64)> =
+        funded.lots.iter().rev().filter_map(|lot| parts.lots.get(&lot.id).map(|part| (lot, *part))).collect();
+    lots.retain(|(_, part)| *part > 0);
+    let (plan, missing) = draw(lots, amount.minor - owed)?;
+    if missing > 0 {
+        return Err(Fault::Internal(format!("{id} was paid by lots that its grant does not have")));
+    }
+    let mut draft = Draft::moving(Kind::Refund, Some(who), work.now(), unit).about(id.stamp());
+    draft.shift(Key::overdraft(funded.grant.id, Bucket::OverdraftSpent), Key::overdraft(funded.grant.id, Bucket::OverdraftOwed), owed);
+    for (lot, part) in &plan {
+        draft.shift(Key::grant(funded.grant.id, lot.id, Bucket::Spent), home(work, &funded, lot), *part);
+    }
+    let birth = ledger::post(work, draft)?;
+    let refund = RefundRow { id: birth.stamp, seq: birth.seq, charge: row.id, amount: amount.minor, reason: reason.into() };
+    store::insert_refund(work.sql_mut()?, &refund)?;
+    cover(work, funded.grant.id)?;
+    let lots = plan.into_iter().map(|(lot, part)| (lot.id, Amount::new(part, unit))).collect();
+    Ok(Refunded { row: refund, amount, lots, overdraft: Amount::new(owed, unit) })
+}
+
+/// Where credits go that come back to a grant from a job: to its share of the lot; past the grant's end on to the lot; past the lot's
+/// expiry to what lapsed.
+fn home(work: &Work<'_>, funded: &Funded, lot: &Lot) -> Key {
+    let now = work.now();
+    let ended = funded.grant.state == State::Ended || phase(Some(funded.grant.about.period.to), now) == Phase::Lapsed;
+    match (phase(lot.expires_at, now), ended) {
+        (Phase::Lapsed, _) => Key::lot(lot.id, Bucket::Lapsed),
+        (_, true) => Key::lot(lot.id, Bucket::Available),
+        _ => Key::grant(funded.grant.id, lot.id, Bucket::Granted),
+    }
+}
+
+/// Pays what a grant owes beyond its credits out of what it has free now: oldest charge first, only from lots that fit that charge.
+pub fn cover(work: &mut Work<'_>, grant: GrantId) -> Result<(), Fault> {
+    if ledger::balance(work, Key::overdraft(grant, Bucket::OverdraftSpent))? == 0 {
+        return Ok(());
+    }
+    let now = work.now();
+    for row in store::overdrawn(work.sql()?, grant)? {
+        let funded = grants::funded(work, grant)?;
+        let owed = parts(work.sql()?, &row)?.overdraft;
+        let fits = |lot: &&Arc<Lot>| lot.pays_for(row.ended_at(), now) && lot.terms.admit_resource(row.resource());
+        let mut free = Vec::new();
+        for lot in funded.lots.iter().filter(fits) {
+            free.push((lot.id, ledger::balance(work, Key::grant(grant, lot.id, Bucket::Granted))?));
+        }
+        let (plan, _) = draw(free, owed)?;
+        for (lot, part) in plan {
+            post_cover(work, &row, &funded, lot, part)?;
+        }
+    }
+    Ok(())
+}
+
+fn post_cover(work: &mut Work<'_>, row: &ChargeRow, funded: &Funded, lot: LotId, part: i64) -> Result<(), Fault> {
+    let grant = funded.grant.id;
+    let mut draft = Draft::moving(Kind::Cover, None, work.now(), funded.grant.awarded.unit).about(row.id);
+    draft.shift(Key::grant(grant, lot, Bucket::Granted), Key::grant(grant, lot, Bucket::Spent), part);
+    draft.shift(Key::overdraft(grant, Bucket::OverdraftSpent), Key::overdraft(grant, Bucket::OverdraftOwed), part);
+    let birth = ledger::post(work, draft)?;
+    store::insert_cover(work.sql_mut()?, birth.stamp, birth.seq, row.id(), lot.stamp(), part)
+}

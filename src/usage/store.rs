@@ -1,0 +1,364 @@
+//! The SQL of rates, charges, refunds, covers and quarantine.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Text};
+
+use super::rate::{NewRate, Rate};
+use crate::amount::{Amount, Unit};
+use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, RefundId, ResourceId, UsageId};
+use crate::ledger;
+use crate::store::{Conn, Fault, Page, narrowed, on, paged};
+use crate::time::Time;
+
+mod tables {
+    diesel::table! {
+        rates (id) {
+            id -> BigInt, resource -> BigInt, meter -> Text, unit -> Text, price -> BigInt, from_at -> BigInt, multipliers -> Text,
+            proposed_by -> BigInt, confirmed_by -> Nullable<BigInt>, confirmed_at -> Nullable<BigInt>,
+        }
+    }
+    diesel::table! {
+        charges (id) {
+            id -> BigInt, seq -> BigInt, usage_key -> Binary, digest -> Binary, provider -> BigInt, award -> BigInt,
+            resource -> BigInt, amount -> BigInt, overdraft -> BigInt, balance_after -> BigInt, ended_at -> BigInt, rates -> Text,
+            record -> Text,
+        }
+    }
+    diesel::table! {
+        refunds (id) { id -> BigInt, seq -> BigInt, charge -> BigInt, amount -> BigInt, reason -> Text, }
+    }
+    diesel::table! {
+        covers (id) { id -> BigInt, seq -> BigInt, charge -> BigInt, lot -> BigInt, amount -> BigInt, }
+    }
+    diesel::table! {
+        quarantine (id) {
+            id -> BigInt, usage_key -> Binary, digest -> Binary, provider -> BigInt, reason -> Text, detail -> Text, record -> Text,
+            state -> Text, charge -> Nullable<BigInt>,
+        }
+    }
+    diesel::allow_tables_to_appear_in_same_query!(charges, refunds);
+}
+use tables::{charges, covers, quarantine, rates, refunds};
+
+/// Which records to list: `None` means any, an empty list none.
+#[derive(Clone, Default, Debug)]
+pub struct Of {
+    /// Only these.
+    pub ids: Option<Vec<i64>>,
+    /// Only those charged to these grants.
+    pub grants: Option<Vec<i64>>,
+    /// Only those on these resources.
+    pub resources: Option<Vec<i64>>,
+    /// Only those of these providers.
+    pub providers: Option<Vec<i64>>,
+    /// Only those in one of these states of quarantine.
+    pub states: Option<Vec<String>>,
+    /// Only those under these natural keys.
+    pub keys: Option<Vec<Vec<u8>>>,
+}
+
+type RateRow = (i64, i64, String, String, i64, i64, String, i64, Option<i64>, Option<i64>);
+
+/// Rates, a page.
+pub fn rates(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Rate>, Fault> {
+    let units = ledger::store::units(conn)?;
+    let rows: Vec<RateRow> = on!(conn, c => {
+        let mut query = rates::table.into_boxed();
+        narrowed!(query, rates::id => of.ids, rates::resource => of.resources);
+        paged!(query, rates::id, page, c)
+    })?;
+    rows.into_iter().map(|row| rate_of(row, &units)).collect()
+}
+
+fn rate_of(row: RateRow, units: &HashMap<String, Unit>) -> Result<Rate, Fault> {
+    let (id, resource, meter, unit, price, from, multipliers, proposed_by, confirmed_by, confirmed_at) = row;
+    let broken = |what: &str| Fault::Internal(format!("rate {id} in the database: {what}"));
+    let texts: HashMap<String, String> = serde_json::from_str(&multipliers).map_err(|_| broken("multipliers"))?;
+    let qos = texts.into_iter().map(|(qos, factor)| Ok((qos, factor.parse().map_err(|_| broken("factor"))?)));
+    let about = NewRate {
+        resource: ResourceId::from_stamp(resource),
+        meter,
+        price: Amount::new(price, ledger::find_unit(units, &unit, "")?),
+        from: Time::from_micros(from),
+        qos: qos.collect::<Result<_, Fault>>()?,
+    };
+    let confirmed_by = confirmed_by.map(PersonId::from_stamp);
+    let confirmed_at = confirmed_at.map(Time::from_micros);
+    Ok(Rate { id: RateId::from_stamp(id), about, proposed_by: PersonId::from_stamp(proposed_by), confirmed_by, confirmed_at })
+}
+
+pub(super) fn insert_rate(conn: &mut Conn, rate: &Rate) -> Result<(), Fault> {
+    let new = &rate.about;
+    let factors: HashMap<&String, String> = new.qos.iter().map(|(qos, factor)| (qos, factor.to_string())).collect();
+    let row = (
+        rates::id.eq(rate.id.stamp()),
+        rates::resource.eq(new.resource.stamp()),
+        rates::meter.eq(&new.meter),
+        rates::unit.eq(new.price.unit.code()),
+        rates::price.eq(new.price.minor),
+        rates::from_at.eq(new.from.micros()),
+        rates::multipliers.eq(serde_json::json!(factors).to_string()),
+        rates::proposed_by.eq(rate.proposed_by.stamp()),
+        rates::confirmed_by.eq(rate.confirmed_by.map(PersonId::stamp)),
+        rates::confirmed_at.eq(rate.confirmed_at.map(Time::micros)),
+    );
+    on!(conn, c => diesel::insert_into(rates::table).values(row).execute(c))?;
+    Ok(())
+}
+
+pub(super) fn confirm_rate(conn: &mut Conn, id: RateId, who: PersonId, at: Time) -> Result<(), Fault> {
+    let changes = (rates::confirmed_by.eq(who.stamp()), rates::confirmed_at.eq(at.micros()));
+    on!(conn, c => diesel::update(rates::table.find(id.stamp())).set(changes).execute(c))?;
+    Ok(())
+}
+
+/// A charge's row: the record as it arrived and what became of it.
+#[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
+#[diesel(table_name = charges, treat_none_as_default_value = false)]
+pub struct ChargeRow {
+    /// Stamp of the charge, its usage record and its transaction.
+    pub id: i64,
+    /// Sequence of its transaction.
+    pub seq: i64,
+    /// The narrow natural key.
+    pub usage_key: Vec<u8>,
+    /// What was sent, hashed.
+    pub digest: Vec<u8>,
+    /// Who reported it.
+    pub provider: i64,
+    /// What it was charged to.
+    pub award: i64,
+    /// What it ran on.
+    pub resource: i64,
+    /// The price, in the grant's unit.
+    pub amount: i64,
+    /// How much of it went beyond the grant.
+    pub overdraft: i64,
+    /// What the grant had free afterwards.
+    pub balance_after: i64,
+    /// When the job ended.
+    pub ended_at: i64,
+    /// The rates that made the price: stamps as a JSON list.
+    pub rates: String,
+    /// The canonical text of what was sent.
+    pub record: String,
+}
+
+impl ChargeRow {
+    /// The charge.
+    pub fn id(&self) -> ChargeId {
+        ChargeId::from_stamp(self.id)
+    }
+
+    /// The grant.
+    pub fn grant(&self) -> GrantId {
+        GrantId::from_stamp(self.award)
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> InstitutionId {
+        InstitutionId::from_stamp(self.provider)
+    }
+
+    /// The resource.
+    pub fn resource(&self) -> ResourceId {
+        ResourceId::from_stamp(self.resource)
+    }
+
+    /// When the job ended.
+    pub fn ended_at(&self) -> Time {
+        Time::from_micros(self.ended_at)
+    }
+
+    /// The rates that made the price.
+    pub fn rates(&self) -> Vec<RateId> {
+        let stamps: Vec<i64> = serde_json::from_str(&self.rates).unwrap_or_default();
+        stamps.into_iter().map(Id::from_stamp).collect()
+    }
+}
+
+/// Writes staged charges together.
+pub(super) fn write_charges(conn: &mut Conn, rows: &Vec<ChargeRow>) -> Result<(), Fault> {
+    match conn {
+        Conn::Sqlite(c) => {
+            for row in rows {
+                diesel::insert_into(charges::table).values(row).execute(c)?;
+            }
+        }
+        Conn::Postgres(c) => {
+            diesel::copy_from(charges::table).from_insertable(rows).execute(c)?;
+        }
+    }
+    Ok(())
+}
+
+/// Charges, a page.
+pub fn charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, Fault> {
+    Ok(on!(conn, c => {
+        let mut query = charges::table.into_boxed();
+        narrowed!(query, charges::id => of.ids, charges::award => of.grants, charges::resource => of.resources,
+                  charges::provider => of.providers, charges::usage_key => of.keys);
+        paged!(query, charges::id, page, c)
+    })?)
+}
+
+/// The charges of a grant that went beyond it, oldest first.
+pub(super) fn overdrawn(conn: &mut Conn, grant: GrantId) -> Result<Vec<ChargeRow>, Fault> {
+    let own = charges::table.filter(charges::award.eq(grant.stamp()).and(charges::overdraft.gt(0))).order(charges::id);
+    Ok(on!(conn, c => own.load(c))?)
+}
+
+/// Where a natural key was met before.
+#[derive(QueryableByName, Clone, Debug)]
+pub(super) struct Met {
+    #[diesel(sql_type = Binary)]
+    pub usage_key: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    pub digest: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// 1 for a charge, 0 for an open entry of the quarantine.
+    #[diesel(sql_type = Integer)]
+    pub charged: i32,
+}
+
+/// Which of these keys are charged or in quarantine already: one query for a whole batch.
+pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
+    const SQLITE: &str = "WITH asked(k) AS (SELECT unhex(value) FROM json_each($1))
+        SELECT usage_key, digest, id, 1 AS charged FROM charges WHERE usage_key IN (SELECT k FROM asked)
+        UNION ALL
+        SELECT usage_key, digest, id, 0 AS charged FROM quarantine WHERE usage_key IN (SELECT k FROM asked) AND state = 'open'";
+    const POSTGRES: &str = "SELECT usage_key, digest, id, 1 AS charged FROM charges WHERE usage_key = ANY($1)
+        UNION ALL
+        SELECT usage_key, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
+    let found = match conn {
+        Conn::Sqlite(c) => {
+            let mut list = String::with_capacity(keys.len() * 35 + 2);
+            for key in keys {
+                list.push_str(if list.is_empty() { "[\"" } else { "\",\"" });
+                key.iter().for_each(|byte| list.extend([byte >> 4, byte & 15].map(|n| char::from_digit(n.into(), 16).unwrap_or('0'))));
+            }
+            list.push_str(if list.is_empty() { "[]" } else { "\"]" });
+            sql_query(SQLITE).bind::<Text, _>(list).load(c)?
+        }
+        Conn::Postgres(c) => {
+            let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
+            sql_query(POSTGRES).bind::<Array<Binary>, _>(list).load(c)?
+        }
+    };
+    Ok(found)
+}
+
+/// A refund as the database has it.
+#[derive(Queryable, Insertable, Clone, PartialEq, Eq, Debug)]
+#[diesel(table_name = refunds)]
+pub struct RefundRow {
+    /// Stamp of the refund and its transaction.
+    pub id: i64,
+    /// Sequence of its transaction.
+    pub seq: i64,
+    /// Stamp of the charge.
+    pub charge: i64,
+    /// How much, in the grant's unit.
+    pub amount: i64,
+    /// Why.
+    pub reason: String,
+}
+
+impl RefundRow {
+    /// The refund.
+    pub fn id(&self) -> RefundId {
+        RefundId::from_stamp(self.id)
+    }
+}
+
+/// The refunds of a charge, a page.
+pub fn refunds(conn: &mut Conn, charge: ChargeId, page: Page) -> Result<Vec<RefundRow>, Fault> {
+    let own = refunds::table.filter(refunds::charge.eq(charge.stamp()));
+    Ok(on!(conn, c => paged!(own, refunds::id, page, c))?)
+}
+
+/// The sum of all refunds of a grant, in its unit.
+pub fn refunded(conn: &mut Conn, grant: GrantId) -> Result<i64, Fault> {
+    let own = refunds::table.inner_join(charges::table.on(charges::id.eq(refunds::charge))).filter(charges::award.eq(grant.stamp()));
+    let amounts: Vec<i64> = on!(conn, c => own.select(refunds::amount).load(c))?;
+    Ok(ledger::journal::total(amounts)?)
+}
+
+pub(super) fn insert_refund(conn: &mut Conn, row: &RefundRow) -> Result<(), Fault> {
+    on!(conn, c => diesel::insert_into(refunds::table).values(row).execute(c))?;
+    Ok(())
+}
+
+/// The sequences of the covers of a charge.
+pub(super) fn covers(conn: &mut Conn, charge: ChargeId) -> Result<Vec<i64>, Fault> {
+    let own = covers::table.filter(covers::charge.eq(charge.stamp())).select(covers::seq).order(covers::seq);
+    Ok(on!(conn, c => own.load(c))?)
+}
+
+pub(super) fn insert_cover(conn: &mut Conn, id: i64, seq: i64, charge: ChargeId, lot: i64, amount: i64) -> Result<(), Fault> {
+    let row = (
+        covers::id.eq(id),
+        covers::seq.eq(seq),
+        covers::charge.eq(charge.stamp()),
+        covers::lot.eq(lot),
+        covers::amount.eq(amount),
+    );
+    on!(conn, c => diesel::insert_into(covers::table).values(row).execute(c))?;
+    Ok(())
+}
+
+/// A record that could not be charged.
+#[derive(Queryable, Insertable, Clone, PartialEq, Eq, Debug)]
+#[diesel(table_name = quarantine)]
+pub struct QuarantineRow {
+    /// Stamp of the usage record.
+    pub id: i64,
+    /// The narrow natural key.
+    pub usage_key: Vec<u8>,
+    /// What was sent, hashed.
+    pub digest: Vec<u8>,
+    /// Who reported it.
+    pub provider: i64,
+    /// The refusal's code.
+    pub reason: String,
+    /// The refusal's particulars.
+    pub detail: String,
+    /// The canonical text of what was sent.
+    pub record: String,
+    /// `open`, `charged` or `dismissed`.
+    pub state: String,
+    /// Stamp of the charge that resolved it.
+    pub charge: Option<i64>,
+}
+
+impl QuarantineRow {
+    /// The usage record.
+    pub fn id(&self) -> UsageId {
+        UsageId::from_stamp(self.id)
+    }
+}
+
+/// The quarantine, a page.
+pub fn quarantine(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<QuarantineRow>, Fault> {
+    Ok(on!(conn, c => {
+        let mut query = quarantine::table.into_boxed();
+        narrowed!(query, quarantine::id => of.ids, quarantine::provider => of.providers, quarantine::state => of.states,
+                  quarantine::usage_key => of.keys);
+        paged!(query, quarantine::id, page, c)
+    })?)
+}
+
+pub(super) fn insert_quarantine(conn: &mut Conn, row: &QuarantineRow) -> Result<(), Fault> {
+    on!(conn, c => diesel::insert_into(quarantine::table).values(row).execute(c))?;
+    Ok(())
+}
+
+pub(super) fn close_quarantine(conn: &mut Conn, id: i64, state: &str, charge: Option<ChargeId>) -> Result<(), Fault> {
+    let changes = (quarantine::state.eq(state), quarantine::charge.eq(charge.map(ChargeId::stamp)));
+    on!(conn, c => diesel::update(quarantine::table.find(id)).set(changes).execute(c))?;
+    Ok(())
+}
