@@ -18,3 +18,4 @@ pub mod directory;
 pub mod donations;
 pub mod grants;
 pub mod usage;
+pub mod reports;

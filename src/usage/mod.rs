@@ -6,6 +6,7 @@
 pub mod charge;
 pub mod price;
 pub mod rate;
+pub mod readers;
 pub mod record;
 pub mod refund;
 pub mod store;

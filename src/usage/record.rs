@@ -167,10 +167,15 @@ impl Incoming {
     /// Makes a record of a provider ready.
     pub fn new(provider: InstitutionId, record: Record) -> Incoming {
         let text = record.canonical().to_string();
-        let key = short(Sha256::new().chain_update(provider.stamp().to_be_bytes()).chain_update(&record.external_id));
+        let key = key(provider, &record.external_id);
         let digest = short(Sha256::new().chain_update(&text));
         Incoming { record, key, digest, text }
     }
+}
+
+/// The narrow natural key of a provider's record.
+pub fn key(provider: InstitutionId, external_id: &str) -> [u8; 16] {
+    short(Sha256::new().chain_update(provider.stamp().to_be_bytes()).chain_update(external_id))
 }
 
 fn short(hash: Sha256) -> [u8; 16] {

@@ -281,11 +281,16 @@ pub fn refunds(conn: &mut Conn, charge: ChargeId, page: Page) -> Result<Vec<Refu
     Ok(on!(conn, c => paged!(own, refunds::id, page, c))?)
 }
 
-/// The sum of all refunds of a grant, in its unit.
-pub fn refunded(conn: &mut Conn, grant: GrantId) -> Result<i64, Fault> {
+/// All refunds of a grant's charges.
+pub fn refunds_of_grant(conn: &mut Conn, grant: GrantId) -> Result<Vec<RefundRow>, Fault> {
     let own = refunds::table.inner_join(charges::table.on(charges::id.eq(refunds::charge))).filter(charges::award.eq(grant.stamp()));
-    let amounts: Vec<i64> = on!(conn, c => own.select(refunds::amount).load(c))?;
-    Ok(ledger::journal::total(amounts)?)
+    let columns = (refunds::id, refunds::seq, refunds::charge, refunds::amount, refunds::reason);
+    Ok(on!(conn, c => own.select(columns).order(refunds::id).load(c))?)
+}
+
+/// Every refund.
+pub fn all_refunds(conn: &mut Conn) -> Result<Vec<RefundRow>, Fault> {
+    Ok(on!(conn, c => refunds::table.order(refunds::id).load(c))?)
 }
 
 pub(super) fn insert_refund(conn: &mut Conn, row: &RefundRow) -> Result<(), Fault> {

@@ -1,0 +1,291 @@
+//! Balances: what a grant has left, until when, and where every credit of a lot or donor is.
+//!
+//! Reads only. The clock decides what is available, lapsing or lapsed, whether or not a sweep has booked it.
+
+use std::collections::BTreeMap;
+
+use crate::amount::{Amount, Unit};
+use crate::donations::{self, Lot, OnExpiry, Phase, phase};
+use crate::grants::{self, Grant};
+use crate::id::{DonorId, GrantId, LotId};
+use crate::ledger::store::{Account, Of};
+use crate::ledger::{self, Bucket, Key};
+use crate::refusal::Refusal;
+use crate::store::{Conn, Fault, Page};
+use crate::time::Time;
+use crate::usage;
+
+/// Which books are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    /// As they stand, judged by the clock.
+    Now(Time),
+    /// What was effective by then, as known now; it may differ tomorrow.
+    AsOf(Time),
+    /// After this journal sequence; repeatable for ever.
+    At(i64),
+}
+
+impl Moment {
+    /// The instant by which expiry is judged.
+    fn clock(self, conn: &mut Conn) -> Result<Time, Fault> {
+        match self {
+            Moment::Now(time) | Moment::AsOf(time) => Ok(time),
+            Moment::At(seq) => {
+                let entry = ledger::store::entries(conn, seq, seq)?.pop().ok_or_else(Refusal::not_found)?;
+                Ok(entry.recorded_at)
+            }
+        }
+    }
+
+    /// An account's balance at that moment.
+    pub fn balance(self, conn: &mut Conn, account: &Account) -> Result<i64, Fault> {
+        match self {
+            Moment::Now(_) => Ok(account.balance),
+            Moment::AsOf(time) => ledger::store::balance_as_of(conn, account, time),
+            Moment::At(seq) => ledger::store::balance_at(conn, account, seq),
+        }
+    }
+
+    /// Whether what was recorded at this sequence, effective at this time, counts.
+    fn counts(self, seq: i64, effective: Time) -> bool {
+        match self {
+            Moment::Now(_) => true,
+            Moment::AsOf(time) => effective <= time,
+            Moment::At(last) => seq <= last,
+        }
+    }
+}
+
+/// A grant's part of one lot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// The lot.
+    pub lot: Lot,
+    /// Free to be used now.
+    pub available: i64,
+    /// Past its end; only for usage until then, reported within the grace.
+    pub lapsing: i64,
+    /// Set aside for jobs.
+    pub held: i64,
+    /// Used by jobs, net of refunds.
+    pub spent: i64,
+}
+
+/// What a grant has left. Amounts in the grant's unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrantBalance {
+    /// The grant.
+    pub grant: Grant,
+    /// Free to be used now.
+    pub available: Amount,
+    /// Set aside for jobs.
+    pub held: Amount,
+    /// Used by jobs, net of refunds, overdraft apart.
+    pub spent: Amount,
+    /// Given back by refunds.
+    pub refunded: Amount,
+    /// Past its end, within the reporting grace.
+    pub lapsing: Amount,
+    /// Expired unused, or returned to the donor on expiry.
+    pub lapsed: Amount,
+    /// Given back to its lots.
+    pub deobligated: Amount,
+    /// Used beyond the grant and not yet covered.
+    pub overdraft: Amount,
+    /// Lot by lot, in draw-down order.
+    pub lots: Vec<Share>,
+    /// By which clock.
+    pub as_of: Time,
+}
+
+/// A grant's balance. Errors: `not_found`.
+pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<GrantBalance, Fault> {
+    let grant = grants::grant(conn, id)?;
+    let now = moment.clock(conn)?;
+    let unit = grant.awarded.unit;
+    let mut shares: BTreeMap<LotId, Share> = BTreeMap::new();
+    let (mut overdraft, mut unbooked) = (0i64, 0i64);
+    for account in ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, 0, i64::MAX)? {
+        let balance = moment.balance(conn, &account)?;
+        let Some(lot) = account.key.lot_id() else {
+            overdraft += if account.key.bucket == Bucket::OverdraftSpent { balance } else { 0 };
+            continue;
+        };
+        if let std::collections::btree_map::Entry::Vacant(place) = shares.entry(lot) {
+            place.insert(Share { lot: donations::lot(conn, lot)?, available: 0, lapsing: 0, held: 0, spent: 0 });
+        }
+        let Some(share) = shares.get_mut(&lot) else { continue };
+        match account.key.bucket {
+            Bucket::Held => share.held = balance,
+            Bucket::Spent => share.spent = balance,
+            _ => match worst(phase(share.lot.expires_at, now), phase(Some(grant.about.period.to), now)) {
+                Phase::Usable => share.available = balance,
+                Phase::Lapsing => share.lapsing = balance,
+                Phase::Lapsed => unbooked += balance,
+            },
+        }
+    }
+    let mut lots: Vec<Share> = shares.into_values().collect();
+    lots.sort_by(|a, b| a.lot.draw_order(&b.lot));
+    let sum = |part: fn(&Share) -> i64| total(lots.iter().map(part), unit);
+    let (lapsed, deobligated) = outflows(conn, id, moment)?;
+    Ok(GrantBalance {
+        available: sum(|s| s.available)?,
+        held: sum(|s| s.held)?,
+        spent: sum(|s| s.spent)?,
+        lapsing: sum(|s| s.lapsing)?,
+        refunded: Amount::new(refunded(conn, id, moment)?, unit),
+        lapsed: total([lapsed, unbooked], unit)?,
+        deobligated: Amount::new(deobligated, unit),
+        overdraft: Amount::new(overdraft, unit),
+        grant,
+        lots,
+        as_of: now,
+    })
+}
+
+fn worst(a: Phase, b: Phase) -> Phase {
+    match (a, b) {
+        (Phase::Lapsed, _) | (_, Phase::Lapsed) => Phase::Lapsed,
+        (Phase::Lapsing, _) | (_, Phase::Lapsing) => Phase::Lapsing,
+        _ => Phase::Usable,
+    }
+}
+
+fn total(parts: impl IntoIterator<Item = i64>, unit: Unit) -> Result<Amount, Fault> {
+    Ok(Amount::new(ledger::journal::total(parts)?, unit))
+}
+
+fn refunded(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<i64, Fault> {
+    let refunds = usage::store::refunds_of_grant(conn, id)?;
+    let counted = refunds.iter().filter(|r| moment.counts(r.seq, r.id().created_at())).map(|r| r.amount);
+    Ok(ledger::journal::total(counted)?)
+}
+
+/// What lapsed or went back to donors, and what went back to lots.
+fn outflows(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<(i64, i64), Fault> {
+    let outflows = grants::store::outflows(conn, id)?;
+    let seqs: Vec<i64> = outflows.iter().map(|o| o.seq).collect();
+    let effective: BTreeMap<i64, Time> = ledger::store::entries_of(conn, &seqs)?.iter().map(|e| (e.seq, e.effective_at)).collect();
+    let (mut lapsed, mut deobligated) = (Vec::new(), Vec::new());
+    for outflow in &outflows {
+        if effective.get(&outflow.seq).is_some_and(|time| moment.counts(outflow.seq, *time)) {
+            let side = if outflow.kind == "deobligation" { &mut deobligated } else { &mut lapsed };
+            side.push(outflow.amount);
+        }
+    }
+    Ok((ledger::journal::total(lapsed)?, ledger::journal::total(deobligated)?))
+}
+
+/// Where the credits of a lot, a donation or a donor are. Amounts in one unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Whereabouts {
+    /// What is counted.
+    pub unit: Unit,
+    /// Promised, net of what was cancelled.
+    pub pledged: Amount,
+    /// Received.
+    pub delivered: Amount,
+    /// Received and not granted; past its expiry it counts as lapsed or returned.
+    pub available: Amount,
+    /// Granted and free there.
+    pub granted: Amount,
+    /// Set aside for jobs.
+    pub held: Amount,
+    /// Used by jobs, net of refunds.
+    pub spent: Amount,
+    /// Expired unused.
+    pub lapsed: Amount,
+    /// Given back to the donor.
+    pub returned: Amount,
+}
+
+impl Whereabouts {
+    fn none(unit: Unit) -> Whereabouts {
+        let zero = Amount::zero(unit);
+        Whereabouts {
+            unit,
+            pledged: zero,
+            delivered: zero,
+            available: zero,
+            granted: zero,
+            held: zero,
+            spent: zero,
+            lapsed: zero,
+            returned: zero,
+        }
+    }
+
+    /// Adds one account of a lot. What the clock has taken is where the sweep will book it.
+    fn add(&mut self, account: &Account, lot: &Lot, now: Time) -> Result<(), Fault> {
+        let gone = phase(lot.expires_at, now) == Phase::Lapsed;
+        let side = match (account.key.bucket, gone, lot.on_expiry) {
+            (Bucket::Available | Bucket::Granted, true, OnExpiry::Lapse) | (Bucket::Lapsed, ..) => &mut self.lapsed,
+            (Bucket::Available | Bucket::Granted, true, OnExpiry::Return) | (Bucket::Returned, ..) => &mut self.returned,
+            (Bucket::Available, ..) => &mut self.available,
+            (Bucket::Granted, ..) => &mut self.granted,
+            (Bucket::Held, ..) => &mut self.held,
+            (Bucket::Spent, ..) => &mut self.spent,
+            _ => return Ok(()),
+        };
+        *side = side.plus(Amount::new(account.balance, account.unit))?;
+        self.delivered = self.delivered.plus(Amount::new(account.balance, account.unit))?;
+        Ok(())
+    }
+}
+
+/// Where the credits of one lot are.
+pub fn lot_whereabouts(conn: &mut Conn, lot: &Lot, now: Time) -> Result<Whereabouts, Fault> {
+    let mut found = Whereabouts::none(lot.amount.unit);
+    for account in ledger::store::accounts(conn, Of { lot: Some(lot.id.stamp()), ..Of::default() }, 0, i64::MAX)? {
+        found.add(&account, lot, now)?;
+    }
+    Ok(found)
+}
+
+/// Where the credits of all of a donor's accepted donations are, by unit.
+pub fn donor_whereabouts(conn: &mut Conn, donor: DonorId, now: Time) -> Result<Vec<Whereabouts>, Fault> {
+    let of = donations::Of { donors: Some(vec![donor.stamp()]), ..donations::Of::default() };
+    let mut by_unit: BTreeMap<Unit, Whereabouts> = BTreeMap::new();
+    for donation in donations::store::donations(conn, &of, Page::ALL)? {
+        let receivable = Key::donation(donation.id, Bucket::Receivable);
+        let undelivered = ledger::store::account(conn, &receivable)?.map_or(0, |account| account.balance);
+        let unit = donation.about.unit;
+        let found = by_unit.entry(unit).or_insert_with(|| Whereabouts::none(unit));
+        let pledged = match donation.state.as_str() {
+            "accepted" => donation.about.pledged,
+            _ => Amount::new(undelivered, unit),
+        };
+        found.pledged = found.pledged.plus(pledged)?;
+    }
+    for lot in donations::store::lots(conn, &of, Page::ALL)? {
+        let unit = lot.amount.unit;
+        let found = by_unit.entry(unit).or_insert_with(|| Whereabouts::none(unit));
+        let one = lot_whereabouts(conn, &lot, now)?;
+        let sides = [
+            (&mut found.delivered, one.delivered),
+            (&mut found.available, one.available),
+            (&mut found.granted, one.granted),
+            (&mut found.held, one.held),
+            (&mut found.spent, one.spent),
+            (&mut found.lapsed, one.lapsed),
+            (&mut found.returned, one.returned),
+        ];
+        for (sum, part) in sides {
+            *sum = sum.plus(part)?;
+        }
+    }
+    Ok(by_unit.into_values().collect())
+}
+
+/// The trial balance: the sum of every class of account, by unit. Debits equal credits.
+pub fn trial_balance(conn: &mut Conn, moment: Moment) -> Result<BTreeMap<Unit, BTreeMap<&'static str, i64>>, Fault> {
+    let mut sums: BTreeMap<Unit, BTreeMap<&'static str, i64>> = BTreeMap::new();
+    for account in ledger::store::accounts(conn, Of::default(), 0, i64::MAX)? {
+        let balance = moment.balance(conn, &account)?;
+        let sum = sums.entry(account.unit).or_default().entry(account.key.bucket.class().word()).or_default();
+        *sum = sum.checked_add(balance).ok_or_else(crate::amount::out_of_range)?;
+    }
+    Ok(sums)
+}

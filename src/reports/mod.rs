@@ -1,0 +1,4 @@
+//! Reports: balances, whereabouts of credits, trial balance, verification, exports. Reads everything, writes nothing.
+
+pub mod balance;
+pub mod verify;

@@ -1,0 +1,323 @@
+//! Verification: every law of the books, recomputed from the postings.
+//!
+//! Reads the whole journal once, in table order, and believes nothing that it can recompute. Bounds: the state of every account and
+//! the natural key of every charge are held in memory.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::amount::Unit;
+use crate::donations::{self, GRACE, Lot};
+use crate::id::LotId;
+use crate::ledger::store::Of;
+use crate::ledger::{self, Bucket, Class, Entry, Key, Kind, Line};
+use crate::store::{Conn, Fault, Page};
+use crate::time::Time;
+use crate::usage::{self, store::ChargeRow};
+
+/// One law and what was found.
+#[derive(Clone, Debug)]
+pub struct Law {
+    /// Its number in the design of the books.
+    pub number: u8,
+    /// What it says.
+    pub title: &'static str,
+    /// How many things were checked.
+    pub checked: u64,
+    /// How many of them break it.
+    pub broken: u64,
+    /// The first few, in words.
+    pub findings: Vec<String>,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// Journal entries read.
+    pub entries: u64,
+    /// Postings read.
+    pub postings: u64,
+    /// The laws in their order.
+    pub laws: Vec<Law>,
+}
+
+impl Verification {
+    /// Whether every law holds.
+    pub fn holds(&self) -> bool {
+        self.laws.iter().all(|law| law.broken == 0)
+    }
+}
+
+const TITLES: [&str; 9] = [
+    "every transaction sums to zero per unit, and so does the ledger",
+    "of each lot: delivered = available + granted + held + spent + lapsed + returned",
+    "of each grant and lot: what came in less what went out = available + held + spent",
+    "no asset account is below zero, at any moment",
+    "refunds and reversals of a charge together are at most the charge, and go back to its own lots",
+    "the same usage is charged once",
+    "stored balances are those recomputed; running balances and line numbers have no gap",
+    "the journal has no gap and its tables refuse to be changed",
+    "what was drawn was usable when the job ended and reported in time",
+];
+
+/// How many findings of one law are kept in words.
+const WORDS: usize = 20;
+
+/// Recomputes every law. `Err` only where the books can't be read at all.
+pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
+    let mut check = Check::new(conn)?;
+    let head = ledger::store::head(conn)?;
+    let mut from = 1;
+    while from <= head {
+        let to = (from + PAGE - 1).min(head);
+        let entries = ledger::store::entries(conn, from, to)?;
+        check.law(8, entries.len() as i64 == to - from + 1, || format!("entries {from} to {to}: only {} are there", entries.len()));
+        for entry in &entries {
+            check.entry(entry);
+        }
+        from = to + 1;
+    }
+    check.accounts(conn)?;
+    check.charges(conn)?;
+    check.refunds(conn)?;
+    for (table, guarded) in ledger::store::guards(conn)? {
+        check.law(8, guarded, || format!("the guard of table {table} is missing"));
+    }
+    let (seq, stamp) = ledger::store::recorded_head(conn)?;
+    let (last_seq, last_stamp) = (head, check.last_stamp);
+    check.law(8, (seq, stamp) == (last_seq, last_stamp), || format!("the head says {seq}, the journal ends at {last_seq}"));
+    Ok(check.done())
+}
+
+/// Entries read at a time.
+const PAGE: i64 = 5000;
+
+#[derive(Default, Clone, Copy)]
+struct Seen {
+    balance: i64,
+    nth: i64,
+}
+
+struct Check {
+    laws: Vec<Law>,
+    entries: u64,
+    postings: u64,
+    last_seq: i64,
+    last_stamp: i64,
+    lots: HashMap<LotId, Lot>,
+    accounts: HashMap<Key, Seen>,
+    units: BTreeMap<Unit, i128>,
+    /// What came into a lot from outside: deliveries and their reversals.
+    delivered: HashMap<i64, i128>,
+    /// By (grant, lot): awards less what left otherwise than by use.
+    net_in: HashMap<(i64, i64), i128>,
+    /// Charged by stamp: what the postings of the charge say.
+    charged: HashMap<i64, (i64, i64)>,
+}
+
+impl Check {
+    fn new(conn: &mut Conn) -> Result<Check, Fault> {
+        let law = |(number, title)| Law { number, title, checked: 0, broken: 0, findings: Vec::new() };
+        let lots = donations::store::lots(conn, &donations::Of::default(), Page::ALL)?;
+        Ok(Check {
+            laws: (1u8..).zip(TITLES).map(law).collect(),
+            entries: 0,
+            postings: 0,
+            last_seq: 0,
+            last_stamp: 0,
+            lots: lots.into_iter().map(|lot| (lot.id, lot)).collect(),
+            accounts: HashMap::new(),
+            units: BTreeMap::new(),
+            delivered: HashMap::new(),
+            net_in: HashMap::new(),
+            charged: HashMap::new(),
+        })
+    }
+
+    fn law(&mut self, number: u8, holds: bool, finding: impl FnOnce() -> String) {
+        if let Some(law) = self.laws.get_mut(usize::from(number) - 1) {
+            law.checked += 1;
+            if !holds {
+                law.broken += 1;
+                if law.findings.len() < WORDS {
+                    law.findings.push(finding());
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        self.entries += 1;
+        let stamp = entry.recorded_at.micros();
+        let follows = entry.seq == self.last_seq + 1 && stamp > self.last_stamp;
+        self.law(8, follows, || format!("entry {} does not follow its predecessor", entry.seq));
+        (self.last_seq, self.last_stamp) = (entry.seq, stamp);
+        if entry.lines.is_empty() && entry.kind != Kind::Charge {
+            return;
+        }
+        let mut sums: BTreeMap<Unit, i128> = BTreeMap::new();
+        for line in &entry.lines {
+            *sums.entry(line.unit).or_default() += i128::from(line.amount);
+            self.line(entry, line);
+        }
+        self.law(1, sums.values().all(|sum| *sum == 0), || format!("entry {} does not sum to zero", entry.seq));
+        if entry.kind == Kind::Charge {
+            let of = |bucket| entry.lines.iter().filter(|l| l.account.bucket == bucket).map(|l| l.amount).sum::<i64>();
+            self.charged.insert(stamp, (of(Bucket::Spent), of(Bucket::OverdraftSpent)));
+        }
+    }
+
+    fn line(&mut self, entry: &Entry, line: &Line) {
+        self.postings += 1;
+        *self.units.entry(line.unit).or_default() += i128::from(line.amount);
+        let seen = self.accounts.entry(line.account).or_default();
+        let (balance, nth) = (seen.balance.saturating_add(line.amount), seen.nth + 1);
+        *seen = Seen { balance, nth };
+        let name = || line.account.name();
+        self.law(7, (line.balance, line.nth) == (balance, nth), || {
+            format!("entry {}: {} says {} after line {}, not {balance} after {nth}", entry.seq, name(), line.balance, line.nth)
+        });
+        if line.account.bucket.class() == Class::Asset {
+            self.law(4, balance >= 0, || format!("entry {}: {} falls to {balance}", entry.seq, name()));
+        }
+        let amount = i128::from(line.amount);
+        match line.account.bucket {
+            // What is used, held, lapsed or returned stays the lot's: only what comes from the donor changes how much there is.
+            Bucket::Receivable | Bucket::Given => {
+                let lot = entry.lines.iter().find_map(|l| l.account.lot_id());
+                *self.delivered.entry(lot.map_or(0, LotId::stamp)).or_default() -= amount;
+            }
+            Bucket::Granted if !matches!(entry.kind, Kind::Charge | Kind::Refund | Kind::Cover) && !reverses_charge(entry) => {
+                *self.net_in.entry((line.account.grant, line.account.lot)).or_default() += amount;
+            }
+            Bucket::Granted if entry.kind == Kind::Charge => self.usable(entry, line),
+            _ => {}
+        }
+        self.refund_home(entry, line);
+    }
+
+    /// A refund past the grant's end or the lot's expiry leaves the grant: `spent` falls and nothing of the grant's rises.
+    fn refund_home(&mut self, entry: &Entry, line: &Line) {
+        if entry.kind == Kind::Refund && matches!(line.account.bucket, Bucket::Available | Bucket::Lapsed) {
+            let from = entry.lines.iter().find(|l| l.account.bucket == Bucket::Spent && l.account.lot == line.account.lot);
+            if let Some(from) = from {
+                *self.net_in.entry((from.account.grant, from.account.lot)).or_default() -= i128::from(line.amount);
+            }
+        }
+    }
+
+    fn usable(&mut self, entry: &Entry, line: &Line) {
+        let (ended, recorded) = (entry.effective_at, entry.recorded_at);
+        let lot = line.account.lot_id().and_then(|id| self.lots.get(&id));
+        let fits = lot.is_some_and(|lot| in_time(lot, ended, recorded));
+        self.law(9, fits, || format!("entry {}: {} paid for a job that ended at {ended}", entry.seq, line.account.name()));
+    }
+
+    fn accounts(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        for (unit, sum) in std::mem::take(&mut self.units) {
+            self.law(1, sum == 0, || format!("the ledger's {} add up to {sum}", unit.code()));
+        }
+        let stored = ledger::store::accounts(conn, Of::default(), 0, i64::MAX)?;
+        let mut by_lot: HashMap<i64, i128> = HashMap::new();
+        let mut by_share: HashMap<(i64, i64), i128> = HashMap::new();
+        for account in &stored {
+            let seen = self.accounts.get(&account.key).copied().unwrap_or_default();
+            let same = (account.balance, account.postings) == (seen.balance, seen.nth);
+            self.law(7, same, || format!("{} is stored as {}, recomputed as {}", account.key.name(), account.balance, seen.balance));
+            let (key, balance) = (account.key, i128::from(seen.balance));
+            if key.lot != 0 {
+                *by_lot.entry(key.lot).or_default() += balance;
+            }
+            if key.lot != 0 && key.grant != 0 {
+                *by_share.entry((key.grant, key.lot)).or_default() += balance;
+            }
+        }
+        let known: HashSet<Key> = stored.iter().map(|a| a.key).collect();
+        let unknown: Vec<String> = self.accounts.keys().filter(|key| !known.contains(key)).map(Key::name).collect();
+        self.law(7, unknown.is_empty(), || format!("posted to accounts that are not stored: {}", unknown.join(", ")));
+        for (lot, there) in by_lot {
+            let delivered = self.delivered.get(&lot).copied().unwrap_or(0);
+            self.law(2, there == delivered, || format!("{}: delivered {delivered}, there {there}", LotId::from_stamp(lot)));
+        }
+        for ((grant, lot), there) in by_share {
+            let came = self.net_in.get(&(grant, lot)).copied().unwrap_or(0);
+            self.law(3, there == came, || format!("grant {grant}, {}: came in {came}, there {there}", LotId::from_stamp(lot)));
+        }
+        Ok(())
+    }
+
+    fn charges(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let mut keys: HashSet<Vec<u8>> = HashSet::new();
+        let mut page = Page { after: None, limit: PAGE, descending: false };
+        loop {
+            let rows = usage::store::charges(conn, &usage::Of::default(), page)?;
+            for row in &rows {
+                let posted = self.charged.remove(&row.id);
+                let same = posted.is_some_and(|(spent, beyond)| spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft);
+                self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
+                let once = keys.insert(row.usage_key.clone());
+                self.law(6, once, || format!("the usage of {} is charged twice", row.id()));
+                self.law(6, key_fits(row), || format!("{} is not kept under its own key", row.id()));
+            }
+            match rows.last() {
+                Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),
+                _ => break,
+            }
+        }
+        let orphans = self.charged.len();
+        self.law(6, orphans == 0, || format!("{orphans} charges were posted without a usage record"));
+        Ok(())
+    }
+
+    fn refunds(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let mut refunded: BTreeMap<i64, i128> = BTreeMap::new();
+        for refund in usage::store::all_refunds(conn)? {
+            *refunded.entry(refund.charge).or_default() += i128::from(refund.amount);
+        }
+        for (stamp, sum) in refunded {
+            let of = usage::Of { ids: Some(vec![stamp]), ..usage::Of::default() };
+            let Some(row) = usage::store::charges(conn, &of, Page::ALL)?.pop() else {
+                self.law(5, false, || format!("a refund names no charge ({stamp})"));
+                continue;
+            };
+            let parts = usage::refund::parts(conn, &row)?;
+            let own = parts.overdraft >= 0 && parts.lots.values().all(|part| *part >= 0);
+            let left: i128 = parts.lots.values().map(|part| i128::from(*part)).sum::<i128>() + i128::from(parts.overdraft);
+            let capped = left + sum == i128::from(row.amount) && left >= 0;
+            self.law(5, own && capped, || format!("{}: charged {}, refunded {sum}, left {left}", row.id(), row.amount));
+        }
+        for (seq, reverses) in ledger::store::reversals(conn)? {
+            let (mirror, first) = (ledger::store::entries(conn, seq, seq)?.pop(), ledger::store::entries(conn, reverses, reverses)?.pop());
+            let exact = mirror.zip(first).is_some_and(|(mirror, first)| is_mirror(&mirror, &first));
+            self.law(5, exact, || format!("entry {seq} is not the mirror of entry {reverses}"));
+        }
+        Ok(())
+    }
+
+    fn done(self) -> Verification {
+        Verification { entries: self.entries, postings: self.postings, laws: self.laws }
+    }
+}
+
+fn reverses_charge(entry: &Entry) -> bool {
+    entry.kind == Kind::Reversal && entry.lines.iter().any(|line| line.account.bucket == Bucket::Spent)
+}
+
+fn in_time(lot: &Lot, ended: Time, recorded: Time) -> bool {
+    let open = lot.delivered_at <= ended && lot.expires_at.is_none_or(|end| ended < end);
+    open && lot.expires_at.is_none_or(|end| recorded < end.plus(GRACE))
+}
+
+fn key_fits(row: &ChargeRow) -> bool {
+    let record: Option<serde_json::Value> = serde_json::from_str(&row.record).ok();
+    let external_id = record.as_ref().and_then(|r| r.get("external_id")).and_then(serde_json::Value::as_str);
+    external_id.is_some_and(|id| usage::record::key(row.provider(), id).as_slice() == row.usage_key)
+}
+
+fn is_mirror(mirror: &Entry, first: &Entry) -> bool {
+    let lines = |entry: &Entry, sign: i64| {
+        let mut lines: Vec<(Key, i64)> = entry.lines.iter().map(|l| (l.account, l.amount.saturating_mul(sign))).collect();
+        lines.sort_unstable();
+        lines
+    };
+    lines(mirror, -1) == lines(first, 1)
+}
