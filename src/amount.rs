@@ -27,10 +27,7 @@ impl Unit {
         let upper = |b: &u8| b.is_ascii_uppercase();
         let ends = |b: &u8| upper(b) || b.is_ascii_digit();
         let inner = |b: &u8| ends(b) || b"'._-".contains(b);
-        let form = (2..=CODE_MAX).contains(&bytes.len())
-            && upper(&bytes[0])
-            && bytes.last().is_some_and(ends)
-            && bytes.iter().all(inner);
+        let form = (2..=CODE_MAX).contains(&bytes.len()) && upper(&bytes[0]) && bytes.last().is_some_and(ends) && bytes.iter().all(inner);
         if !form || scale > 9 {
             return None;
         }
