@@ -130,7 +130,7 @@ pub fn parse_scaled(text: &str, scale: u8) -> Result<i64, FieldCode> {
         return Err(FieldCode::Malformed);
     }
     let scale = usize::from(scale);
-    let carried = text.contains('.').then_some(fraction).unwrap_or_default();
+    let carried = if text.contains('.') { fraction } else { "" };
     if carried.len() > scale {
         return Err(FieldCode::AmountScale);
     }
