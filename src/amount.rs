@@ -27,10 +27,7 @@ impl Unit {
         let upper = |b: &u8| b.is_ascii_uppercase();
         let ends = |b: &u8| upper(b) || b.is_ascii_digit();
         let inner = |b: &u8| ends(b) || b"'._-".contains(b);
-        let form = (2..=CODE_MAX).contains(&bytes.len())
-            && upper(&bytes[0])
-            && bytes.last().is_some_and(ends)
-            && bytes.iter().all(inner);
+        let form = (2..=CODE_MAX).contains(&bytes.len()) && upper(&bytes[0]) && bytes.last().is_some_and(ends) && bytes.iter().all(inner);
         if !form || scale > 9 {
             return None;
         }
@@ -133,7 +130,7 @@ pub fn parse_scaled(text: &str, scale: u8) -> Result<i64, FieldCode> {
         return Err(FieldCode::Malformed);
     }
     let scale = usize::from(scale);
-    let carried = text.contains('.').then_some(fraction).unwrap_or_default();
+    let carried = if text.contains('.') { fraction } else { "" };
     if carried.len() > scale {
         return Err(FieldCode::AmountScale);
     }

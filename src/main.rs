@@ -1,1 +1,3 @@
-fn main(){}
+//! The `almoner` program.
+
+fn main() {}
