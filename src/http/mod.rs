@@ -1,0 +1,14 @@
+//! The API door: parse, authorise, call one verb, answer.
+//!
+//! It may not decide anything about credits, and no room but `server` may know it.
+
+pub mod body;
+mod csv;
+pub mod header;
+pub mod keys;
+pub mod page;
+pub mod permit;
+pub mod problem;
+pub mod query;
+pub mod request;
+pub mod token;
