@@ -10,3 +10,4 @@ pub mod amount;
 pub mod time;
 pub mod id;
 pub mod actor;
+pub mod reports;
