@@ -27,16 +27,21 @@ impl<W: Write> Beancount<W> {
         Beancount { out, chart: Chart::default(), day: None }
     }
 
-    fn declare(&mut self, day: Date, line: &Line) -> Result<(), Stop> {
-        let unit = line.account.unit;
-        if READ_AS_VALUES.contains(&unit.code()) {
-            return Err(Stop::Unwritable(format!("beancount can't count {}: it reads that word as a value", unit.code())));
-        }
-        if self.chart.meet_unit(unit)? {
-            writeln!(self.out, "\n{day} commodity {}\n  decimals: {}", unit.code(), unit.scale())?;
-        }
-        if let Some(known) = self.chart.meet(line)? {
-            writeln!(self.out, "{day} open {} {}", known.path, unit.code())?;
+    fn declare(&mut self, day: Date, lines: &[Line]) -> Result<(), Stop> {
+        let mut gap = "\n";
+        for line in lines {
+            let unit = line.account.unit;
+            if READ_AS_VALUES.contains(&unit.code()) {
+                return Err(Stop::Unwritable(format!("beancount can't count {}: it reads that word as a value", unit.code())));
+            }
+            if self.chart.meet_unit(unit)? {
+                writeln!(self.out, "{gap}{day} commodity {}\n  decimals: {}", unit.code(), unit.scale())?;
+                gap = "";
+            }
+            if let Some(known) = self.chart.meet(line)? {
+                writeln!(self.out, "{gap}{day} open {} {}", known.path, unit.code())?;
+                gap = "";
+            }
         }
         Ok(())
     }
@@ -64,9 +69,7 @@ impl<W: Write> Shape for Beancount<W> {
             self.assert_at(after(month_ended.last_of_month())?, false)?;
         }
         self.day = Some(day);
-        for line in &entry.lines {
-            self.declare(day, line)?;
-        }
+        self.declare(day, &entry.lines)?;
         writeln!(self.out, "\n{day} * \"{}\" ^{}", entry.kind, entry.id)?;
         writeln!(self.out, "  seq: {}\n  effective: \"{}\"", entry.seq, entry.effective_at)?;
         for line in &entry.lines {

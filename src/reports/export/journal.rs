@@ -23,12 +23,17 @@ impl<W: Write> Journal<W> {
         Journal { out, chart: Chart::default() }
     }
 
-    fn declare(&mut self, line: &Line) -> Result<(), Stop> {
-        if self.chart.meet_unit(line.account.unit)? {
-            writeln!(self.out, "\ncommodity {}", commodity(line.account.unit))?;
-        }
-        if let Some(known) = self.chart.meet(line)? {
-            writeln!(self.out, "account {}", known.path)?;
+    fn declare(&mut self, lines: &[Line]) -> Result<(), Stop> {
+        let mut gap = "\n";
+        for line in lines {
+            if self.chart.meet_unit(line.account.unit)? {
+                writeln!(self.out, "{gap}commodity {}", commodity(line.account.unit))?;
+                gap = "";
+            }
+            if let Some(known) = self.chart.meet(line)? {
+                writeln!(self.out, "{gap}account {}", known.path)?;
+                gap = "";
+            }
         }
         Ok(())
     }
@@ -43,9 +48,7 @@ impl<W: Write> Shape for Journal<W> {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Stop> {
-        for line in &entry.lines {
-            self.declare(line)?;
-        }
+        self.declare(&entry.lines)?;
         let (day, effective) = (entry.recorded_at.day(), entry.effective_at.day());
         write!(self.out, "\n{day}")?;
         if effective != day && effective.as_str() >= FIRST_YEAR {

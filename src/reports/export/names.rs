@@ -124,7 +124,9 @@ mod tests {
         for name in names {
             assert_eq!(path_of(Class::Asset, &name), None, "{name}");
         }
-        for path in ["Assets", "Assets:Lot", "Asset:Lot", &format!("Assets:{coded}"), &format!("Assets:Lot:{coded}:held"), "Assets:Held", ""] {
+        for path in
+            ["Assets", "Assets:Lot", "Asset:Lot", &format!("Assets:{coded}"), &format!("Assets:Lot:{coded}:held"), "Assets:Held", ""]
+        {
             assert_eq!(account_of(path), None, "{path}");
         }
     }
