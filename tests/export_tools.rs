@@ -194,8 +194,11 @@ fn each_tool_refuses_the_books_with_one_digit_changed() {
         let text = fs::read_to_string(&file).expect("the export");
         let places = digits_of_amounts(&text);
         assert!(places.len() > 1000, "{:?}: {} digits", program.tool, places.len());
-        for _ in 0..40 {
-            let place = places[dice.below(places.len())];
+        let ends: Vec<usize> = places.iter().copied().filter(|place| text[place + 1..].starts_with([' ', '\n'])).collect();
+        for round in 0..40 {
+            // Every other time the last digit, where a tolerance would let it pass.
+            let among = if round % 2 == 0 { &places } else { &ends };
+            let place = among[dice.below(among.len())];
             let mut changed = text.clone().into_bytes();
             changed[place] = b'0' + (changed[place] - b'0' + 1 + dice.below(9) as u8) % 10;
             let bad = dir.path().join("changed");

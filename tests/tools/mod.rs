@@ -1,6 +1,6 @@
 //! The auditor's own tools, run on an export: whether each accepts it, and the balances each arrives at by itself.
 //!
-//! `verify(file, balances)` is all a test needs; it takes any file that Almoner exported. A tool is looked for on `PATH` and in
+//! `verify(tool, file, balances)` is all a test needs; it takes any file that Almoner exported for that tool. A tool is looked for on `PATH` and in
 //! `.tools/venv/bin`. Where one is missing the check says so and passes, but under `CI` it fails.
 
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ impl Program {
     }
 }
 
-/// Has every tool that reads this format (and is found) accept the file and agree on every balance.
+/// Has the tool, if it is found, accept the file and agree on the balance of every account.
 pub fn verify(tool: Tool, file: &Path, ours: &Balances) {
     if let Some(program) = tool.find() {
         let checked = program.accepts(file).and_then(|()| program.agrees(file, ours));
