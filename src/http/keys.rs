@@ -165,7 +165,8 @@ fn read_key(value: &Value) -> Result<Key, String> {
     if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
         return Err(format!("key {name}: its use must be sig"));
     }
-    let (usual, family) = kind(&jwk.algorithm).ok_or_else(|| format!("key {name}: neither Ed25519, P-256, P-384 nor RSA of {RSA_BITS} bits or more"))?;
+    let (usual, family) =
+        kind(&jwk.algorithm).ok_or_else(|| format!("key {name}: neither Ed25519, P-256, P-384 nor RSA of {RSA_BITS} bits or more"))?;
     let algorithm = match jwk.common.key_algorithm {
         None => usual,
         Some(named) => Algorithm::try_from(named).map_err(|_| format!("key {name}: its alg is not accepted"))?,
