@@ -1,7 +1,7 @@
 //! The service about itself: health, version, metrics, problem pages, who am I.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::actor::Role;
 use crate::directory;
 use crate::http::permit::Permit;
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::ledger;
 use crate::metrics;
 
@@ -49,11 +49,6 @@ pub struct Version {
 /// The version of the service.
 pub async fn version() -> HttpResponse {
     HttpResponse::Ok().json(Version { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") })
-}
-
-/// A page about one code of refusal.
-pub async fn problem_page(slug: Path<String>) -> Answered {
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(problem::page(&slug)?))
 }
 
 /// Who asks.

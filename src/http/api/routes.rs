@@ -2,6 +2,7 @@
 //! A everybody), handler, what it takes, what it answers.
 
 use super::{batch, books, donations, grants, meta, projects, resources, usage};
+use crate::http::{openapi, problem};
 use crate::routes;
 
 routes! {
@@ -10,7 +11,8 @@ routes! {
     get  "/readyz"                                  [A]         meta::readyz                                                 => 200 (meta::Health);
     get  "/metrics"                                 [A]         meta::metrics                                                => 200;
     get  "/version"                                 [A]         meta::version                                                => 200 (meta::Version);
-    get  "/problems/{slug}"                         [A]         meta::problem_page                                           => 200;
+    get  "/problems/{slug}"                         [A]         problem::explain                                             => 200;
+    get  "/openapi.json"                            [A]         openapi::describe                                            => 200;
     get  "/v1/me"                                   [ANY]       meta::me                                                     => 200 (meta::Me);
     get  "/v1/units"                                [A]         resources::list_units                                        => 200 (resources::Units);
     post "/v1/units"                                [M]         resources::create_unit (resources::UnitBody)                 => 201 (resources::UnitView) .key();
