@@ -19,3 +19,4 @@ pub mod donations;
 pub mod grants;
 pub mod usage;
 pub mod reports;
+pub mod demo;
