@@ -20,3 +20,4 @@ pub mod grants;
 pub mod usage;
 pub mod reports;
 pub mod http;
+pub mod cli;
