@@ -23,3 +23,4 @@ pub mod demo;
 pub mod metrics;
 pub mod http;
 pub mod server;
+pub mod cli;

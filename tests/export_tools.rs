@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use almoner::amount::{Amount, Unit};
-use almoner::id::{DonationId, GrantId, LotId, TransactionId};
-use almoner::reports::export::{Account, Class, Entry, Format, Line, Summary, write};
+use almoner::id::{DonationId, GrantId, LotId};
+use almoner::ledger::{Bucket, Class, Entry, Key, Kind, Line};
+use almoner::reports::export::{Format, Summary, write};
 use almoner::time::{DAY, SECOND, Time};
 use tools::{Balances, Tool, verify};
 
@@ -37,11 +38,12 @@ impl Dice {
 }
 
 /// A lot with the grant drawn from it.
+#[derive(Clone, Copy)]
 struct Way {
     unit: Unit,
-    donation: String,
-    lot: String,
-    grant: String,
+    donation: DonationId,
+    lot: LotId,
+    grant: GrantId,
 }
 
 /// Books that move by the postings of the design, and never below zero.
@@ -50,11 +52,18 @@ struct Books {
     step: i64,
     now: i64,
     ways: Vec<Way>,
-    balances: HashMap<String, Amount>,
+    balances: HashMap<Key, Held>,
     entries: Vec<Entry>,
 }
 
-type Move = (Class, String, i64);
+/// What an account holds, and after how many postings.
+#[derive(Clone, Copy)]
+struct Held {
+    balance: Amount,
+    postings: i64,
+}
+
+type Move = (Key, i64);
 
 impl Books {
     /// So many transactions, on average `step` microseconds apart.
@@ -78,89 +87,89 @@ impl Books {
             self.now
         };
         let (donation, lot, grant) = (DonationId::from_stamp(stamp()), LotId::from_stamp(stamp()), GrantId::from_stamp(stamp()));
-        let way = Way { unit, donation: format!("donation:{donation}"), lot: format!("lot:{lot}"), grant: format!("grant:{grant}:{lot}") };
-        self.ways.push(way);
+        self.ways.push(Way { unit, donation, lot, grant });
     }
 
-    fn free(&self, name: &str) -> i64 {
-        self.balances.get(name).map_or(0, |b| b.minor)
+    fn free(&self, account: Key) -> i64 {
+        self.balances.get(&account).map_or(0, |held| held.balance.minor)
     }
 
     fn event(&mut self) {
-        use Class::{Asset, Equity, Expense, Income, Liability};
         let place = self.dice.below(self.ways.len());
-        let Way { unit, donation, lot, grant } = &self.ways[place];
-        let (unit, overdraft) = (*unit, format!("{}:overdraft", &grant[..grant.len() - 31]));
-        let name = |owner: &str, bucket: &str| format!("{owner}:{bucket}");
-        let (receivable, given) = (name(donation, "receivable"), name(donation, "given"));
-        let (in_lot, lapsed, returned) = (name(lot, "available"), name(lot, "lapsed"), name(lot, "returned"));
-        let (in_grant, held, spent) = (name(grant, "available"), name(grant, "held"), name(grant, "spent"));
-        let (over, owed) = (name(&overdraft, "spent"), name(&overdraft, "owed"));
+        let Way { unit, donation, lot, grant } = self.ways[place];
+        let (receivable, given) = (Key::donation(donation, Bucket::Receivable), Key::donation(donation, Bucket::Given));
+        let [in_lot, lapsed, returned] = [Bucket::Available, Bucket::Lapsed, Bucket::Returned].map(|b| Key::lot(lot, b));
+        let [in_grant, held, spent] = [Bucket::Granted, Bucket::Held, Bucket::Spent].map(|b| Key::grant(grant, lot, b));
+        let [over, owed] = [Bucket::OverdraftSpent, Bucket::OverdraftOwed].map(|b| Key::overdraft(grant, b));
         let pick = self.dice.below(40);
         let source = match pick {
-            0 => "",
-            1 => &receivable,
-            2..=4 | 37 | 38 => &in_lot,
-            30..=33 => &held,
-            35 => &spent,
-            36 => &over,
-            _ => &in_grant,
+            0 => None,
+            1 => Some(receivable),
+            2..=4 | 37 | 38 => Some(in_lot),
+            30..=33 => Some(held),
+            35 => Some(spent),
+            36 => Some(over),
+            _ => Some(in_grant),
         };
-        let most = if source.is_empty() { 9_000_000_000_000_000 } else { self.free(source) };
-        if most < 1 || (pick == 0 && self.free(&given) != 0) || (pick == 36 && self.free(&in_grant) < most) {
+        let most = source.map_or(9_000_000_000_000_000, |account| self.free(account));
+        if most < 1 || (pick == 0 && self.free(given) != 0) || (pick == 36 && self.free(in_grant) < most) {
             return;
         }
         let n = if pick == 30 { most } else { self.dice.part_of(most) };
         let used = self.dice.next() as i64 & i64::MAX;
         let used = used % (n + 1);
-        let moves: (&str, Vec<Move>) = match pick {
-            0 => ("pledge", vec![(Asset, receivable, n), (Income, given, -n)]),
-            1 => ("delivery", vec![(Asset, in_lot, n + 7), (Asset, receivable, -n), (Income, given, -7)]),
-            2..=4 => ("award", vec![(Asset, in_grant, n), (Asset, in_lot, -n)]),
-            5..=9 => ("hold", vec![(Asset, held, n), (Asset, in_grant, -n)]),
-            30..=33 => ("settle", vec![(Expense, spent, used), (Asset, in_grant, n - used), (Asset, held, -n)]),
+        let moves: (Kind, Vec<Move>) = match pick {
+            0 => (Kind::Pledge, vec![(receivable, n), (given, -n)]),
+            1 => (Kind::Delivery, vec![(in_lot, n + 7), (receivable, -n), (given, -7)]),
+            2..=4 => (Kind::Award, vec![(in_grant, n), (in_lot, -n)]),
+            5..=9 => (Kind::Award, vec![(held, n), (in_grant, -n)]),
+            30..=33 => (Kind::Charge, vec![(spent, used), (in_grant, n - used), (held, -n)]),
             34 => {
                 let beyond = n / 3 + 1;
-                ("charge", vec![(Expense, spent, n), (Asset, in_grant, -n), (Expense, over, beyond), (Liability, owed, -beyond)])
+                (Kind::Charge, vec![(spent, n), (in_grant, -n), (over, beyond), (owed, -beyond)])
             }
-            35 => ("refund", vec![(Expense, spent, -n), (Asset, in_grant, n)]),
-            36 => ("cover", vec![(Expense, spent, n), (Asset, in_grant, -n), (Liability, owed, n), (Expense, over, -n)]),
-            37 => ("lapse", vec![(Expense, lapsed, n / 50), (Asset, in_lot, -(n / 50))]),
-            38 => ("return", vec![(Equity, returned, n / 50), (Asset, in_lot, -(n / 50))]),
-            39 => ("deobligation", vec![(Asset, in_lot, n / 9), (Asset, in_grant, -(n / 9))]),
+            35 => (Kind::Refund, vec![(spent, -n), (in_grant, n)]),
+            36 => (Kind::Cover, vec![(spent, n), (in_grant, -n), (owed, n), (over, -n)]),
+            37 => (Kind::Lapse, vec![(lapsed, n / 50), (in_lot, -(n / 50))]),
+            38 => (Kind::Return, vec![(returned, n / 50), (in_lot, -(n / 50))]),
+            39 => (Kind::End, vec![(in_lot, n / 9), (in_grant, -(n / 9))]),
             // Each account twice in one transaction: a balance holds after each posting, not after each transaction.
             29 => {
                 let (a, b) = (n / 2, n - n / 2);
-                ("charge", vec![(Expense, spent.clone(), a), (Asset, in_grant.clone(), -a), (Expense, spent, b), (Asset, in_grant, -b)])
+                (Kind::Charge, vec![(spent, a), (in_grant, -a), (spent, b), (in_grant, -b)])
             }
-            _ => ("charge", vec![(Expense, spent, n), (Asset, in_grant, -n)]),
+            _ => (Kind::Charge, vec![(spent, n), (in_grant, -n)]),
         };
         self.post(moves.0, unit, moves.1);
     }
 
-    fn post(&mut self, kind: &'static str, unit: Unit, moves: Vec<Move>) {
-        assert_eq!(moves.iter().map(|m| m.2).sum::<i64>(), 0, "the generator keeps the first law");
+    fn post(&mut self, kind: Kind, unit: Unit, moves: Vec<Move>) {
+        assert_eq!(moves.iter().map(|m| m.1).sum::<i64>(), 0, "the generator keeps the first law");
         self.now += 1 + self.dice.below(2 * self.step as usize) as i64;
         let late = [0, 3 * SECOND, DAY, 9 * DAY][self.dice.below(4)];
         let mut lines = Vec::new();
-        for (class, name, minor) in moves {
-            let held = self.balances.entry(name.clone()).or_insert(Amount::zero(unit));
-            *held = held.plus(Amount::new(minor, unit)).expect("within range");
-            assert!(class != Class::Asset || held.minor >= 0, "the generator keeps the fourth law");
-            lines.push(Line { account: Account { name, class, unit }, amount: Amount::new(minor, unit), balance: *held });
+        for (account, amount) in moves {
+            let held = self.balances.entry(account).or_insert(Held { balance: Amount::zero(unit), postings: 0 });
+            held.balance = held.balance.plus(Amount::new(amount, unit)).expect("within range");
+            held.postings += 1;
+            let asset = account.bucket.class() == Class::Asset;
+            assert!(!asset || held.balance.minor >= 0, "the generator keeps the fourth law");
+            lines.push(Line { account, unit, amount, nth: held.postings, balance: held.balance.minor });
         }
         self.entries.push(Entry {
             seq: 3 + 2 * self.entries.len() as i64,
             recorded_at: Time::from_micros(self.now),
             effective_at: Time::from_micros(self.now - late),
             kind,
-            id: TransactionId::from_stamp(self.now).to_string(),
+            actor: None,
+            subject: None,
+            body: None,
             lines,
         });
     }
 
     fn balances(&self) -> Balances {
-        self.balances.iter().map(|(name, balance)| (name.clone(), *balance)).collect()
+        self.balances.iter().map(|(account, held)| (account.name(), held.balance)).collect()
     }
 
     fn export(&self, format: Format, dir: &Path) -> (PathBuf, Summary) {

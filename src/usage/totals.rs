@@ -25,31 +25,30 @@ pub struct Totals {
 impl Totals {
     /// Adds one record in its canonical form.
     pub fn add(&mut self, record: &Value) -> Result<(), Fault> {
-        let meters: Vec<_> = record.get("quantities").and_then(Value::as_object).into_iter().flatten().collect();
-        self.records += 1;
-        let mut used = false;
-        for (meter, quantity) in meters {
-            let quantity: Decimal = quantity.as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
-            let sum = self.meters.entry(meter.clone()).or_default();
-            *sum = sum.checked_add(quantity).ok_or_else(overflow)?;
-            used |= !quantity.is_zero();
-        }
-        self.empty += u64::from(!used);
-        Ok(())
+        let meters = record.get("quantities").and_then(Value::as_object).into_iter().flatten();
+        let read = |quantity: &Value| quantity.as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let quantities: Vec<(String, Decimal)> = meters.map(|(meter, quantity)| (meter.clone(), read(quantity))).collect();
+        self.meter(&quantities)
     }
 
-    /// The totals of all parts together.
-    pub fn of_all<'t>(parts: impl Iterator<Item = &'t Totals>) -> Result<Totals, Fault> {
-        let mut all = Totals::default();
-        for part in parts {
-            all.records += part.records;
-            all.empty += part.empty;
-            for (meter, quantity) in &part.meters {
-                let sum = all.meters.entry(meter.clone()).or_default();
-                *sum = sum.checked_add(*quantity).ok_or_else(overflow)?;
-            }
-        }
-        Ok(all)
+    /// Adds one record's quantities.
+    pub fn meter(&mut self, quantities: &[(String, Decimal)]) -> Result<(), Fault> {
+        self.records += 1;
+        self.empty += u64::from(quantities.iter().all(|(_, quantity)| quantity.is_zero()));
+        quantities.iter().try_for_each(|(meter, quantity)| self.sum(meter, *quantity))
+    }
+
+    /// Adds other totals.
+    pub fn plus(&mut self, other: &Totals) -> Result<(), Fault> {
+        self.records += other.records;
+        self.empty += other.empty;
+        other.meters.iter().try_for_each(|(meter, quantity)| self.sum(meter, *quantity))
+    }
+
+    fn sum(&mut self, meter: &str, quantity: Decimal) -> Result<(), Fault> {
+        let sum = self.meters.entry(meter.to_owned()).or_default();
+        *sum = sum.checked_add(quantity).ok_or_else(overflow)?;
+        Ok(())
     }
 }
 

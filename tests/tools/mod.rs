@@ -97,8 +97,8 @@ impl Program {
         let mut theirs = BTreeMap::new();
         for line in self.report(file)?.lines() {
             let (path, balance) = line.split_once('|').ok_or_else(|| format!("{line:?} is no balance"))?;
-            let (_, name) = account_of(path.trim()).ok_or_else(|| format!("{path:?} is no account of ours"))?;
-            theirs.insert(name, balance.trim().replace('"', ""));
+            let account = account_of(path.trim()).ok_or_else(|| format!("{path:?} is no account of ours"))?;
+            theirs.insert(account.name(), balance.trim().replace('"', ""));
         }
         for (name, ours) in ours {
             let theirs = theirs.remove(name).ok_or_else(|| format!("{:?} does not know {name}", self.tool))?;

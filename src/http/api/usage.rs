@@ -472,7 +472,8 @@ pub async fn usage_totals<const R: u8>(who: Permit<R>, query: Query, app: Data<A
             let pairs = totals.meters.iter().map(|(meter, sum)| (meter.clone(), sum.normalize().to_string()));
             pairs.collect::<BTreeMap<_, _>>()
         };
-        let all = usage::totals::Totals::of_all(by_account.values())?;
+        let mut all = usage::totals::Totals::default();
+        by_account.values().try_for_each(|part| all.plus(part))?;
         let one = |(account, totals): (&String, &usage::totals::Totals)| AccountTotals {
             account: account.clone(),
             records: totals.records,

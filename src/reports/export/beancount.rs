@@ -10,11 +10,10 @@ use std::io::Write;
 use jiff::civil::Date;
 
 use super::chart::{Chart, Known};
-use super::{Entry, Line, Shape, Stop, Summary};
+use super::{Shape, Stop, Summary};
+use crate::amount::Amount;
+use crate::ledger::{Entry, Line};
 use crate::time::Time;
-
-/// Commodities of the right form that beancount reads as values.
-const READ_AS_VALUES: [&str; 3] = ["TRUE", "FALSE", "NULL"];
 
 pub(super) struct Beancount<W> {
     out: W,
@@ -30,10 +29,7 @@ impl<W: Write> Beancount<W> {
     fn declare(&mut self, day: Date, lines: &[Line]) -> Result<(), Stop> {
         let mut gap = "\n";
         for line in lines {
-            let unit = line.account.unit;
-            if READ_AS_VALUES.contains(&unit.code()) {
-                return Err(Stop::Unwritable(format!("beancount can't count {}: it reads that word as a value", unit.code())));
-            }
+            let unit = line.unit;
             if self.chart.meet_unit(unit)? {
                 writeln!(self.out, "{gap}{day} commodity {}\n  decimals: {}", unit.code(), unit.scale())?;
                 gap = "";
@@ -70,11 +66,11 @@ impl<W: Write> Shape for Beancount<W> {
         }
         self.day = Some(day);
         self.declare(day, &entry.lines)?;
-        writeln!(self.out, "\n{day} * \"{}\" ^{}", entry.kind, entry.id)?;
+        writeln!(self.out, "\n{day} * \"{}\" ^{}", entry.kind.word(), entry.id())?;
         writeln!(self.out, "  seq: {}\n  effective: \"{}\"", entry.seq, entry.effective_at)?;
         for line in &entry.lines {
             let path = &self.chart.moved(line)?.path;
-            writeln!(self.out, "  {path}  {} {}", line.amount, line.amount.unit.code())?;
+            writeln!(self.out, "  {path}  {} {}", Amount::new(line.amount, line.unit), line.unit.code())?;
         }
         Ok(())
     }

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::{Account, Class, Line, Stop, names};
+use super::{Stop, names};
 use crate::amount::{Amount, Unit};
+use crate::ledger::{Key, Line};
 
 /// An account met before.
 pub(super) struct Known {
@@ -14,13 +15,12 @@ pub(super) struct Known {
     pub balance: Amount,
     /// Whether it moved since the last time its balance was stated.
     pub moved: bool,
-    class: Class,
 }
 
 /// The accounts met so far, and the units.
 #[derive(Default)]
 pub(super) struct Chart {
-    places: HashMap<String, usize>,
+    places: HashMap<Key, usize>,
     known: Vec<Known>,
     units: Vec<Unit>,
 }
@@ -28,15 +28,12 @@ pub(super) struct Chart {
 impl Chart {
     /// The account of this line if it is met for the first time.
     pub fn meet(&mut self, line: &Line) -> Result<Option<&Known>, Stop> {
-        let Account { name, class, unit } = &line.account;
-        if let Some(known) = self.places.get(name).and_then(|place| self.known.get(*place)) {
-            let same = known.class == *class && known.balance.unit == *unit;
-            return if same { Ok(None) } else { Err(Stop::Unwritable(format!("{name} changes its class or unit"))) };
+        if let Some(known) = self.places.get(&line.account).and_then(|place| self.known.get(*place)) {
+            let same = known.balance.unit == line.unit;
+            return if same { Ok(None) } else { Err(Stop::Unwritable(format!("{} changes its unit", line.account.name()))) };
         }
-        let unnamed = || Stop::Unwritable(format!("{name:?} is not an account name of the books"));
-        let path = names::path_of(*class, name).ok_or_else(unnamed)?;
-        self.places.insert(name.clone(), self.known.len());
-        self.known.push(Known { path, balance: Amount::zero(*unit), moved: false, class: *class });
+        self.places.insert(line.account, self.known.len());
+        self.known.push(Known { path: names::path_of(&line.account), balance: Amount::zero(line.unit), moved: false });
         Ok(self.known.last())
     }
 
@@ -54,10 +51,10 @@ impl Chart {
 
     /// Takes the line's balance for its account's, and answers the account; it was met before.
     pub fn moved(&mut self, line: &Line) -> Result<&Known, Stop> {
-        let place = self.places.get(&line.account.name).copied();
+        let place = self.places.get(&line.account).copied();
         let known = place.and_then(|place| self.known.get_mut(place));
-        let known = known.ok_or_else(|| Stop::Unwritable(format!("{} was not declared", line.account.name)))?;
-        known.balance = line.balance;
+        let known = known.ok_or_else(|| Stop::Unwritable(format!("{} was not declared", line.account.name())))?;
+        known.balance = Amount::new(line.balance, line.unit);
         known.moved = true;
         Ok(known)
     }

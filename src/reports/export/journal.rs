@@ -7,8 +7,9 @@
 use std::io::Write;
 
 use super::chart::Chart;
-use super::{Entry, Line, Shape, Stop, Summary};
-use crate::amount::Unit;
+use super::{Shape, Stop, Summary};
+use crate::amount::{Amount, Unit};
+use crate::ledger::{Entry, Line};
 
 /// ledger knows no years before this one.
 const FIRST_YEAR: &str = "1400";
@@ -26,8 +27,8 @@ impl<W: Write> Journal<W> {
     fn declare(&mut self, lines: &[Line]) -> Result<(), Stop> {
         let mut gap = "\n";
         for line in lines {
-            if self.chart.meet_unit(line.account.unit)? {
-                writeln!(self.out, "{gap}commodity {}", commodity(line.account.unit))?;
+            if self.chart.meet_unit(line.unit)? {
+                writeln!(self.out, "{gap}commodity {}", commodity(line.unit))?;
                 gap = "";
             }
             if let Some(known) = self.chart.meet(line)? {
@@ -54,11 +55,12 @@ impl<W: Write> Shape for Journal<W> {
         if effective != day && effective.as_str() >= FIRST_YEAR {
             write!(self.out, "={effective}")?;
         }
-        writeln!(self.out, " * ({}) {}", entry.id, entry.kind)?;
+        writeln!(self.out, " * ({}) {}", entry.id(), entry.kind.word())?;
         writeln!(self.out, "    ; seq: {}\n    ; effective: {}", entry.seq, entry.effective_at)?;
         for line in &entry.lines {
-            let (path, unit) = (&self.chart.moved(line)?.path, commodity(line.account.unit));
-            writeln!(self.out, "    {path}  {} {unit} = {} {unit}", line.amount, line.balance)?;
+            let known = self.chart.moved(line)?;
+            let (amount, unit) = (Amount::new(line.amount, line.unit), commodity(line.unit));
+            writeln!(self.out, "    {}  {amount} {unit} = {} {unit}", known.path, known.balance)?;
         }
         Ok(())
     }

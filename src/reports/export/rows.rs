@@ -7,8 +7,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Entry, Line, Shape, Stop, Summary};
+use super::{Shape, Stop, Summary};
 use crate::amount::Amount;
+use crate::ledger::{Entry, Line};
 
 const COLUMNS: [&str; 11] =
     ["seq", "transaction", "kind", "recorded_at", "effective_at", "line", "account", "class", "unit", "amount", "balance"];
@@ -29,12 +30,14 @@ impl<W: Write> Shape for Csv<W> {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Stop> {
-        let (seq, recorded_at, effective_at) = (entry.seq.to_string(), entry.recorded_at.to_string(), entry.effective_at.to_string());
+        let (seq, id, kind) = (entry.seq.to_string(), entry.id().to_string(), entry.kind.word());
+        let (recorded_at, effective_at) = (entry.recorded_at.to_string(), entry.effective_at.to_string());
         for (place, line) in entry.lines.iter().enumerate() {
-            let Line { account, amount, balance } = line;
+            let (account, class) = (line.account.name(), line.account.bucket.class().word());
+            let (amount, balance) = amounts(line);
             let (place, amount, balance) = ((place + 1).to_string(), amount.to_string(), balance.to_string());
-            let of_entry = [seq.as_str(), &entry.id, entry.kind, &recorded_at, &effective_at];
-            let of_line = [place.as_str(), &account.name, account.class.word(), account.unit.code(), &amount, &balance];
+            let of_entry = [seq.as_str(), &id, kind, &recorded_at, &effective_at];
+            let of_line = [place.as_str(), &account, class, line.unit.code(), &amount, &balance];
             self.out.write_record(of_entry.iter().chain(&of_line)).map_err(as_io)?;
         }
         Ok(())
@@ -43,6 +46,11 @@ impl<W: Write> Shape for Csv<W> {
     fn end(&mut self, _: &Summary) -> Result<(), Stop> {
         Ok(self.out.flush()?)
     }
+}
+
+/// A line's amount and the balance after it.
+fn amounts(line: &Line) -> (Amount, Amount) {
+    (Amount::new(line.amount, line.unit), Amount::new(line.balance, line.unit))
 }
 
 fn as_io(error: csv::Error) -> Stop {
@@ -89,19 +97,20 @@ impl<W: Write> Shape for Ndjson<W> {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Stop> {
-        let (recorded_at, effective_at) = (entry.recorded_at.to_string(), entry.effective_at.to_string());
+        let (id, recorded_at, effective_at) = (entry.id().to_string(), entry.recorded_at.to_string(), entry.effective_at.to_string());
         for (place, line) in entry.lines.iter().enumerate() {
+            let (amount, balance) = amounts(line);
             let row = Row {
                 seq: entry.seq,
-                transaction: &entry.id,
-                kind: entry.kind,
+                transaction: &id,
+                kind: entry.kind.word(),
                 recorded_at: &recorded_at,
                 effective_at: &effective_at,
                 line: place + 1,
-                account: &line.account.name,
-                class: line.account.class.word(),
-                amount: value(&line.amount),
-                balance: value(&line.balance),
+                account: &line.account.name(),
+                class: line.account.bucket.class().word(),
+                amount: value(&amount),
+                balance: value(&balance),
             };
             serde_json::to_writer(&mut self.out, &row).map_err(|e| Stop::Output(e.into()))?;
             self.out.write_all(b"\n")?;
