@@ -83,11 +83,8 @@ pub fn run(place: &Place) -> Result<Exit, Failure> {
 fn print(found: &Findings, as_json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if as_json {
-        let rows: Vec<serde_json::Value> = found
-            .0
-            .iter()
-            .map(|f| json!({"check": f.what, "verdict": f.verdict.word(), "detail": f.detail, "remedy": f.remedy}))
-            .collect();
+        let rows: Vec<serde_json::Value> =
+            found.0.iter().map(|f| json!({"check": f.what, "verdict": f.verdict.word(), "detail": f.detail, "remedy": f.remedy})).collect();
         return writeln!(out, "{:#}", json!(rows));
     }
     let mut rows = Vec::with_capacity(found.0.len());
@@ -104,7 +101,9 @@ fn folder(found: &mut Findings, place: &Place) {
     const WHAT: &str = "data folder";
     let path = place.data.display();
     match mode(&place.data) {
-        Err(error) => found.bad(WHAT, Exit::Configuration, format!("{path}: {error}"), "Make it with almoner init, or name another with --data."),
+        Err(error) => {
+            found.bad(WHAT, Exit::Configuration, format!("{path}: {error}"), "Make it with almoner init, or name another with --data.")
+        }
         Ok(mode) if mode & 0o077 != 0 => {
             found.odd(WHAT, format!("others than its owner may enter {path}"), "Set its mode to 700; keys and books lie in it.");
         }
@@ -161,7 +160,9 @@ fn database(found: &mut Findings, place: &Place) {
     const WHAT: &str = "database";
     let mut conn = match place.connect(false) {
         Ok(conn) => conn,
-        Err(failure) => return found.bad(WHAT, failure.exit, failure.words.replace('\n', " "), "Check --database, and that its server runs."),
+        Err(failure) => {
+            return found.bad(WHAT, failure.exit, failure.words.replace('\n', " "), "Check --database, and that its server runs.");
+        }
     };
     found.fine(WHAT, place.database().map(|database| database.to_string()).unwrap_or_default());
     if let Err(fault) = books(found, &mut conn) {

@@ -238,12 +238,7 @@ pub fn funded(work: &mut Work<'_>, id: GrantId) -> Result<Arc<Funded>, Fault> {
 
 /// The awarded grants of the projects that a scheduler's account stands for: by the project's external id, or by a mapping that fits
 /// the cluster and the resource.
-pub fn grants_of_account(
-    work: &mut Work<'_>,
-    account: &str,
-    cluster: Option<&str>,
-    resource: ResourceId,
-) -> Result<Vec<GrantId>, Fault> {
+pub fn grants_of_account(work: &mut Work<'_>, account: &str, cluster: Option<&str>, resource: ResourceId) -> Result<Vec<GrantId>, Fault> {
     let key = (account.to_owned(), cluster.map(str::to_owned), resource);
     if let Some(known) = remembered(work)?.by_account.get(&key) {
         return Ok(known.clone());
