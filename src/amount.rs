@@ -11,6 +11,8 @@ use crate::refusal::{Code, FieldCode, Refusal};
 
 /// The longest unit code beancount accepts as a commodity.
 const CODE_MAX: usize = 24;
+/// Commodities of the right form that beancount reads as values.
+const READ_AS_VALUES: [&str; 3] = ["TRUE", "FALSE", "NULL"];
 
 /// What is counted: a code such as `GPU-HOUR` and the number of decimals its amounts carry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,15 +22,15 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// A unit from its code (`^[A-Z][A-Z0-9'._-]{0,22}[A-Z0-9]$`, beancount's commodity rule) and its scale (0–9).
-    /// `None` if either is out of form.
+    /// A unit from its code (`^[A-Z][A-Z0-9'._-]{0,22}[A-Z0-9]$`, beancount's commodity rule, without the words that it reads as
+    /// values) and its scale (0–9). `None` if either is out of form.
     pub fn new(code: &str, scale: u8) -> Option<Unit> {
         let bytes = code.as_bytes();
         let upper = |b: &u8| b.is_ascii_uppercase();
         let ends = |b: &u8| upper(b) || b.is_ascii_digit();
         let inner = |b: &u8| ends(b) || b"'._-".contains(b);
         let form = (2..=CODE_MAX).contains(&bytes.len()) && upper(&bytes[0]) && bytes.last().is_some_and(ends) && bytes.iter().all(inner);
-        if !form || scale > 9 {
+        if !form || scale > 9 || READ_AS_VALUES.contains(&code) {
             return None;
         }
         let mut held = [0; CODE_MAX];
@@ -189,7 +191,7 @@ mod tests {
         for good in ["USD", "GPU-HOUR", "ACCESS-CREDIT", "A1"] {
             assert!(Unit::new(good, 6).is_some(), "{good}");
         }
-        for bad in ["", "A", "usd", "1A", "A-", "GPU HOUR", "ABCDEFGHIJKLMNOPQRSTUVWXY"] {
+        for bad in ["", "A", "usd", "1A", "A-", "GPU HOUR", "ABCDEFGHIJKLMNOPQRSTUVWXY", "TRUE", "FALSE", "NULL"] {
             assert!(Unit::new(bad, 6).is_none(), "{bad}");
         }
         assert!(Unit::new("USD", 10).is_none());

@@ -1,3 +1,7 @@
 //! The `almoner` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    almoner::cli::main()
+}

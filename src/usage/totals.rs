@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::store::{self, Of};
+use super::store::ChargeRow;
 use crate::store::{Conn, Fault, Page};
 
 /// What was metered.
@@ -25,30 +25,49 @@ pub struct Totals {
 impl Totals {
     /// Adds one record in its canonical form.
     pub fn add(&mut self, record: &Value) -> Result<(), Fault> {
-        let overflow = || Fault::Internal("the totals of metered quantities leave 96 bits".into());
-        let meters: Vec<_> = record.get("quantities").and_then(Value::as_object).into_iter().flatten().collect();
+        let meters = record.get("quantities").and_then(Value::as_object).into_iter().flatten();
+        let read = |quantity: &Value| quantity.as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let quantities: Vec<(String, Decimal)> = meters.map(|(meter, quantity)| (meter.clone(), read(quantity))).collect();
+        self.meter(&quantities)
+    }
+
+    /// Adds one record's quantities.
+    pub fn meter(&mut self, quantities: &[(String, Decimal)]) -> Result<(), Fault> {
         self.records += 1;
-        let mut used = false;
-        for (meter, quantity) in meters {
-            let quantity: Decimal = quantity.as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
-            let sum = self.meters.entry(meter.clone()).or_default();
-            *sum = sum.checked_add(quantity).ok_or_else(overflow)?;
-            used |= !quantity.is_zero();
-        }
-        self.empty += u64::from(!used);
+        self.empty += u64::from(quantities.iter().all(|(_, quantity)| quantity.is_zero()));
+        quantities.iter().try_for_each(|(meter, quantity)| self.sum(meter, *quantity))
+    }
+
+    /// Adds other totals.
+    pub fn plus(&mut self, other: &Totals) -> Result<(), Fault> {
+        self.records += other.records;
+        self.empty += other.empty;
+        other.meters.iter().try_for_each(|(meter, quantity)| self.sum(meter, *quantity))
+    }
+
+    fn sum(&mut self, meter: &str, quantity: Decimal) -> Result<(), Fault> {
+        let sum = self.meters.entry(meter.to_owned()).or_default();
+        *sum = sum.checked_add(quantity).ok_or_else(overflow)?;
         Ok(())
     }
+}
+
+fn overflow() -> Fault {
+    Fault::Internal("the totals of metered quantities leave 96 bits".into())
 }
 
 /// Rows read at a time.
 const PAGE: i64 = 2000;
 
-/// The totals of all charges that fit, by scheduler account (`""` where none was named).
-pub fn totals(conn: &mut Conn, of: &Of) -> Result<BTreeMap<String, Totals>, Fault> {
+/// The totals of all charges that `look` reads page by page, by scheduler account (`""` where none was named).
+pub fn totals(
+    conn: &mut Conn,
+    look: impl Fn(&mut Conn, Page) -> Result<Vec<ChargeRow>, Fault>,
+) -> Result<BTreeMap<String, Totals>, Fault> {
     let mut by_account: BTreeMap<String, Totals> = BTreeMap::new();
     let mut page = Page { after: None, limit: PAGE, descending: false };
     loop {
-        let rows = store::charges(conn, of, page)?;
+        let rows = look(conn, page)?;
         for row in &rows {
             let record: Value = serde_json::from_str(&row.record).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
             let account = record.get("account").and_then(Value::as_str).unwrap_or_default();

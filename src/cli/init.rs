@@ -1,0 +1,64 @@
+//! `almoner init`: empty books, with keys of their own. Never touches what is there.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::exit::Failure;
+use super::place::Place;
+use super::token;
+use crate::actor::{Actor, Role, Roles};
+use crate::http::keys::Keys;
+use crate::store::migrate;
+
+/// How long the first administrator's token is good for, in seconds.
+const FIRST_TOKEN: i64 = 24 * 3600;
+
+/// Makes the books and says what was made on standard error; the administrator's token goes to standard output.
+pub fn run(place: &Place) -> Result<(), Failure> {
+    let database = place.database()?;
+    let key = place.local_key();
+    if key.exists() {
+        let words = format!("{} exists: there are books here already, and init never overwrites any.", key.display());
+        return Err(Failure::error(words));
+    }
+    make_folders(place)?;
+    let mut conn = place.connect(true)?;
+    if conn.has_table("head")? {
+        let words = format!("There are books at {database} already, and init never overwrites any.");
+        return Err(Failure::error(words));
+    }
+    migrate::up(&mut conn)?;
+    Keys::create_local(&key).map_err(Failure::error)?;
+    let admin = Actor { roles: Roles::default().with(Role::Admin), ..Actor::operator("admin") };
+    let token = token::issue(place, &admin, FIRST_TOKEN)?;
+    if place.json {
+        let made = serde_json::json!({
+            "data": place.data, "database": database.to_string(), "key": key, "token": token.text, "expires_at": token.expires_at,
+        });
+        return Ok(writeln!(io::stdout(), "{made:#}")?);
+    }
+    eprintln!("Made empty books:");
+    eprintln!("  database  {database}");
+    eprintln!("  key       {}  (signs tokens; keep it secret, and back it up)", key.display());
+    eprintln!("An administrator's token, good until {}; make others with almoner token:", token.expires_at);
+    Ok(writeln!(io::stdout(), "{}", token.text)?)
+}
+
+/// Makes the data folder and that of the keys.
+pub fn make_folders(place: &Place) -> Result<(), Failure> {
+    make_folder(&place.data)?;
+    make_folder(&place.key_folder())
+}
+
+/// Makes a folder that only its owner may enter; one that exists stays as it is.
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(path).map_err(|error| Failure::file(path, &error))
+}

@@ -1,0 +1,51 @@
+//! `almoner migrate`: brings the schema up to date, says how it stands, or takes it down.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::place::Place;
+use crate::store::migrate;
+
+/// What to do with the schema.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Only say which steps are missing
+    #[arg(long, conflicts_with = "down")]
+    status: bool,
+    /// Take the schema down, AND ALL BOOKS WITH IT
+    #[arg(long)]
+    down: bool,
+    /// Yes, take everything down
+    #[arg(long, requires = "down")]
+    yes: bool,
+}
+
+/// Migrates; the steps go to standard output, one a line.
+pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
+    if options.down && !options.yes {
+        let words = format!("This destroys all books at {}.\nIf that is what you want, say --down --yes.", place.database()?);
+        return Err(Failure::new(Exit::Usage, words));
+    }
+    let mut conn = place.connect(false)?;
+    let books = conn.has_table("head")?;
+    let (steps, talk) = match (options.status, options.down) {
+        (true, _) => (migrate::pending(&mut conn)?, "missing"),
+        (_, true) if !books => (Vec::new(), "taken down"),
+        (_, true) => (migrate::down(&mut conn)?, "taken down"),
+        _ => (migrate::up(&mut conn)?, "taken"),
+    };
+    if place.json {
+        return Ok(writeln!(io::stdout(), "{}", serde_json::json!({"did": talk, "steps": steps}))?);
+    }
+    match steps.as_slice() {
+        [] if options.down => eprintln!("There is nothing to take down."),
+        [] => eprintln!("The schema is up to date."),
+        _ => eprintln!("Steps {talk}:"),
+    }
+    for step in steps {
+        writeln!(io::stdout(), "{step}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The command line: one file per command, each of which parses, runs and says how it ended.
+//!
+//! Data goes to standard output, talk to standard error. It may not decide anything about credits.
+
+mod completions;
+mod config;
+mod demo;
+mod doctor;
+mod exit;
+mod export;
+mod import;
+mod init;
+mod migrate;
+mod place;
+mod progress;
+mod serve;
+mod table;
+mod token;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Failure;
+pub use exit::Exit;
+pub use place::Place;
+
+/// Keeps the books of donated compute: what donors gave, what was granted, what each job used.
+#[derive(Parser, Debug)]
+#[command(name = "almoner", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 done but some records were rejected, \
+                        4 the books or proofs do not hold, 5 configuration, 6 database.")]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Play a believable year of books, then serve it
+    Demo(demo::Options),
+    /// Serve the books over HTTP
+    Serve(serve::Options),
+    /// Make empty books: database, keys, an administrator's token
+    Init,
+    /// Print a token signed by these books' own issuer
+    Token(token::Options),
+    /// Charge the jobs of a scheduler's log: Slurm accounting or CSV
+    Import(Box<import::Options>),
+    /// Write the journal for beancount, hledger, ledger, or as rows
+    Export(export::Options),
+    /// Recompute every law of the books from the postings
+    Verify,
+    /// Look for what is wrong with the installation, and say what to do
+    Doctor,
+    /// Bring the database's schema up to date
+    Migrate(migrate::Options),
+    /// The settings
+    #[command(subcommand)]
+    Config(config::Options),
+    /// Print a completion script for a shell
+    Completions(completions::Options),
+}
+
+/// Runs the program with the arguments it was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => {
+            // Help and version come this way too; where they can't be printed nobody can be told.
+            let _ = shown.print();
+            return if shown.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("almoner: {}", failure.words.replace('\n', "\n         "));
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let place = &cli.place;
+    let done = |()| Exit::Done;
+    match cli.command {
+        Command::Demo(options) => demo::run(place, &options).map(done),
+        Command::Serve(options) => serve::run(place, &options).map(done),
+        Command::Init => init::run(place).map(done),
+        Command::Token(options) => token::run(place, options).map(done),
+        Command::Import(options) => import::run(place, &options),
+        Command::Export(options) => export::run(place, &options).map(done),
+        Command::Verify => verify::run(place),
+        Command::Doctor => doctor::run(place),
+        Command::Migrate(options) => migrate::run(place, &options).map(done),
+        Command::Config(options) => config::run(place, &options).map(done),
+        Command::Completions(options) => {
+            completions::run(&options);
+            Ok(Exit::Done)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}
