@@ -9,7 +9,7 @@ use almoner::time::{Clock, SECOND, Time};
 use almoner::{directory, donations, usage};
 
 fn balance(conn: &mut Conn, of: ledger::store::Of, bucket: Bucket) -> Result<i64, Fault> {
-    let accounts = ledger::store::accounts(conn, of, 0, i64::MAX)?;
+    let accounts = ledger::store::accounts(conn, of, Page::ALL)?;
     Ok(accounts.iter().filter(|account| account.key.bucket == bucket).map(|account| account.balance).sum())
 }
 
@@ -87,7 +87,7 @@ fn what_is_worth_opening_is_there(conn: &mut Conn, made: &Made, until: Time) -> 
 
 fn the_books_balance(conn: &mut Conn) -> Result<(), Fault> {
     let mut sums = std::collections::BTreeMap::new();
-    for account in ledger::store::accounts(conn, ledger::store::Of::default(), 0, i64::MAX)? {
+    for account in ledger::store::accounts(conn, ledger::store::Of::default(), Page::ALL)? {
         assert!(account.balance >= 0 || account.key.bucket.class() != Class::Asset, "{}", account.key.name());
         *sums.entry(account.unit.code().to_owned()).or_insert(0) += account.balance;
     }
