@@ -24,7 +24,7 @@ use reporting::Reporting;
 use stage::{DAYS, Stage, missing};
 
 /// Jobs that run within the year, about.
-const JOBS: i64 = 60_000;
+const JOBS: i64 = 65_000;
 /// The days on which the accelerator cloud's lower price is proposed, is confirmed and begins.
 const RATE_PROPOSED: i64 = 190;
 const RATE_CONFIRMED: i64 = 192;
