@@ -156,12 +156,8 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     }
     introduce(options, &plan, &format);
     let bar = progress::bytes("Importing", length);
-    let read = readers::Options {
-        format,
-        cluster: options.cluster.clone(),
-        timezone: options.timezone.clone(),
-        meters: plan.meters.clone(),
-    };
+    let read =
+        readers::Options { format, cluster: options.cluster.clone(), timezone: options.timezone.clone(), meters: plan.meters.clone() };
     let rejects = options.rejects.as_deref().map(Rejects::create).transpose()?;
     let provider = plan.provider_id();
     let feed = if options.dry_run { Feed::dry(&store, provider)? } else { Feed::real(store, provider) };
@@ -195,7 +191,11 @@ fn introduce(options: &Options, plan: &Plan, format: &Format) {
         [] => String::new(),
         meters => format!(", not {}, for which the resource has no rate", names(meters)),
     };
-    eprintln!("Metered: {}{left_out}. Times without a zone are read as {}.", names(&plan.meters), options.timezone.iana_name().unwrap_or("given"));
+    eprintln!(
+        "Metered: {}{left_out}. Times without a zone are read as {}.",
+        names(&plan.meters),
+        options.timezone.iana_name().unwrap_or("given")
+    );
 }
 
 fn report(place: &Place, options: &Options, tally: &Tally) -> Result<(), Failure> {
@@ -348,4 +348,3 @@ impl Rejects {
         self.out.flush().map_err(|error| Failure::file(&self.path, &error))
     }
 }
-
