@@ -166,6 +166,11 @@ impl<'v, 'p> Fields<'v, 'p> {
         })
     }
 
+    /// A list of at most `most` values of any kind, for a reader that judges each on its own.
+    pub fn list(&mut self, name: &str, most: usize) -> Option<&'v [Value]> {
+        self.read(name, |value| list(value, most))
+    }
+
     /// A list of at most `most` texts.
     pub fn list_of_texts(&mut self, name: &str, most: usize, max: usize) -> Option<Vec<&'v str>> {
         let items = self.read(name, |value| list(value, most))?;

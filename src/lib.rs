@@ -19,5 +19,8 @@ pub mod donations;
 pub mod grants;
 pub mod usage;
 pub mod reports;
+pub mod demo;
+pub mod metrics;
 pub mod http;
+pub mod server;
 pub mod cli;

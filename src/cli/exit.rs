@@ -77,6 +77,7 @@ impl From<Fault> for Failure {
             Fault::Refused(refusal) => Failure::from(*refusal),
             Fault::Database(_) => Failure::new(Exit::Database, fault.to_string()),
             Fault::Internal(text) => Failure::error(text),
+            Fault::Undone => Failure::error(fault.to_string()),
         }
     }
 }

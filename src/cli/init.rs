@@ -22,8 +22,7 @@ pub fn run(place: &Place) -> Result<(), Failure> {
         let words = format!("{} exists: there are books here already, and init never overwrites any.", key.display());
         return Err(Failure::error(words));
     }
-    make_folder(&place.data)?;
-    make_folder(&place.key_folder())?;
+    make_folders(place)?;
     let mut conn = place.connect(true)?;
     if conn.has_table("head")? {
         let words = format!("There are books at {database} already, and init never overwrites any.");
@@ -44,6 +43,12 @@ pub fn run(place: &Place) -> Result<(), Failure> {
     eprintln!("  key       {}  (signs tokens; keep it secret, and back it up)", key.display());
     eprintln!("An administrator's token, good until {}; make others with almoner token:", token.expires_at);
     Ok(writeln!(io::stdout(), "{}", token.text)?)
+}
+
+/// Makes the data folder and that of the keys.
+pub fn make_folders(place: &Place) -> Result<(), Failure> {
+    make_folder(&place.data)?;
+    make_folder(&place.key_folder())
 }
 
 /// Makes a folder that only its owner may enter; one that exists stays as it is.

@@ -4,6 +4,7 @@
 
 mod completions;
 mod config;
+mod demo;
 mod doctor;
 mod exit;
 mod export;
@@ -12,6 +13,7 @@ mod init;
 mod migrate;
 mod place;
 mod progress;
+mod serve;
 mod table;
 mod token;
 mod verify;
@@ -39,6 +41,10 @@ struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Play a believable year of books, then serve it
+    Demo(demo::Options),
+    /// Serve the books over HTTP
+    Serve(serve::Options),
     /// Make empty books: database, keys, an administrator's token
     Init,
     /// Print a token signed by these books' own issuer
@@ -83,6 +89,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     let place = &cli.place;
     let done = |()| Exit::Done;
     match cli.command {
+        Command::Demo(options) => demo::run(place, &options).map(done),
+        Command::Serve(options) => serve::run(place, &options).map(done),
         Command::Init => init::run(place).map(done),
         Command::Token(options) => token::run(place, options).map(done),
         Command::Import(options) => import::run(place, &options),

@@ -57,7 +57,8 @@ fn cell(value: Option<&Value>) -> String {
 fn guarded(text: &str) -> String {
     let risky = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let negative = text.strip_prefix('-').is_some_and(|rest| rest.split_once('.').map_or(digits(rest), |(whole, part)| digits(whole) && digits(part)));
+    let negative =
+        text.strip_prefix('-').is_some_and(|rest| rest.split_once('.').map_or(digits(rest), |(whole, part)| digits(whole) && digits(part)));
     if risky && !negative { format!("'{text}") } else { text.to_string() }
 }
 
@@ -76,7 +77,8 @@ mod tests {
     fn nested_objects_are_dotted_and_lists_are_json() {
         let first = json!({"id": "a", "amount": {"unit": "USD", "value": "1.5"}, "lots": [1, "x"], "none": null, "q": {"gpu.hour": true}});
         let second = json!({"id": "b", "amount": null, "lots": [], "none": {"x": 1}, "q": {}});
-        let expected = "amount.unit,amount.value,id,lots,none,q.gpu.hour\r\nUSD,1.5,a,\"[1,\"\"x\"\"]\",,true\r\n,,b,[],\"{\"\"x\"\":1}\",\r\n";
+        let expected =
+            "amount.unit,amount.value,id,lots,none,q.gpu.hour\r\nUSD,1.5,a,\"[1,\"\"x\"\"]\",,true\r\n,,b,[],\"{\"\"x\"\":1}\",\r\n";
         assert_eq!(table(&[first, second]), expected);
     }
 

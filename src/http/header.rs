@@ -13,7 +13,8 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<&str, Refusal> {
     let key = only(request.headers(), IDEMPOTENCY_KEY).filter(|key| key.len() <= 255 && key.bytes().all(|b| b.is_ascii_graphic()));
     key.ok_or_else(|| {
         let path = request.path().trim_matches('/').rsplit('/').next().unwrap_or_default();
-        let detail = format!("Add one header such as Idempotency-Key: {path}-0001, of 1 to 255 visible ASCII characters, new for each new request.");
+        let detail =
+            format!("Add one header such as Idempotency-Key: {path}-0001, of 1 to 255 visible ASCII characters, new for each new request.");
         Refusal::new(Code::IdempotencyKeyMissing, detail)
     })
 }
@@ -22,7 +23,10 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<&str, Refusal> {
 /// foreign tag, which can match no version.
 pub fn if_match(request: &HttpRequest) -> Result<i64, Refusal> {
     if !request.headers().contains_key(header::IF_MATCH) {
-        return Err(Refusal::new(Code::IfMatchRequired, "Add the header If-Match with the ETag of the object as you read it, such as \"v3\"."));
+        return Err(Refusal::new(
+            Code::IfMatchRequired,
+            "Add the header If-Match with the ETag of the object as you read it, such as \"v3\".",
+        ));
     }
     let tag = only(request.headers(), header::IF_MATCH.as_str());
     let digits = tag.and_then(|tag| tag.strip_prefix("\"v")?.strip_suffix('"')).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
@@ -65,7 +69,8 @@ mod tests {
 
     #[test]
     fn only_a_strong_tag_of_ours_names_a_version() {
-        let read = |value: &str| if_match(&TestRequest::default().insert_header((header::IF_MATCH, value)).to_http_request()).map_err(|r| r.code);
+        let read =
+            |value: &str| if_match(&TestRequest::default().insert_header((header::IF_MATCH, value)).to_http_request()).map_err(|r| r.code);
         assert_eq!(read("\"v3\""), Ok(3));
         for bad in ["", "*", "W/\"v3\"", "\"3\"", "\"v03\"", "\"v-3\"", "\"v3\", \"v4\"", "\"v\"", "v3", "\"v99999999999999999999\""] {
             assert_eq!(read(bad), Err(Code::VersionMismatch), "{bad}");

@@ -134,6 +134,11 @@ impl Keys {
         self.issuers.get(issuer).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The local issuer's name, by which its subjects are known in the ledger.
+    pub fn local_issuer(&self) -> Option<&str> {
+        self.local.as_ref().map(|local| local.issuer.as_str())
+    }
+
     /// Signs a token of the local issuer for an actor, valid from `now` for `ttl` seconds. `jti` must be new each time.
     pub fn issue(&self, actor: &Actor, ttl: i64, now: Time, jti: &str) -> Result<String, String> {
         let local = self.local.as_ref().ok_or("there is no local issuer; run almoner init")?;
@@ -165,7 +170,8 @@ fn read_key(value: &Value) -> Result<Key, String> {
     if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
         return Err(format!("key {name}: its use must be sig"));
     }
-    let (usual, family) = kind(&jwk.algorithm).ok_or_else(|| format!("key {name}: neither Ed25519, P-256, P-384 nor RSA of {RSA_BITS} bits or more"))?;
+    let (usual, family) =
+        kind(&jwk.algorithm).ok_or_else(|| format!("key {name}: neither Ed25519, P-256, P-384 nor RSA of {RSA_BITS} bits or more"))?;
     let algorithm = match jwk.common.key_algorithm {
         None => usual,
         Some(named) => Algorithm::try_from(named).map_err(|_| format!("key {name}: its alg is not accepted"))?,

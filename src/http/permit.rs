@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use crate::actor::{Actor, Roles};
 use crate::refusal::{Code, Refusal};
@@ -39,18 +39,25 @@ impl<const ROLES: u8> FromRequest for Permit<ROLES> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         const { assert!(ROLES != 0, "a route that nobody may use; an anonymous one takes no Permit") };
-        ready(permit(request, Roles(ROLES)).map(Permit).map_err(Problem))
+        ready(admit(request, Roles(ROLES)).map(Permit).map_err(Problem))
     }
 }
 
-fn permit(request: &HttpRequest, wanted: Roles) -> Result<Arc<Bearer>, Refusal> {
-    let verifier = request.app_data::<Data<Verifier>>().ok_or_else(|| Problem::internal("no token verifier is configured").0)?;
-    let bearer = verifier.verify(bearer_token(request)?)?;
+/// The bearer of the request's token, if one of the roles is borne. The route remembers the bearer with the request, so that a token is
+/// looked at once.
+pub(super) fn admit(request: &HttpRequest, wanted: Roles) -> Result<Arc<Bearer>, Refusal> {
+    let known = request.extensions().get::<Arc<Bearer>>().cloned();
+    let bearer = known.map_or_else(|| verify(request), Ok)?;
     if bearer.actor.roles.meets(wanted) {
         return Ok(bearer);
     }
     let detail = format!("This needs the role {}; yours: {}.", wanted.to_string().replace(' ', " or "), bearer.actor.roles);
     Err(Refusal::new(Code::Forbidden, detail).with("roles", wanted))
+}
+
+fn verify(request: &HttpRequest) -> Result<Arc<Bearer>, Refusal> {
+    let verifier = request.app_data::<Data<Verifier>>().ok_or_else(|| Problem::internal("no token verifier is configured").0)?;
+    verifier.verify(bearer_token(request)?)
 }
 
 /// The token of the one `Authorization: Bearer` header. It is taken from nowhere else: addresses are logged.
@@ -87,7 +94,8 @@ mod tests {
         let keys = Keys::new("almoner").with_local(&path, None).expect("the key");
         let token = keys.issue(&Actor::operator("root"), 60, Clock::system().now(), "1").expect("a token");
         let verifier = Data::new(Verifier::new(keys, Clock::system()));
-        let request = |value: &str| TestRequest::default().app_data(verifier.clone()).insert_header((header::AUTHORIZATION, value)).to_http_request();
+        let request =
+            |value: &str| TestRequest::default().app_data(verifier.clone()).insert_header((header::AUTHORIZATION, value)).to_http_request();
 
         let good = request(&format!("bearer {token}"));
         assert_eq!(Permit::<OFFICERS>::extract(&good).await.map(|p| p.subject.clone()).ok().as_deref(), Some("root"));
@@ -104,7 +112,8 @@ mod tests {
             assert_eq!(refused, Err(code), "{value}");
         }
         let twice = TestRequest::default().app_data(verifier.clone());
-        let twice = twice.append_header((header::AUTHORIZATION, "Bearer a")).append_header((header::AUTHORIZATION, "Bearer b")).to_http_request();
+        let twice =
+            twice.append_header((header::AUTHORIZATION, "Bearer a")).append_header((header::AUTHORIZATION, "Bearer b")).to_http_request();
         assert_eq!(Permit::<OFFICERS>::extract(&twice).await.map(|_| ()).map_err(|p| p.0.code), Err(Code::TokenMalformed));
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpResponse, ResponseError, web};
 use serde_json::{Map, Value, json};
 
 use crate::refusal::{Code, FieldCode, Refusal};
@@ -56,8 +56,15 @@ pub const fn status(code: Code) -> StatusCode {
     use Code::*;
     match code {
         MalformedJson | UnknownParameter | InvalidParameter | WrongIdType | IdempotencyKeyMissing => StatusCode::BAD_REQUEST,
-        TokenMissing | TokenMalformed | TokenSignatureInvalid | TokenExpired | TokenNotYetValid | TokenAudienceInvalid
-        | TokenIssuerUnknown | TokenAlgNotAllowed | TokenRevoked => StatusCode::UNAUTHORIZED,
+        TokenMissing
+        | TokenMalformed
+        | TokenSignatureInvalid
+        | TokenExpired
+        | TokenNotYetValid
+        | TokenAudienceInvalid
+        | TokenIssuerUnknown
+        | TokenAlgNotAllowed
+        | TokenRevoked => StatusCode::UNAUTHORIZED,
         Forbidden | SelfApproval => StatusCode::FORBIDDEN,
         NotFound => StatusCode::NOT_FOUND,
         MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -142,6 +149,12 @@ pub fn page(slug: &str) -> Result<String, Refusal> {
          <title>{code}</title><style>{STYLE}</style></head><body><main><h1><code>{code}</code></h1><p>{title}</p>\
          <dl><dt>What to do</dt><dd>{remedy}</dd><dt>HTTP status</dt><dd>{number}</dd>{listed}</dl></main></body></html>"
     ))
+}
+
+/// `GET /problems/{slug}`.
+pub async fn explain(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let html = page(&slug)?;
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header((header::CACHE_CONTROL, "max-age=3600")).body(html))
 }
 
 fn escape(text: &str) -> String {

@@ -61,11 +61,8 @@ impl Param {
 }
 
 /// The parameters of every list.
-pub const LIST: &[Param] = &[
-    Param::one("limit", Form::Number(1, 200)),
-    Param::one("cursor", Form::Text),
-    Param::one("order", Form::OneOf(&["asc", "desc"])),
-];
+pub const LIST: &[Param] =
+    &[Param::one("limit", Form::Number(1, 200)), Param::one("cursor", Form::Text), Param::one("order", Form::OneOf(&["asc", "desc"]))];
 
 /// How a ranged parameter compares.
 pub const RANGES: [&str; 4] = ["gte", "gt", "lte", "lt"];
@@ -165,7 +162,9 @@ fn check(form: Form, name: &str, value: &str) -> Result<(), Refusal> {
             return Err(Refusal::new(Code::WrongIdType, detail));
         }
         Form::Time => Time::parse(value).is_none().then(|| "it must be an RFC 3339 time such as 2026-03-02T10:00:00Z".to_string()),
-        Form::Text => (!(1..=180).contains(&value.chars().count()) || value.contains('\0')).then(|| "it must have 1 to 180 characters".into()),
+        Form::Text => {
+            (!(1..=180).contains(&value.chars().count()) || value.contains('\0')).then(|| "it must have 1 to 180 characters".into())
+        }
         Form::OneOf(words) => (!words.contains(&value)).then(|| format!("it must be one of {}", words.join(", "))),
         Form::Number(from, to) => {
             let plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());

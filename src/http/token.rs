@@ -147,7 +147,8 @@ fn object(part: &str) -> Result<Map<String, Value>, Refusal> {
 fn check_header(header: &Map<String, Value>) -> Result<Algorithm, Refusal> {
     let name = header.get("alg").and_then(Value::as_str).ok_or_else(|| malformed("Its header must name an alg."))?;
     let algorithm = Algorithm::from_str(name).ok().filter(|algorithm| ALGORITHMS.contains(algorithm));
-    let algorithm = algorithm.ok_or_else(|| Refusal::new(Code::TokenAlgNotAllowed, "Only public-key signatures are accepted: EdDSA, ES, RS, PS."))?;
+    let algorithm =
+        algorithm.ok_or_else(|| Refusal::new(Code::TokenAlgNotAllowed, "Only public-key signatures are accepted: EdDSA, ES, RS, PS."))?;
     if header.contains_key("crit") {
         return Err(malformed("Its header has critical extensions, and none is understood here."));
     }

@@ -73,7 +73,8 @@ fn what_is_allowed_is_accepted() {
     for (name, value) in [("typ", json!("at+jwt")), ("typ", json!(null)), ("kid", json!(null)), ("x5t", json!("AA"))] {
         assert_eq!(idp.code(&idp.sign(&with(header(), name, value.clone()), &claims().to_string())), None, "{name} {value}");
     }
-    let good = [("aud", json!(["x", "almoner"])), ("exp", json!(NOW - 4)), ("nbf", json!(NOW + 5)), ("iat", json!(null)), ("email", json!("x"))];
+    let good =
+        [("aud", json!(["x", "almoner"])), ("exp", json!(NOW - 4)), ("nbf", json!(NOW + 5)), ("iat", json!(null)), ("email", json!("x"))];
     for (name, value) in good {
         assert_eq!(idp.code(&idp.sign(&header().to_string(), &with(claims(), name, value.clone()))), None, "{name} {value}");
     }
@@ -160,11 +161,8 @@ fn hostile_forms_are_refused() {
     let good = idp.sign(&header().to_string(), &claims().to_string());
     let (message, signature) = good.rsplit_once('.').expect("three parts");
     let other = provider(&["a"]).sign(&header().to_string(), &claims().to_string());
-    let raised = good.replacen(
-        &URL_SAFE_NO_PAD.encode(claims().to_string()),
-        &URL_SAFE_NO_PAD.encode(with(claims(), "roles", json!(["admin"]))),
-        1,
-    );
+    let raised =
+        good.replacen(&URL_SAFE_NO_PAD.encode(claims().to_string()), &URL_SAFE_NO_PAD.encode(with(claims(), "roles", json!(["admin"]))), 1);
     let twice = |text: String, member: &str| text.replacen('{', &format!("{{{member},"), 1);
     let cases = [
         (String::new(), TokenMalformed),
@@ -211,7 +209,14 @@ fn a_remembered_token_still_expires() {
 
 #[test]
 fn the_memo_is_bounded_and_keeps_what_is_used() {
-    let bearer = || Arc::new(Bearer { actor: Actor::operator("x"), token: "1".into(), expires_at: Time::from_micros(0), valid_from: Time::from_micros(0) });
+    let bearer = || {
+        Arc::new(Bearer {
+            actor: Actor::operator("x"),
+            token: "1".into(),
+            expires_at: Time::from_micros(0),
+            valid_from: Time::from_micros(0),
+        })
+    };
     let digest = |n: usize| <[u8; 32]>::from(Sha256::digest(n.to_be_bytes()));
     let mut memo = Memo::default();
     for n in 0..3 * MEMO {

@@ -19,6 +19,7 @@ const ORDER: &[&str] = &[
     "grants",
     "usage",
     "reports",
+    "demo",
     "http",
     "server",
     "cli",

@@ -3,6 +3,7 @@
 //! A handler reads its request, calls one verb and shows the noun that comes back. The common steps are in `door`, the question of
 //! whose an object is in `scope`.
 
+pub mod batch;
 pub mod books;
 pub mod donations;
 pub mod door;
@@ -10,6 +11,7 @@ pub mod grants;
 pub mod meta;
 pub mod projects;
 pub mod resources;
+pub mod routes;
 pub mod scope;
 pub mod usage;
 pub mod view;

@@ -1,0 +1,53 @@
+//! `almoner serve`: the books over HTTP, until a signal.
+
+use std::net::SocketAddr;
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use super::exit::{Exit, Failure};
+use super::place::Place;
+use crate::server;
+
+/// How log lines look.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where to listen, and how to log.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", env = "ALMONER_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Log lines on standard error
+    #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
+    pub log_format: LogFormat,
+    /// What to log: error, warn, info, debug, trace, or by module
+    #[arg(long, value_name = "FILTER", env = "ALMONER_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Serves the books until SIGTERM or SIGINT, then finishes what was accepted.
+pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
+    start_log(options)?;
+    let (store, keys) = (place.open()?, place.keys()?);
+    let database = place.database()?;
+    let announce = |address| eprintln!("almoner serves {database}; listening on http://{address}");
+    Ok(server::serve(store, keys, options.listen, announce)?)
+}
+
+/// Begins to log as asked.
+pub fn start_log(options: &Options) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&options.log).map_err(|e| Failure::new(Exit::Usage, format!("--log: {e}")))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Pretty => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
