@@ -111,22 +111,29 @@ fn folder(found: &mut Findings, place: &Place) {
     }
 }
 
-/// The permission bits of a file; 0 where there are none.
+/// The permission bits of a file; none where files have none.
 fn mode(path: &Path) -> io::Result<u32> {
     let about = std::fs::metadata(path)?;
     #[cfg(unix)]
-    return Ok(std::os::unix::fs::PermissionsExt::mode(&about.permissions()));
+    let bits = std::os::unix::fs::PermissionsExt::mode(&about.permissions());
     #[cfg(not(unix))]
-    return Ok(u32::from(about.permissions().readonly()) & 0);
+    let bits = if about.is_dir() { 0 } else { return Err(io::ErrorKind::NotADirectory.into()) };
+    Ok(bits)
 }
 
 fn keys(found: &mut Findings, place: &Place) {
     const WHAT: &str = "keys";
-    let others = place.provider_keys().len();
+    let others = match place.provider_keys().len() {
+        0 => String::new(),
+        1 => "an identity provider's".into(),
+        more => format!("those of {more} identity providers"),
+    };
     match place.keys() {
         Err(failure) => found.bad(WHAT, Exit::Configuration, failure.words, "Until the key files are mended nobody can sign in."),
-        Ok(_) if place.local_key().exists() => found.fine(WHAT, format!("the local issuer's, and those of {others} identity providers")),
-        Ok(_) if others > 0 => found.fine(WHAT, format!("those of {others} identity providers; no local issuer")),
+        Ok(_) if place.local_key().exists() => {
+            found.fine(WHAT, format!("the local issuer's{}{others}", if others.is_empty() { "" } else { " and " }))
+        }
+        Ok(_) if !others.is_empty() => found.fine(WHAT, format!("{others}; there is no local issuer")),
         Ok(_) => {
             let remedy = "Make books with almoner init, or put an identity provider's keys there as a .json file.";
             found.bad(WHAT, Exit::Configuration, format!("there are none in {}", place.key_folder().display()), remedy);

@@ -237,7 +237,8 @@ mod tests {
         let made = play(&store, "https://demo.example", seed, until, 1_500, &mut |_, _| ()).expect("plays");
         assert_eq!(store.clock().now(), until);
         let digest = store.read(|conn| {
-            let entries = ledger::store::entries(conn, 1, ledger::store::head(conn)?)?;
+            let head = ledger::store::head(conn)?;
+            let entries = ledger::store::entries(conn, 1, head)?;
             assert!(entries.iter().all(|entry| entry.recorded_at < until));
             Ok(Sha256::digest(format!("{entries:?}")).to_vec())
         });

@@ -172,7 +172,8 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let troubled = tally.troubled();
     if troubled > 0 {
         let seen = if options.rejects.is_some() { "" } else { "; --rejects FILE says which and why" };
-        eprintln!("{} records are not in the books as they were sent{seen}.", count(troubled));
+        let which = if troubled == 1 { "1 record is".to_owned() } else { format!("{} records are", count(troubled)) };
+        eprintln!("{which} not in the books as sent{seen}.");
     }
     Ok(if troubled > 0 { Exit::Rejected } else { Exit::Done })
 }
