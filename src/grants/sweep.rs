@@ -46,16 +46,17 @@ fn destination(lot: &Lot, expired: bool) -> (Key, &'static str) {
     }
 }
 
-/// Books a grant's end: its unexpired credits go back to their lots, expired ones where the donation says.
+/// Books a grant's end: credits that had not expired by then go back to their lots, expired ones where the donation says. What expires
+/// after the grant's end is the lot's to lose: whenever the end is booked, it reads the same.
 fn end(work: &mut Work<'_>, id: GrantId) -> Result<(), Fault> {
-    let now = work.now();
     let funded = super::funded(work, id)?;
-    let mut draft = Draft::moving(Kind::End, None, funded.grant.about.period.to, funded.grant.awarded.unit).about(id.stamp());
+    let ended_at = funded.grant.about.period.to;
+    let mut draft = Draft::moving(Kind::End, None, ended_at, funded.grant.awarded.unit).about(id.stamp());
     let mut outflows = Vec::new();
     for lot in &funded.lots {
         let share = Key::grant(id, lot.id, Bucket::Granted);
         let free = ledger::balance(work, share)?;
-        let (to, kind) = destination(lot, phase(lot.expires_at, now) != Phase::Usable);
+        let (to, kind) = destination(lot, lot.expires_at.is_some_and(|end| end <= ended_at));
         draft.shift(share, to, free);
         outflows.push((lot.id, kind, free));
     }
