@@ -24,17 +24,22 @@ pub struct Swept {
 /// Books everything that is due. Running it again books nothing more.
 pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
     let now = work.now();
-    let mut swept = Swept::default();
-    for id in store::overdue(work.sql()?, now.plus(-GRACE))? {
-        end(work, id)?;
-        swept.grants += 1;
-    }
+    let mut swept = Swept { grants: book_ends(work)?, lots: 0 };
     for lot in donations::store::lots(work.sql()?, &donations::Of::default(), Page::ALL)? {
         if phase(lot.expires_at, now) == Phase::Lapsed && expire(work, Arc::new(lot))? {
             swept.lots += 1;
         }
     }
     Ok(swept)
+}
+
+/// Books the ends of grants that are due; how many. What is decided about a lot's free credits comes after this: by the clock they
+/// include what ended grants have left.
+pub fn book_ends(work: &mut Work<'_>) -> Result<usize, Fault> {
+    let now = work.now();
+    let due = store::overdue(work.sql()?, now.plus(-GRACE))?;
+    due.iter().try_for_each(|id| end(work, *id))?;
+    Ok(due.len())
 }
 
 /// Where what is left of a lot's credits goes, and what that is called.
