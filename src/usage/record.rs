@@ -127,8 +127,12 @@ fn used(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Used> {
             f.refuse("amount", FieldCode::NotAllowed, "A record has quantities or an amount, not both.");
             None
         }
-        (_, true) => f.amount("amount", units).map(Used::Priced),
+        (_, true) => {
+            f.optional().decimals("quantities", METERS);
+            f.amount("amount", units).map(Used::Priced)
+        }
         _ => {
+            f.optional().amount("amount", units);
             let mut meters: Vec<(String, Decimal)> =
                 f.decimals("quantities", METERS)?.into_iter().map(|(meter, quantity)| (meter.to_owned(), quantity)).collect();
             meters.sort();
