@@ -166,6 +166,11 @@ impl<'v, 'p> Fields<'v, 'p> {
         })
     }
 
+    /// A list of at most `most` values of any kind, for a reader that judges each on its own.
+    pub fn list(&mut self, name: &str, most: usize) -> Option<&'v [Value]> {
+        self.read(name, |value| list(value, most))
+    }
+
     /// A list of at most `most` texts.
     pub fn list_of_texts(&mut self, name: &str, most: usize, max: usize) -> Option<Vec<&'v str>> {
         let items = self.read(name, |value| list(value, most))?;
@@ -411,8 +416,8 @@ mod tests {
     #[test]
     fn each_value_is_refused_by_its_own_code() {
         type Read = fn(&mut Fields);
-        let amount: Read = |f| drop(f.amount("x", &units));
-        let decimals: Read = |f| drop(f.decimals("x", 2));
+        let amount: Read = |f| _ = f.amount("x", &units);
+        let decimals: Read = |f| _ = f.decimals("x", 2);
         let cases: [(Value, Read, &str, &str); 20] = [
             (json!(5), amount, "/x", "amount_not_string"),
             (json!("5"), amount, "/x", "wrong_type"),
@@ -426,14 +431,14 @@ mod tests {
             (json!({"a": "1_0"}), decimals, "/x/a", "malformed"),
             (json!({"a": 1}), decimals, "/x/a", "amount_not_string"),
             (json!({"a": "1", "b": "1", "c": "1"}), decimals, "/x", "too_long"),
-            (json!("ab"), |f| drop(f.text("x", 1)), "/x", "too_long"),
-            (json!("a\u{0}"), |f| drop(f.text("x", 9)), "/x", "malformed"),
-            (json!("dnr_1"), |f| drop(f.id::<Donor>("x")), "/x", "wrong_id_type"),
-            (json!("2026-03-02"), |f| drop(f.time("x")), "/x", "malformed"),
-            (json!({"from": "2026-03-02T00:00:00Z", "to": "2026-03-02T00:00:00Z"}), |f| drop(f.period("x")), "/x", "period_inverted"),
-            (json!("c"), |f| drop(f.one_of("x", &["a"])), "/x", "not_allowed"),
-            (json!(["a", 1]), |f| drop(f.list_of_texts("x", 9, 9)), "/x/1", "wrong_type"),
-            (json!(1.5), |f| drop(f.whole("x", 0..=9)), "/x", "wrong_type"),
+            (json!("ab"), |f| _ = f.text("x", 1), "/x", "too_long"),
+            (json!("a\u{0}"), |f| _ = f.text("x", 9), "/x", "malformed"),
+            (json!("dnr_1"), |f| _ = f.id::<Donor>("x"), "/x", "wrong_id_type"),
+            (json!("2026-03-02"), |f| _ = f.time("x"), "/x", "malformed"),
+            (json!({"from": "2026-03-02T00:00:00Z", "to": "2026-03-02T00:00:00Z"}), |f| _ = f.period("x"), "/x", "period_inverted"),
+            (json!("c"), |f| _ = f.one_of("x", &["a"]), "/x", "not_allowed"),
+            (json!(["a", 1]), |f| _ = f.list_of_texts("x", 9, 9), "/x/1", "wrong_type"),
+            (json!(1.5), |f| _ = f.whole("x", 0..=9), "/x", "wrong_type"),
         ];
         for (value, read, pointer, code) in cases {
             assert_eq!(errors(&json!({ "x": value }), read), [(pointer.to_string(), code)], "{value}");
@@ -443,14 +448,14 @@ mod tests {
     #[test]
     fn an_object_with_more_keys_than_bits_is_refused() {
         let map: Map<String, Value> = (0..100).map(|i| (format!("k{i:03}"), json!("v"))).collect();
-        let found = errors(&Value::Object(map), |f| drop(f.text("k099", 9)));
+        let found = errors(&Value::Object(map), |f| _ = f.text("k099", 9));
         assert_eq!(found.len(), 64);
     }
 
     #[test]
     fn the_whole_range_of_64_keys_can_be_known() {
         let map: Map<String, Value> = (0..64).map(|i| (format!("k{i:03}"), json!("v"))).collect();
-        let found = errors(&Value::Object(map), |f| (0..64).for_each(|i| drop(f.text(&format!("k{i:03}"), 9))));
+        let found = errors(&Value::Object(map), |f| (0..64).for_each(|i| _ = f.text(&format!("k{i:03}"), 9)));
         assert_eq!(found, []);
         assert_eq!(errors(&json!({}), |_| ()), []);
     }

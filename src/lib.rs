@@ -19,3 +19,6 @@ pub mod donations;
 pub mod grants;
 pub mod usage;
 pub mod reports;
+pub mod metrics;
+pub mod http;
+pub mod server;

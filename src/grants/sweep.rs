@@ -79,7 +79,7 @@ fn expire(work: &mut Work<'_>, lot: Arc<Lot>) -> Result<bool, Fault> {
     let (to, word) = destination(&lot, true);
     let kind = if lot.on_expiry == OnExpiry::Return { Kind::Return } else { Kind::Lapse };
     let of = ledger::store::Of { lot: Some(lot.id.stamp()), ..ledger::store::Of::default() };
-    let accounts = ledger::store::accounts(work.sql()?, of, 0, i64::MAX)?;
+    let accounts = ledger::store::accounts(work.sql()?, of, Page::ALL)?;
     let left: Vec<_> = accounts.iter().filter(|a| matches!(a.key.bucket, Bucket::Available | Bucket::Granted) && a.balance > 0).collect();
     // One transaction may touch 1,023 accounts: a lot shared by more grants than that is booked in several.
     for some in left.chunks(1000) {

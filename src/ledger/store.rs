@@ -11,7 +11,7 @@ use super::books::{Change, LINES, State};
 use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
 use crate::id::PersonId;
-use crate::store::{Conn, Fault, on};
+use crate::store::{Conn, Fault, Page, on, paged};
 use crate::time::Time;
 
 mod tables {
@@ -215,15 +215,15 @@ pub struct Of {
     pub donation: Option<i64>,
 }
 
-/// Accounts in the order of their making, after a number.
-pub fn accounts(conn: &mut Conn, of: Of, after: i64, limit: i64) -> Result<Vec<Account>, Fault> {
+/// Accounts in the order of their making, a page.
+pub fn accounts(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<Account>, Fault> {
     let units = units(conn)?;
     let rows: Vec<AccountRow> = on!(conn, c => {
         let mut query = accounts::table.into_boxed();
         if let Some(grant) = of.grant { query = query.filter(accounts::award.eq(grant)); }
         if let Some(lot) = of.lot { query = query.filter(accounts::lot.eq(lot)); }
         if let Some(donation) = of.donation { query = query.filter(accounts::donation.eq(donation)); }
-        query.filter(accounts::no.gt(after)).order(accounts::no).limit(limit).load(c)
+        paged!(query, accounts::no, page, c)
     })?;
     rows.into_iter().map(|row| account_of(row, &units).map(Account::from)).collect()
 }
@@ -317,14 +317,11 @@ pub fn entries_of(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<Entry>, Fault> {
     rows.into_iter().map(|row| entry_of(row, Vec::new())).collect()
 }
 
-/// Transactions (entries of kinds that move credits) after a sequence, in journal order or backwards from it.
-pub fn transactions(conn: &mut Conn, after: Option<i64>, descending: bool, limit: i64) -> Result<Vec<Entry>, Fault> {
+/// Transactions (entries of kinds that move credits), a page by sequence.
+pub fn transactions(conn: &mut Conn, page: Page) -> Result<Vec<Entry>, Fault> {
     let kinds: Vec<i32> = Kind::ALL.iter().filter(|kind| kind.moves()).map(|kind| *kind as i32).collect();
-    let moving = journal::table.filter(journal::kind.eq_any(kinds)).limit(limit);
-    let rows: Vec<JournalRow> = on!(conn, c => match descending {
-        false => moving.filter(journal::seq.gt(after.unwrap_or(0))).order(journal::seq).load(c),
-        true => moving.filter(journal::seq.lt(after.unwrap_or(i64::MAX))).order(journal::seq.desc()).load(c),
-    })?;
+    let moving = journal::table.filter(journal::kind.eq_any(kinds));
+    let rows: Vec<JournalRow> = on!(conn, c => paged!(moving, journal::seq, page, c))?;
     with_lines(conn, rows)
 }
 
@@ -364,14 +361,25 @@ fn entry_of(row: JournalRow, lines: Vec<Line>) -> Result<Entry, Fault> {
     })
 }
 
-/// An account's lines after (or, descending, before) a line number, each with its entry's sequence.
-pub fn lines(conn: &mut Conn, account: &Account, after: Option<i64>, descending: bool, limit: i64) -> Result<Vec<(i64, Line)>, Fault> {
-    let own = postings::table.filter(postings::account.eq(account.no)).limit(limit);
-    let rows: Vec<PostingRow> = on!(conn, c => match descending {
-        false => own.filter(postings::nth.gt(after.unwrap_or(0))).order(postings::nth).load(c),
-        true => own.filter(postings::nth.lt(after.unwrap_or(i64::MAX))).order(postings::nth.desc()).load(c),
-    })?;
+/// An account's lines, a page by line number, each with its entry's sequence.
+pub fn lines(conn: &mut Conn, account: &Account, page: Page) -> Result<Vec<(i64, Line)>, Fault> {
+    let own = postings::table.filter(postings::account.eq(account.no));
+    let rows: Vec<PostingRow> = on!(conn, c => paged!(own, postings::nth, page, c))?;
     rows.iter().map(|row| Ok((row.id / LINES, line_of(row, Some(account))?))).collect()
+}
+
+/// The lines of several accounts in journal order, a page by posting number, which goes with each.
+pub fn lines_of(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<(i64, Line)>, Fault> {
+    let accounts: HashMap<i64, Account> = accounts(conn, of, Page::ALL)?.into_iter().map(|a| (a.no, a)).collect();
+    let numbers: Vec<i64> = accounts.keys().copied().collect();
+    let own = postings::table.filter(postings::account.eq_any(numbers));
+    let rows: Vec<PostingRow> = on!(conn, c => paged!(own, postings::id, page, c))?;
+    rows.iter().map(|row| Ok((row.id, line_of(row, accounts.get(&row.account))?))).collect()
+}
+
+/// The sequence of the entry that a posting belongs to.
+pub const fn seq_of_posting(number: i64) -> i64 {
+    number / LINES
 }
 
 /// An account's balance after the journal's entry `seq`: repeatable for ever.

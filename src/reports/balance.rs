@@ -106,7 +106,7 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
     let unit = grant.awarded.unit;
     let mut shares: BTreeMap<LotId, Share> = BTreeMap::new();
     let (mut overdraft, mut unbooked) = (0i64, 0i64);
-    for account in ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, 0, i64::MAX)? {
+    for account in ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)? {
         let balance = moment.balance(conn, &account)?;
         let Some(lot) = account.key.lot_id() else {
             overdraft += if account.key.bucket == Bucket::OverdraftSpent { balance } else { 0 };
@@ -238,7 +238,7 @@ impl Whereabouts {
 /// Where the credits of one lot are.
 pub fn lot_whereabouts(conn: &mut Conn, lot: &Lot, now: Time) -> Result<Whereabouts, Fault> {
     let mut found = Whereabouts::none(lot.amount.unit);
-    for account in ledger::store::accounts(conn, Of { lot: Some(lot.id.stamp()), ..Of::default() }, 0, i64::MAX)? {
+    for account in ledger::store::accounts(conn, Of { lot: Some(lot.id.stamp()), ..Of::default() }, Page::ALL)? {
         found.add(&account, lot, now)?;
     }
     Ok(found)
@@ -282,7 +282,7 @@ pub fn donor_whereabouts(conn: &mut Conn, donor: DonorId, now: Time) -> Result<V
 /// The trial balance: the sum of every class of account, by unit. Debits equal credits.
 pub fn trial_balance(conn: &mut Conn, moment: Moment) -> Result<BTreeMap<Unit, BTreeMap<&'static str, i64>>, Fault> {
     let mut sums: BTreeMap<Unit, BTreeMap<&'static str, i64>> = BTreeMap::new();
-    for account in ledger::store::accounts(conn, Of::default(), 0, i64::MAX)? {
+    for account in ledger::store::accounts(conn, Of::default(), Page::ALL)? {
         let balance = moment.balance(conn, &account)?;
         let sum = sums.entry(account.unit).or_default().entry(account.key.bucket.class().word()).or_default();
         *sum = sum.checked_add(balance).ok_or_else(crate::amount::out_of_range)?;

@@ -216,7 +216,7 @@ impl Check {
         for (unit, sum) in std::mem::take(&mut self.units) {
             self.law(1, sum == 0, || format!("the ledger's {} add up to {sum}", unit.code()));
         }
-        let stored = ledger::store::accounts(conn, Of::default(), 0, i64::MAX)?;
+        let stored = ledger::store::accounts(conn, Of::default(), Page::ALL)?;
         let mut by_lot: HashMap<i64, i128> = HashMap::new();
         let mut by_share: HashMap<(i64, i64), i128> = HashMap::new();
         for account in &stored {

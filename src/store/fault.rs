@@ -13,6 +13,8 @@ pub enum Fault {
     Database(diesel::result::Error),
     /// Something that should not happen did.
     Internal(String),
+    /// The command chose to leave nothing behind: a rehearsal, or all or nothing. What it found it has handed out itself.
+    Undone,
 }
 
 impl Fault {
@@ -54,6 +56,7 @@ impl fmt::Display for Fault {
             Fault::Refused(refusal) => write!(f, "{refusal}"),
             Fault::Database(error) => write!(f, "database: {error}"),
             Fault::Internal(text) => f.write_str(text),
+            Fault::Undone => f.write_str("undone by its own choice"),
         }
     }
 }

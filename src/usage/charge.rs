@@ -330,6 +330,16 @@ fn set_aside(
     Ok(row.id())
 }
 
+/// A charge that was posted before, with the parts that its transaction names. Errors: none of its own.
+pub fn recall(conn: &mut Conn, row: ChargeRow) -> Result<Charge, Fault> {
+    let entry = ledger::store::entries(conn, row.seq, row.seq)?.pop();
+    let grant = grants::grant(conn, row.grant())?;
+    let amount = |minor| Amount::new(minor, grant.awarded.unit);
+    let spent = entry.iter().flat_map(|e| &e.lines).filter(|line| line.account.bucket == Bucket::Spent);
+    let lots = spent.filter_map(|line| line.account.lot_id().map(|lot| (lot, amount(line.amount)))).collect();
+    Ok(Charge { amount: amount(row.amount), lots, overdraft: amount(row.overdraft), balance_after: amount(row.balance_after), row })
+}
+
 /// What is charged, as the parameters of a refusal to charge it again.
 pub fn conflict(charge: ChargeId) -> Refusal {
     Refusal::new(Code::UsageConflict, Code::UsageConflict.title()).with("charge", charge)

@@ -1,0 +1,322 @@
+//! The ledger over HTTP: accounts, entries, transactions, trial balance, audit.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Path};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+use crate::actor::{Actor, Roles};
+use crate::amount::Amount;
+use crate::donations;
+use crate::fields::Fields;
+use crate::http::body::{Json, PathId};
+use crate::http::permit::Permit;
+use crate::http::query::{Form, Param, Query};
+use crate::id::{self, TransactionId};
+use crate::ledger::store::{self as ledger, Account, Of};
+use crate::ledger::{Entry, Key, Line};
+use crate::refusal::Refusal;
+use crate::reports::{balance, verify};
+use crate::store::{Conn, Fault, Page};
+use crate::usage;
+
+use super::door::{Answered, App, created};
+use super::grants::{moment, own_grant};
+use super::scope::Scope;
+use super::view::{Money, instant};
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+pub struct AccountView {
+    object: &'static str,
+    /// Its name, made of its owners and what it holds.
+    id: String,
+    class: &'static str,
+    unit: String,
+    /// Debit positive.
+    balance: Money,
+    postings: i64,
+}
+
+fn account_view(account: &Account, balance: i64) -> AccountView {
+    AccountView {
+        object: "account",
+        id: account.key.name(),
+        class: account.key.bucket.class().word(),
+        unit: account.unit.code().into(),
+        balance: Amount::new(balance, account.unit).into(),
+        postings: account.postings,
+    }
+}
+
+/// Filters of the list of accounts.
+pub const ACCOUNTS: &[Param] =
+    &[Param::one("grant", Form::Id("grt")), Param::one("lot", Form::Id("lot")), Param::one("donation", Form::Id("dnt"))];
+
+/// Lists accounts in the order of their making.
+pub async fn list_accounts<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, app: Data<App>) -> Answered {
+    let of = Of {
+        grant: query.id::<id::Grant>("grant")?.map(|g| g.stamp()),
+        lot: query.id::<id::Lot>("lot")?.map(|l| l.stamp()),
+        donation: query.id::<id::Donation>("donation")?.map(|d| d.stamp()),
+    };
+    let look = move |conn: &mut Conn, _: &Scope, page| ledger::accounts(conn, of, page);
+    app.list(&who, &request, &query, look, |_, account| Ok((account.no, account_view(&account, account.balance)))).await
+}
+
+fn find(conn: &mut Conn, name: &str) -> Result<Account, Fault> {
+    ledger::account(conn, &Key::parse(name)?)?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// Shows one account: now, as of a time, or at a journal sequence.
+pub async fn get_account<const R: u8>(_who: Permit<R>, name: Path<String>, query: Query, app: Data<App>) -> Answered {
+    let moment = moment(&query, &app)?;
+    app.show(move |conn| {
+        let account = find(conn, &name)?;
+        let balance = moment.balance(conn, &account)?;
+        Ok(account_view(&account, balance))
+    })
+    .await
+}
+
+/// A line of an account or a grant or a lot.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountEntry)]
+pub struct EntryView {
+    object: &'static str,
+    /// Its transaction.
+    transaction: String,
+    kind: &'static str,
+    account: String,
+    amount: Money,
+    /// The account's balance after it.
+    balance: Money,
+    /// The line's number in its account.
+    number: i64,
+    seq: i64,
+    recorded_at: String,
+    effective_at: String,
+}
+
+/// Shows a line with what its entry says.
+fn line_view(conn: &mut Conn, seq: i64, line: Line) -> Result<EntryView, Fault> {
+    let entry = ledger::entries_of(conn, &[seq])?.pop().ok_or_else(|| Fault::Internal(format!("entry {seq} is missing")))?;
+    Ok(EntryView {
+        object: "account_entry",
+        transaction: entry.id().to_string(),
+        kind: entry.kind.word(),
+        account: line.account.name(),
+        amount: Amount::new(line.amount, line.unit).into(),
+        balance: Amount::new(line.balance, line.unit).into(),
+        number: line.nth,
+        seq,
+        recorded_at: instant(entry.recorded_at),
+        effective_at: instant(entry.effective_at),
+    })
+}
+
+/// Lists the lines of an account with running balances.
+pub async fn list_account_entries<const R: u8>(
+    who: Permit<R>,
+    name: Path<String>,
+    request: HttpRequest,
+    query: Query,
+    app: Data<App>,
+) -> Answered {
+    let key = Key::parse(&name)?;
+    let look = move |conn: &mut Conn, _: &Scope, page: Page| {
+        let account = ledger::account(conn, &key)?.ok_or_else(Refusal::not_found)?;
+        ledger::lines(conn, &account, page)
+    };
+    app.list(&who, &request, &query, look, |conn, (seq, line)| Ok((line.nth, line_view(conn, seq, line)?))).await
+}
+
+/// Lists the lines of all of a grant's accounts, in journal order.
+pub async fn list_grant_entries<const R: u8>(
+    who: Permit<R>,
+    PathId(id): PathId<id::Grant>,
+    request: HttpRequest,
+    query: Query,
+    app: Data<App>,
+) -> Answered {
+    let actor = Actor::clone(&who);
+    let look = move |conn: &mut Conn, _: &Scope, page: Page| {
+        own_grant(conn, &actor, Roles(R), id)?;
+        ledger::lines_of(conn, Of { grant: Some(id.stamp()), ..Of::default() }, page)
+    };
+    app.list(&who, &request, &query, look, |conn, (key, line)| Ok((key, line_view(conn, ledger::seq_of_posting(key), line)?))).await
+}
+
+/// Lists the lines of all of a lot's accounts, in journal order: its own and its shares in grants.
+pub async fn list_lot_entries<const R: u8>(
+    who: Permit<R>,
+    PathId(id): PathId<id::Lot>,
+    request: HttpRequest,
+    query: Query,
+    app: Data<App>,
+) -> Answered {
+    let look = move |conn: &mut Conn, scope: &Scope, page: Page| {
+        scope.lot(&donations::lot(conn, id)?)?;
+        ledger::lines_of(conn, Of { lot: Some(id.stamp()), ..Of::default() }, page)
+    };
+    app.list(&who, &request, &query, look, |conn, (key, line)| Ok((key, line_view(conn, ledger::seq_of_posting(key), line)?))).await
+}
+
+/// A transaction.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Transaction)]
+pub struct TransactionView {
+    object: &'static str,
+    id: String,
+    created_at: String,
+    seq: i64,
+    kind: &'static str,
+    effective_at: String,
+    postings: Vec<PostingView>,
+    /// The sequence of the reversal, if it was reversed.
+    reversed_by: Option<i64>,
+}
+
+/// One posting.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Posting)]
+pub struct PostingView {
+    account: String,
+    amount: Money,
+    balance: Money,
+    number: i64,
+}
+
+fn transaction_view(conn: &mut Conn, entry: Entry) -> Result<TransactionView, Fault> {
+    let posting = |line: &Line| PostingView {
+        account: line.account.name(),
+        amount: Amount::new(line.amount, line.unit).into(),
+        balance: Amount::new(line.balance, line.unit).into(),
+        number: line.nth,
+    };
+    Ok(TransactionView {
+        object: "transaction",
+        id: entry.id().to_string(),
+        created_at: instant(entry.recorded_at),
+        seq: entry.seq,
+        kind: entry.kind.word(),
+        effective_at: instant(entry.effective_at),
+        postings: entry.lines.iter().map(posting).collect(),
+        reversed_by: ledger::reversal_of(conn, entry.seq)?,
+    })
+}
+
+/// Lists transactions in journal order.
+pub async fn list_transactions<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, app: Data<App>) -> Answered {
+    let look = |conn: &mut Conn, _: &Scope, page: Page| ledger::transactions(conn, page);
+    app.list(&who, &request, &query, look, |conn, entry| Ok((entry.seq, transaction_view(conn, entry)?))).await
+}
+
+/// Shows one transaction.
+pub async fn get_transaction<const R: u8>(_who: Permit<R>, PathId(id): PathId<id::Transaction>, app: Data<App>) -> Answered {
+    app.show(move |conn| {
+        let entry = usage::transaction(conn, id)?;
+        transaction_view(conn, entry)
+    })
+    .await
+}
+
+/// Why a transaction is reversed.
+#[derive(ToSchema)]
+#[schema(as = NewReversal)]
+#[allow(dead_code, reason = "describes the body; the strict reader reads it")]
+pub struct ReversalBody {
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: String,
+}
+
+/// Posts the exact mirror of a transaction, once.
+pub async fn reverse_transaction<const R: u8>(
+    who: Permit<R>,
+    PathId(id): PathId<id::Transaction>,
+    request: HttpRequest,
+    body: Json,
+    app: Data<App>,
+) -> Answered {
+    let mut f = Fields::of(&body.value)?;
+    let reason = f.text("reason", 1000).map(String::from);
+    let reason = f.make(|| reason)?;
+    app.once(&who, &request, &body.raw, move |work, person| {
+        let entry = usage::reverse(work, person, id, &reason)?;
+        let id: TransactionId = entry.id();
+        let view = transaction_view(work.sql()?, entry)?;
+        created("transactions", id, &view)
+    })
+    .await
+}
+
+/// The sum of every class of account, by unit.
+#[derive(Serialize, ToSchema)]
+pub struct TrialBalance {
+    object: &'static str,
+    units: Vec<TrialUnit>,
+    balanced: bool,
+}
+
+/// One unit of the trial balance: debit positive, so the classes add up to zero.
+#[derive(Serialize, ToSchema)]
+pub struct TrialUnit {
+    unit: String,
+    classes: BTreeMap<String, Money>,
+}
+
+/// Sums up every class of account by unit: now, as of a time, or at a journal sequence.
+pub async fn trial_balance<const R: u8>(_who: Permit<R>, query: Query, app: Data<App>) -> Answered {
+    let moment = moment(&query, &app)?;
+    app.show(move |conn| {
+        let sums = balance::trial_balance(conn, moment)?;
+        let balanced = sums.values().all(|classes| classes.values().map(|sum| i128::from(*sum)).sum::<i128>() == 0);
+        let units = sums.into_iter().map(|(unit, classes)| TrialUnit {
+            unit: unit.code().into(),
+            classes: classes.into_iter().map(|(class, sum)| (class.to_owned(), Amount::new(sum, unit).into())).collect(),
+        });
+        Ok(TrialBalance { object: "trial_balance", units: units.collect(), balanced })
+    })
+    .await
+}
+
+/// Every law of the books, recomputed from the postings.
+#[derive(Serialize, ToSchema)]
+pub struct Audit {
+    object: &'static str,
+    holds: bool,
+    entries: u64,
+    postings: u64,
+    laws: Vec<LawView>,
+}
+
+/// One law and what was found.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Law)]
+pub struct LawView {
+    number: u8,
+    title: String,
+    checked: u64,
+    broken: u64,
+    findings: Vec<String>,
+}
+
+/// Recomputes every law from the postings, now.
+pub async fn audit<const R: u8>(_who: Permit<R>, app: Data<App>) -> Answered {
+    app.show(|conn| {
+        let found = verify::verify(conn)?;
+        let holds = found.holds();
+        let law = |law: verify::Law| LawView {
+            number: law.number,
+            title: law.title.into(),
+            checked: law.checked,
+            broken: law.broken,
+            findings: law.findings,
+        };
+        let laws = found.laws.into_iter().map(law).collect();
+        Ok(Audit { object: "audit", holds, entries: found.entries, postings: found.postings, laws })
+    })
+    .await
+}

@@ -1,0 +1,17 @@
+//! The handlers: one file per noun, each with what it takes, what it shows and who may see it.
+//!
+//! A handler reads its request, calls one verb and shows the noun that comes back. The common steps are in `door`, the question of
+//! whose an object is in `scope`.
+
+pub mod batch;
+pub mod books;
+pub mod donations;
+pub mod door;
+pub mod grants;
+pub mod meta;
+pub mod projects;
+pub mod resources;
+pub mod routes;
+pub mod scope;
+pub mod usage;
+pub mod view;

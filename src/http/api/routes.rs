@@ -1,0 +1,80 @@
+//! The whole API on one screen: method, path, who may (D donor, O officer, R researcher, P provider, U auditor, M admin, ANY of them,
+//! A everybody), handler, what it takes, what it answers.
+
+use super::{batch, books, donations, grants, meta, projects, resources, usage};
+use crate::routes;
+
+routes! {
+    get  "/"                                        [A]         meta::index                                                  => 200;
+    get  "/healthz"                                 [A]         meta::healthz                                                => 200 (meta::Health);
+    get  "/readyz"                                  [A]         meta::readyz                                                 => 200 (meta::Health);
+    get  "/metrics"                                 [A]         meta::metrics                                                => 200;
+    get  "/version"                                 [A]         meta::version                                                => 200 (meta::Version);
+    get  "/problems/{slug}"                         [A]         meta::problem_page                                           => 200;
+    get  "/v1/me"                                   [ANY]       meta::me                                                     => 200 (meta::Me);
+    get  "/v1/units"                                [A]         resources::list_units                                        => 200 (resources::Units);
+    post "/v1/units"                                [M]         resources::create_unit (resources::UnitBody)                 => 201 (resources::UnitView) .key();
+    get  "/v1/donors"                               [D O U M]   donations::list_donors                                       => 200 (donations::DonorView) .list().query(donations::DONORS);
+    post "/v1/donors"                               [O M]       donations::create_donor (donations::DonorBody)               => 201 (donations::DonorView) .key();
+    get  "/v1/donors/{id:dnr}"                      [D O U M]   donations::get_donor                                         => 200 (donations::DonorView);
+    get  "/v1/donors/{id:dnr}/summary"              [D O U M]   donations::donor_summary                                     => 200 (donations::DonorSummary);
+    get  "/v1/donations"                            [D O U M]   donations::list_donations                                    => 200 (donations::DonationView) .list().query(donations::DONATIONS);
+    post "/v1/donations"                            [O]         donations::create_donation (donations::DonationBody)         => 201 (donations::DonationView) .key();
+    get  "/v1/donations/{id:dnt}"                   [D O U M]   donations::get_donation                                      => 200 (donations::DonationView);
+    post "/v1/donations/{id:dnt}/acceptance"        [O]         donations::accept_donation (Empty)                           => 201 (donations::DonationView) .key();
+    post "/v1/donations/{id:dnt}/cancellation"      [O]         donations::cancel_donation (Empty)                           => 201 (donations::DonationView) .key();
+    get  "/v1/donations/{id:dnt}/deliveries"        [D O U]     donations::list_deliveries                                   => 200 (donations::LotView) .list();
+    post "/v1/donations/{id:dnt}/deliveries"        [O]         donations::create_delivery (donations::DeliveryBody)         => 201 (donations::LotView) .key();
+    get  "/v1/lots"                                 [D O U]     donations::list_lots                                         => 200 (donations::LotView) .list().query(donations::LOTS);
+    get  "/v1/lots/{id:lot}"                        [D O U]     donations::get_lot                                           => 200 (donations::LotView);
+    get  "/v1/lots/{id:lot}/entries"                [O U]       books::list_lot_entries                                      => 200 (books::EntryView) .list();
+    post "/v1/lots/{id:lot}/return"                 [O]         donations::return_lot (donations::ReturnBody)                => 201 (donations::LotView) .key();
+    get  "/v1/institutions"                         [ANY]       projects::list_institutions                                  => 200 (projects::InstitutionView) .list().query(projects::INSTITUTIONS);
+    post "/v1/institutions"                         [O M]       projects::create_institution (projects::InstitutionBody)     => 201 (projects::InstitutionView) .key();
+    get  "/v1/institutions/{id:ins}"                [ANY]       projects::get_institution                                    => 200 (projects::InstitutionView);
+    get  "/v1/projects"                             [O R U]     projects::list_projects                                      => 200 (projects::ProjectView) .list().query(projects::PROJECTS);
+    post "/v1/projects"                             [O R]       projects::create_project (projects::ProjectBody)             => 201 (projects::ProjectView) .key();
+    get  "/v1/projects/{id:prj}"                    [O R U]     projects::get_project                                        => 200 (projects::ProjectView);
+    get  "/v1/projects/{id:prj}/members"            [O R U]     projects::list_members                                       => 200 (projects::MemberView) .list();
+    post "/v1/projects/{id:prj}/members"            [O R]       projects::add_member (projects::MemberBody)                  => 201 (projects::MemberView) .key();
+    get  "/v1/projects/{id:prj}/account-mappings"   [O R U]     projects::list_account_mappings                              => 200 (projects::MappingView) .list();
+    post "/v1/projects/{id:prj}/account-mappings"   [O R]       projects::create_account_mapping (projects::MappingBody)     => 201 (projects::MappingView) .key();
+    get  "/v1/resources"                            [ANY]       resources::list_resources                                    => 200 (resources::ResourceView) .list().query(resources::RESOURCES);
+    post "/v1/resources"                            [P M]       resources::create_resource (resources::ResourceBody)         => 201 (resources::ResourceView) .key();
+    get  "/v1/resources/{id:res}"                   [ANY]       resources::get_resource                                      => 200 (resources::ResourceView);
+    get  "/v1/resources/{id:res}/rates"             [ANY]       resources::list_rates                                        => 200 (resources::RateView) .list();
+    post "/v1/resources/{id:res}/rates"             [P M]       resources::create_rate (resources::RateBody)                 => 201 (resources::RateView) .key();
+    get  "/v1/rates/{id:rate}"                      [ANY]       resources::get_rate                                          => 200 (resources::RateView);
+    post "/v1/rates/{id:rate}/confirmation"         [O]         resources::confirm_rate (Empty)                              => 201 (resources::RateView) .key();
+    get  "/v1/grants"                               [O R U]     grants::list_grants                                          => 200 (grants::GrantView) .list().query(grants::GRANTS);
+    post "/v1/grants"                               [O R]       grants::create_grant (grants::GrantBody)                     => 201 (grants::GrantView) .key();
+    get  "/v1/grants/{id:grt}"                      [O R U]     grants::get_grant                                            => 200 (grants::GrantView);
+    get  "/v1/grants/{id:grt}/decisions"            [O R U]     grants::list_decisions                                       => 200 (grants::DecisionView) .list();
+    post "/v1/grants/{id:grt}/decisions"            [O]         grants::decide_grant (grants::DecisionBody)                  => 201 (grants::DecisionTaken) .key().version().query(grants::DECIDE);
+    get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
+    get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
+    get  "/v1/usage"                                [R P O U]   usage::list_usage                                            => 200 (usage::UsageView) .list().query(usage::CHARGES);
+    post "/v1/usage"                                [P]         usage::create_usage (usage::UsageBody)                       => 201 (usage::ChargeView);
+    post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .query(batch::BATCH);
+    get  "/v1/usage/totals"                         [R P O U]   usage::usage_totals                                          => 200 (usage::UsageTotals) .query(usage::CHARGES);
+    get  "/v1/usage/quarantine"                     [P O U]     usage::list_quarantine                                       => 200 (usage::QuarantineView) .list().query(usage::QUARANTINE);
+    post "/v1/usage/quarantine/{id:usg}/resolve"    [P O]       usage::resolve_quarantine (usage::ResolutionBody)            => 201 (usage::ChargeView) .key();
+    get  "/v1/usage/{id:usg}"                       [R P O U]   usage::get_usage                                             => 200 (usage::UsageView);
+    get  "/v1/charges"                              [R P O U]   usage::list_charges                                          => 200 (usage::ChargeView) .list().query(usage::CHARGES);
+    get  "/v1/charges/{id:chg}"                     [R P O U]   usage::get_charge                                            => 200 (usage::ChargeView);
+    get  "/v1/charges/{id:chg}/refunds"             [R P O U]   usage::list_refunds                                          => 200 (usage::RefundView) .list();
+    post "/v1/charges/{id:chg}/refunds"             [P O]       usage::create_refund (usage::RefundBody)                     => 201 (usage::RefundPosted) .key();
+    get  "/v1/accounts"                             [O U]       books::list_accounts                                         => 200 (books::AccountView) .list().query(books::ACCOUNTS);
+    get  "/v1/accounts/{id}"                        [O U]       books::get_account                                           => 200 (books::AccountView) .query(grants::MOMENT);
+    get  "/v1/accounts/{id}/entries"                [O U]       books::list_account_entries                                  => 200 (books::EntryView) .list();
+    get  "/v1/transactions"                         [O U]       books::list_transactions                                     => 200 (books::TransactionView) .list();
+    get  "/v1/transactions/{id:txn}"                [O U]       books::get_transaction                                       => 200 (books::TransactionView);
+    post "/v1/transactions/{id:txn}/reversal"       [O]         books::reverse_transaction (books::ReversalBody)             => 201 (books::TransactionView) .key();
+    get  "/v1/trial-balance"                        [O U]       books::trial_balance                                         => 200 (books::TrialBalance) .query(grants::MOMENT);
+    get  "/v1/audit"                                [O U]       books::audit                                                 => 200 (books::Audit);
+}
+
+/// A body without fields: `{}`.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Empty)]
+pub struct Empty {}

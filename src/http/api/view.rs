@@ -1,0 +1,73 @@
+//! Shapes that many answers share.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::amount::Amount;
+use crate::time::{Period, Time};
+
+/// So much of a unit.
+#[derive(Serialize, ToSchema, Clone, Debug)]
+pub struct Money {
+    /// A decimal with exactly the unit's number of decimals.
+    #[schema(pattern = r"^-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,9})?$", example = "1250.500000")]
+    value: String,
+    /// The unit's code.
+    #[schema(example = "USD")]
+    unit: String,
+}
+
+impl From<Amount> for Money {
+    fn from(amount: Amount) -> Money {
+        Money { value: amount.to_string(), unit: amount.unit.code().into() }
+    }
+}
+
+/// An amount in a request.
+#[derive(ToSchema)]
+#[schema(as = NewAmount)]
+#[allow(dead_code, reason = "describes the body; the strict reader reads it")]
+pub struct MoneyIn {
+    /// A decimal string, with at most the unit's number of decimals.
+    #[schema(pattern = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,9})?$", example = "1250.5")]
+    value: String,
+    /// The unit's code.
+    #[schema(pattern = r"^[A-Z][A-Z0-9'._-]{0,22}[A-Z0-9]$", example = "USD")]
+    unit: String,
+}
+
+/// A half-open span of time.
+#[derive(Serialize, ToSchema, Clone, Debug)]
+pub struct Span {
+    /// First instant within.
+    #[schema(format = DateTime)]
+    from: String,
+    /// First instant after.
+    #[schema(format = DateTime)]
+    to: String,
+}
+
+impl From<Period> for Span {
+    fn from(period: Period) -> Span {
+        Span { from: period.from.to_string(), to: period.to.to_string() }
+    }
+}
+
+/// So much of one lot.
+#[derive(Serialize, ToSchema, Clone, Debug)]
+pub struct LotPart {
+    /// The lot.
+    lot: String,
+    /// How much.
+    amount: Money,
+}
+
+/// Parts of lots on the wire.
+pub fn lot_parts(parts: &[(crate::id::LotId, Amount)]) -> Vec<LotPart> {
+    parts.iter().map(|(lot, amount)| LotPart { lot: lot.to_string(), amount: (*amount).into() }).collect()
+}
+
+/// An instant on the wire.
+pub fn instant(time: Time) -> String {
+    time.to_string()
+}

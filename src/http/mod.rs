@@ -1,0 +1,18 @@
+//! The API door: parse, authorise, call one verb, answer.
+//!
+//! It may not decide anything about credits, and no room but `server` may know it.
+
+pub mod api;
+pub mod body;
+mod csv;
+pub mod header;
+pub mod keys;
+pub mod openapi;
+pub mod page;
+pub mod permit;
+pub mod problem;
+pub mod query;
+pub mod request;
+pub mod route;
+mod schema;
+pub mod token;

@@ -1,0 +1,64 @@
+//! Figures about the process, for Prometheus: requests, the writer's queue, the journal.
+//!
+//! Floats appear here because Prometheus speaks them; no amount of credits ever passes through.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder, histogram_opts, opts};
+
+use crate::store::Store;
+
+struct Metrics {
+    registry: Registry,
+    requests: Option<IntCounterVec>,
+    durations: Option<HistogramVec>,
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
+    let registry = Registry::new();
+    let requests = IntCounterVec::new(opts!("almoner_http_requests_total", "Requests answered"), &["method", "route", "status"]).ok();
+    let buckets = vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+    let options = histogram_opts!("almoner_http_request_seconds", "Time to answer", buckets);
+    let durations = HistogramVec::new(options, &["method", "route"]).ok();
+    for collector in requests.iter() {
+        // The names are constants of this file; registering them twice is the only thing that can fail.
+        let _ = registry.register(Box::new(collector.clone()));
+    }
+    for collector in durations.iter() {
+        let _ = registry.register(Box::new(collector.clone()));
+    }
+    Metrics { registry, requests, durations }
+});
+
+/// Counts one answered request.
+pub fn answered(method: &str, route: &str, status: u16, took: Duration) {
+    if let Some(requests) = &METRICS.requests {
+        requests.with_label_values(&[method, route, status.to_string().as_str()]).inc();
+    }
+    if let Some(durations) = &METRICS.durations {
+        durations.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+}
+
+/// All figures in Prometheus' text format.
+pub fn render(store: &Store, journal_head: i64) -> Result<String, String> {
+    let (commits, commands) = store.written();
+    let figures = [
+        ("almoner_journal_seq", "Last sequence of the journal", journal_head),
+        ("almoner_writer_waiting", "Commands waiting for the writer", i64::try_from(store.waiting()).unwrap_or(i64::MAX)),
+        ("almoner_writer_commits_total", "Commits of this process", i64::try_from(commits).unwrap_or(i64::MAX)),
+        ("almoner_writer_commands_total", "Commands of this process", i64::try_from(commands).unwrap_or(i64::MAX)),
+    ];
+    let now = Registry::new();
+    for (name, help, value) in figures {
+        let gauge = IntGauge::new(name, help).map_err(|e| e.to_string())?;
+        gauge.set(value);
+        now.register(Box::new(gauge)).map_err(|e| e.to_string())?;
+    }
+    let mut out = Vec::new();
+    for families in [METRICS.registry.gather(), now.gather()] {
+        TextEncoder::new().encode(&families, &mut out).map_err(|e| e.to_string())?;
+    }
+    String::from_utf8(out).map_err(|e| e.to_string())
+}
