@@ -61,7 +61,7 @@ fn end(work: &mut Work<'_>, id: GrantId) -> Result<(), Fault> {
     for lot in &funded.lots {
         let share = Key::grant(id, lot.id, Bucket::Granted);
         let free = ledger::balance(work, share)?;
-        let (to, kind) = destination(lot, lot.expires_at.is_some_and(|end| end <= ended_at));
+        let (to, kind) = destination(lot, !funded.grant.gives_back(lot));
         draft.shift(share, to, free);
         outflows.push((lot.id, kind, free));
     }
