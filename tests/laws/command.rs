@@ -83,20 +83,71 @@ pub struct Request {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
-    Propose { who: usize, gift: Gift },
-    Accept { who: usize, donation: usize },
-    Cancel { who: usize, donation: usize },
-    Deliver { who: usize, donation: usize, amount: i64, delivered_at: i64, expires_at: Option<i64>, wrong_unit: bool },
-    Return { who: usize, lot: usize, amount: Option<i64> },
-    Request { who: usize, request: Request },
-    Decide { who: usize, grant: usize, version: i32, verdict: Verdict },
-    AddRate { who: usize, resource: usize, meter: usize, price: i64, from: i64 },
-    ConfirmRate { who: usize, rate: usize },
-    Charge { provider: usize, records: Vec<Record> },
+    Propose {
+        who: usize,
+        gift: Gift,
+    },
+    Accept {
+        who: usize,
+        donation: usize,
+    },
+    Cancel {
+        who: usize,
+        donation: usize,
+    },
+    Deliver {
+        who: usize,
+        donation: usize,
+        amount: i64,
+        delivered_at: i64,
+        expires_at: Option<i64>,
+        wrong_unit: bool,
+    },
+    Return {
+        who: usize,
+        lot: usize,
+        amount: Option<i64>,
+    },
+    Request {
+        who: usize,
+        request: Request,
+    },
+    Decide {
+        who: usize,
+        grant: usize,
+        version: i32,
+        verdict: Verdict,
+    },
+    AddRate {
+        who: usize,
+        resource: usize,
+        meter: usize,
+        price: i64,
+        from: i64,
+    },
+    ConfirmRate {
+        who: usize,
+        rate: usize,
+    },
+    Charge {
+        provider: usize,
+        records: Vec<Record>,
+    },
     /// To this grant or to the one that is found; or dismissed.
-    Resolve { who: usize, entry: usize, charge_to: Option<Option<usize>> },
-    Refund { who: usize, charge: usize, amount: Option<i64> },
-    Reverse { who: usize, what: Target },
+    Resolve {
+        who: usize,
+        entry: usize,
+        charge_to: Option<Option<usize>>,
+    },
+    Refund {
+        who: usize,
+        charge: usize,
+        amount: Option<i64>,
+    },
+    Reverse {
+        who: usize,
+        what: Target,
+    },
     Wait(i64),
     Sweep,
 }
@@ -145,13 +196,13 @@ const VERBS: &[(usize, Verb)] = &[
     (4, Verb::Propose),
     (5, Verb::Accept),
     (1, Verb::Cancel),
-    (8, Verb::Deliver),
+    (12, Verb::Deliver),
     (3, Verb::Return),
     (6, Verb::Request),
     (10, Verb::Decide),
     (2, Verb::AddRate),
-    (2, Verb::ConfirmRate),
-    (27, Verb::Charge),
+    (3, Verb::ConfirmRate),
+    (30, Verb::Charge),
     (5, Verb::Resolve),
     (10, Verb::Refund),
     (5, Verb::Reverse),
@@ -164,7 +215,9 @@ const OPENING: &[Verb] = &[Verb::Propose, Verb::Accept, Verb::Deliver, Verb::Req
 
 /// The command that these dice make of where the model stands.
 pub fn choose(place: usize, dice: &mut Dice, model: &Model) -> Command {
-    let verb = OPENING.get(place).copied().unwrap_or_else(|| dice.weighted(VERBS));
+    let wanted = OPENING.get(place).copied().unwrap_or_else(|| dice.weighted(VERBS));
+    // Now and then something is asked of what is not there at all.
+    let verb = if dice.chance(4) { wanted } else { possible(wanted, model) };
     let who = dice.below(PERSONS);
     match verb {
         Verb::Propose => Command::Propose { who, gift: gift(dice) },
@@ -195,8 +248,26 @@ pub fn choose(place: usize, dice: &mut Dice, model: &Model) -> Command {
         }
         Verb::Reverse => Command::Reverse { who, what: target(dice, model) },
         Verb::Wait if dice.chance(10) => Command::Wait(dice.within(5, 12) * DAY),
-        Verb::Wait => Command::Wait(dice.within(1, 96) * HOUR),
+        Verb::Wait => Command::Wait(dice.within(1, 60) * HOUR),
         Verb::Sweep => Command::Sweep,
+    }
+}
+
+/// The verb that is wanted, or the one without which there is nothing to do it to.
+fn possible(wanted: Verb, model: &Model) -> Verb {
+    let accepted = model.donations.iter().any(|d| d.state == State::Open);
+    let proposed = model.donations.iter().any(|d| d.state == State::Waiting);
+    let awarded = model.grants.iter().any(|g| g.state == State::Open);
+    let requested = model.grants.iter().any(|g| g.state == State::Waiting);
+    match wanted {
+        Verb::Accept if !proposed => Verb::Propose,
+        Verb::Deliver | Verb::Cancel if !accepted => possible(Verb::Accept, model),
+        Verb::Return if model.lots.is_empty() => possible(Verb::Deliver, model),
+        Verb::Decide if !requested => Verb::Request,
+        Verb::Charge if !awarded => possible(Verb::Decide, model),
+        Verb::Resolve if !model.kept.iter().any(|kept| kept.open) => possible(Verb::Charge, model),
+        Verb::Refund | Verb::Reverse if model.charges.is_empty() => possible(Verb::Charge, model),
+        _ => wanted,
     }
 }
 
@@ -208,7 +279,7 @@ fn any(dice: &mut Dice, of: usize) -> usize {
 /// Mostly one that fits, sometimes any.
 fn fitting<T>(dice: &mut Dice, all: &[T], fits: impl Fn(&T) -> bool) -> usize {
     let good: Vec<usize> = (0..all.len()).filter(|at| fits(&all[*at])).collect();
-    match good.is_empty() || dice.chance(15) {
+    match good.is_empty() || dice.chance(8) {
         true => any(dice, all.len()),
         false => good[dice.below(good.len())],
     }
@@ -217,8 +288,8 @@ fn fitting<T>(dice: &mut Dice, all: &[T], fits: impl Fn(&T) -> bool) -> usize {
 fn gift(dice: &mut Dice) -> Gift {
     Gift {
         pledged: if dice.chance(15) { 0 } else { dice.within(1, 2000) },
-        field: dice.chance(20).then(|| dice.below(PROJECTS)),
-        resource: dice.chance(20).then(|| dice.below(RESOURCES)),
+        field: dice.chance(12).then(|| dice.below(PROJECTS)),
+        resource: dice.chance(15).then(|| dice.below(RESOURCES)),
         teaching: dice.chance(10),
         priority: dice.below(3) as i32,
         returns: dice.chance(40),
@@ -228,16 +299,18 @@ fn gift(dice: &mut Dice) -> Gift {
 
 fn deliver(who: usize, dice: &mut Dice, model: &Model) -> Command {
     let donation = fitting(dice, &model.donations, |d| d.state == State::Open);
-    let delivered_at = if dice.chance(4) { model.now + HOUR } else { model.now - dice.within(0, 20 * 24) * HOUR };
+    let delivered_at = if dice.chance(4) { model.now + HOUR } else { model.now - dice.within(0, 12 * 24) * HOUR };
     let expires_at = dice.chance(75).then(|| match dice.chance(5) {
         true => delivered_at,
-        false => (delivered_at + dice.within(1, 40) * DAY).max(model.now - 12 * DAY).max(delivered_at + HOUR),
+        false => (model.now + dice.within(-4, 30) * DAY).max(delivered_at + HOUR),
     });
-    Command::Deliver { who, donation, amount: dice.within(1, 1500), delivered_at, expires_at, wrong_unit: dice.chance(3) }
+    // Small lots make grants of several, which large jobs then draw on one after the other.
+    let most = if dice.chance(75) { 200 } else { 1500 };
+    Command::Deliver { who, donation, amount: dice.within(1, most), delivered_at, expires_at, wrong_unit: dice.chance(3) }
 }
 
 fn request(dice: &mut Dice, now: i64) -> Request {
-    let from = now + dice.within(-15, 2) * DAY;
+    let from = now + dice.within(-15, 1) * DAY;
     let resources = match dice.below(4) {
         0 => vec![dice.below(RESOURCES)],
         1 => vec![0, 1 + dice.below(2)],
@@ -245,8 +318,16 @@ fn request(dice: &mut Dice, now: i64) -> Request {
     };
     let resources = if dice.chance(3) { vec![0, NOTHING] } else { resources };
     let project = if dice.chance(3) { NOTHING } else { dice.below(PROJECTS) };
-    let to = from + dice.within(3, 40) * DAY;
-    Request { project, amount: dice.within(1, 900), from, to, teaching: dice.chance(50), resources, name: dice.chance(30).then(|| dice.below(4)) }
+    let to = (now + dice.within(-1, 30) * DAY).max(from + DAY);
+    Request {
+        project,
+        amount: dice.within(1, 700),
+        from,
+        to,
+        teaching: dice.chance(50),
+        resources,
+        name: dice.chance(30).then(|| dice.below(4)),
+    }
 }
 
 fn decide(who: usize, dice: &mut Dice, model: &Model) -> Command {
@@ -256,8 +337,8 @@ fn decide(who: usize, dice: &mut Dice, model: &Model) -> Command {
         return Command::Decide { who, grant, version, verdict: Verdict::Reject };
     }
     let asked = model.grants.get(grant).map_or(1, |g| g.about.amount);
-    let awarded = dice.chance(40).then(|| dice.within(1, asked + asked / 20));
-    let lots = dice.chance(30).then(|| named_lots(dice, model, awarded.unwrap_or(asked)));
+    let awarded = dice.chance(60).then(|| dice.within(1, asked + asked / 20));
+    let lots = dice.chance(20).then(|| named_lots(dice, model, awarded.unwrap_or(asked)));
     Command::Decide { who, grant, version, verdict: Verdict::Approve { awarded, reject_overdraft: dice.chance(35), lots } }
 }
 
@@ -274,16 +355,16 @@ fn named_lots(dice: &mut Dice, model: &Model, amount: i64) -> Vec<(usize, i64)> 
 fn charge(dice: &mut Dice, model: &Model) -> Command {
     let count = if dice.chance(30) { 2 + dice.below(4) } else { 1 };
     let mut records: Vec<Record> = Vec::with_capacity(count);
-    for _ in 0..count {
+    for place in 0..count {
         let earlier = records.last().cloned().filter(|_| dice.chance(12));
-        records.push(earlier.unwrap_or_else(|| record(dice, model)));
+        records.push(earlier.unwrap_or_else(|| record(dice, model, place)));
     }
     // Mostly the provider whose resource it is.
     let owner = usize::from(records[0].resource == 2);
     Command::Charge { provider: if dice.chance(4) { 1 - owner } else { owner }, records }
 }
 
-fn record(dice: &mut Dice, model: &Model) -> Record {
+fn record(dice: &mut Dice, model: &Model, place: usize) -> Record {
     if dice.chance(15)
         && let Some(again) = repeat(dice, model)
     {
@@ -297,7 +378,7 @@ fn record(dice: &mut Dice, model: &Model) -> Record {
     let by_name = dice.chance(30);
     let latest = if dice.chance(30) { 240 } else { 24 };
     Record {
-        key: if dice.chance(90) { 1000 + model.sent } else { dice.below(1000) },
+        key: if dice.chance(96) { 1000 + model.sent + place } else { dice.below(1000) },
         grant: (!by_name).then_some(grant),
         account: dice.chance(95).then(|| if dice.chance(85) { dice.below(3) } else { dice.below(ACCOUNTS) }),
         resource: if dice.chance(2) { NOTHING } else { dice.below(RESOURCES) },

@@ -208,7 +208,9 @@ impl Driver {
 
     fn incoming(&self, provider: usize, record: &Record) -> Incoming {
         let used = match record.used {
-            Used::Priced(minor, wrong) => usage::Used::Priced(Amount::new(minor, if wrong { self.world.other_unit } else { self.world.unit })),
+            Used::Priced(minor, wrong) => {
+                usage::Used::Priced(Amount::new(minor, if wrong { self.world.other_unit } else { self.world.unit }))
+            }
             Used::Metered(quantities) => {
                 let present = METERS.iter().zip(quantities).filter(|(_, thousandths)| *thousandths >= 0);
                 // Said with more or fewer zeros, a quantity is the same.
@@ -262,11 +264,7 @@ impl Driver {
 
     fn charged(&mut self, charge: &usage::Charge) -> One {
         self.made.charges.push(charge.row.id());
-        One::Charged {
-            amount: charge.amount.minor.into(),
-            lots: self.parts(&charge.lots),
-            overdraft: charge.overdraft.minor.into(),
-        }
+        One::Charged { amount: charge.amount.minor.into(), lots: self.parts(&charge.lots), overdraft: charge.overdraft.minor.into() }
     }
 
     fn parts(&self, lots: &[(LotId, Amount)]) -> Vec<(usize, i128)> {

@@ -32,10 +32,10 @@ const STEPS: usize = 56;
 /// Steps between two looks at the books of a database.
 const EVERY: usize = 8;
 /// Sequences that share one ledger before the next is begun.
-const SHARING: u64 = 25;
+const SHARING: u64 = 8;
 /// One sequence in so many is played again with a sweep before each step.
 const SWEPT: u64 = 8;
-/// Sequences are played by so many threads.
+/// Sequences are played by so many threads, each on ledgers of its own.
 const THREADS: u64 = 2;
 /// How often each event and each law must be met in memory.
 const OFTEN: u64 = 100;
@@ -74,7 +74,19 @@ fn say(text: &str) {
 }
 
 /// Plays these sequences; panics with the seed and the shortened commands of the first that fails.
-fn play_all(seeds: impl Iterator<Item = u64>, make: &dyn Fn() -> Ledger, sharing: u64) -> Tally {
+fn play_all(count: u64, make: &(dyn Fn() -> Ledger + Sync), sharing: u64) -> Tally {
+    let all = first_seed()..first_seed() + count;
+    std::thread::scope(|scope| {
+        let seeds = |thread: u64| all.clone().skip(thread as usize).step_by(THREADS as usize);
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || play_some(seeds(thread), make, sharing))).collect();
+        threads.into_iter().fold(Tally::default(), |mut all, thread| {
+            all.merge(thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)));
+            all
+        })
+    })
+}
+
+fn play_some(seeds: impl Iterator<Item = u64>, make: &dyn Fn() -> Ledger, sharing: u64) -> Tally {
     let mut tally = Tally::default();
     let mut ledger: Option<Ledger> = None;
     for (count, seed) in (0u64..).zip(seeds) {
@@ -122,17 +134,15 @@ fn account_for(place: &str, sequences: u64, tally: &Tally, begun: Instant) {
 #[test]
 fn the_laws_hold_in_memory() {
     let begun = Instant::now();
-    let play = |thread: u64| play_all((first_seed() + thread..first_seed() + IN_MEMORY).step_by(THREADS as usize), &Ledger::in_memory, SHARING);
-    let tally = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || play(thread))).collect();
-        threads.into_iter().fold(Tally::default(), |mut all, thread| {
-            all.merge(thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)));
-            all
-        })
-    });
+    let tally = play_all(IN_MEMORY, &Ledger::in_memory, SHARING);
     account_for("in memory", IN_MEMORY, &tally, begun);
     for kind in Kind::ALL {
         assert!(tally.of("events", kind.word()) >= OFTEN, "{} was met too seldom", kind.word());
+    }
+    for outcome in
+        ["charged", "charged nothing", "charged to several lots", "overdrawn", "duplicate", "conflict", "quarantined", "rejected"]
+    {
+        assert!(tally.of("usage records", outcome) >= OFTEN, "{outcome} was met too seldom");
     }
     for law in audit::LAWS.into_iter().chain([audit::APPEND_ONLY, audit::CLOCK, audit::MODEL]) {
         assert!(tally.of("laws checked", law) >= OFTEN, "{law:?} was checked too seldom");
@@ -143,7 +153,7 @@ fn the_laws_hold_in_memory() {
 fn the_laws_hold_on_sqlite() {
     let begun = Instant::now();
     let make = || Ledger::on(support::database::sqlite(), EVERY);
-    let tally = play_all(first_seed()..first_seed() + ON_DATABASE, &make, ON_DATABASE / 4);
+    let tally = play_all(ON_DATABASE, &make, ON_DATABASE / 4);
     account_for("on a SQLite file", ON_DATABASE, &tally, begun);
 }
 
@@ -155,6 +165,6 @@ fn the_laws_hold_on_postgresql() {
         return;
     }
     let make = || Ledger::on(support::database::postgres().expect("a server that was just there"), EVERY);
-    let tally = play_all(first_seed()..first_seed() + ON_DATABASE, &make, ON_DATABASE / 4);
+    let tally = play_all(ON_DATABASE, &make, ON_DATABASE / 4);
     account_for("on PostgreSQL", ON_DATABASE, &tally, begun);
 }

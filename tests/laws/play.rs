@@ -98,6 +98,9 @@ impl<'l> Session<'l> {
         tally.add("commands", "all", 1);
         tally.add("commands", "refused", u64::from(said.refused()));
         said.codes().iter().for_each(|code| tally.add("refusals", code.slug(), 1));
+        if let Said::Batch(ones) = &said {
+            ones.iter().for_each(|one| tally.add("usage records", one.word(), 1));
+        }
         self.steps += 1;
         if self.steps.is_multiple_of(self.ledger.every) {
             self.look(tally)?;

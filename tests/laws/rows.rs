@@ -56,6 +56,8 @@ pub struct AccountRow {
     pub balance: i64,
     #[diesel(sql_type = BigInt)]
     pub postings: i64,
+    #[diesel(sql_type = Text)]
+    pub unit: String,
 }
 
 #[derive(QueryableByName, Clone, Debug)]
@@ -116,7 +118,7 @@ pub struct Rows {
 pub fn since(conn: &mut Conn, after: HeadRow, account: i64) -> Result<Rows, Fault> {
     let head: HeadRow = on!(conn, c => sql_query("SELECT seq, stamp FROM head").get_result(c))?;
     let mut rows = Rows { head, ..Rows::default() };
-    const ACCOUNTS: &str = "SELECT no, CAST(bucket AS BIGINT) AS bucket, donation, award, lot, balance, postings
+    const ACCOUNTS: &str = "SELECT no, CAST(bucket AS BIGINT) AS bucket, donation, award, lot, balance, postings, unit
                             FROM accounts WHERE no > $1 ORDER BY no";
     rows.accounts = on!(conn, c => sql_query(ACCOUNTS).bind::<BigInt, _>(account).load(c))?;
     const ENTRIES: &str = "SELECT seq, recorded_at, CAST(kind AS BIGINT) AS kind, actor, subject FROM journal WHERE seq > $1 ORDER BY seq";

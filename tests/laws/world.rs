@@ -68,7 +68,8 @@ pub fn set_up(work: &mut Work<'_>, tag: &str) -> Result<World, Fault> {
         let mapping = AccountMapping { id: Id::from_stamp(0), project: projects[project], cluster: None, account, resource };
         directory::add_account_mapping(work, who, mapping)?;
     }
-    let donor = donations::add_donor(work, who, &NewDonor { name: "a donor".into(), kind: "industry".into(), ror: None, external_id: None })?.id;
+    let donor =
+        donations::add_donor(work, who, &NewDonor { name: "a donor".into(), kind: "industry".into(), ror: None, external_id: None })?.id;
     let from = work.now().plus(-STANDING);
     let rates = RATES.iter().map(|(resource, meter, price)| {
         let qos = [("high".to_owned(), rust_decimal::Decimal::TWO)].into();

@@ -18,6 +18,20 @@ pub enum One {
 }
 
 impl One {
+    /// For counting.
+    pub fn word(&self) -> &'static str {
+        match self {
+            One::Charged { overdraft: 1.., .. } => "overdrawn",
+            One::Charged { amount: 0, .. } => "charged nothing",
+            One::Charged { lots, .. } if lots.len() > 1 => "charged to several lots",
+            One::Charged { .. } => "charged",
+            One::Duplicate(_) => "duplicate",
+            One::Conflict(_) => "conflict",
+            One::Quarantined(..) => "quarantined",
+            One::Rejected(_) => "rejected",
+        }
+    }
+
     pub fn code(&self) -> Option<Code> {
         match self {
             One::Charged { .. } | One::Duplicate(_) => None,

@@ -129,9 +129,15 @@ pub enum Said {
     /// Record by record.
     Batch(Vec<One>),
     /// By a refund: what each lot gets back, and what is taken off the overdraft.
-    Refunded { lots: Vec<(usize, i128)>, overdraft: i128 },
+    Refunded {
+        lots: Vec<(usize, i128)>,
+        overdraft: i128,
+    },
     /// By a sweep.
-    Swept { grants: usize, lots: usize },
+    Swept {
+        grants: usize,
+        lots: usize,
+    },
 }
 
 impl Said {
