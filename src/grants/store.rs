@@ -184,7 +184,8 @@ pub struct Outflow {
     pub amount: i64,
 }
 
-pub(super) fn insert_outflow(conn: &mut Conn, outflow: &Outflow) -> Result<(), Fault> {
+/// Records how credits left a grant in a journal entry.
+pub fn insert_outflow(conn: &mut Conn, outflow: &Outflow) -> Result<(), Fault> {
     let row = (
         outflows::seq.eq(outflow.seq),
         outflows::award.eq(outflow.grant.stamp()),
