@@ -250,5 +250,4 @@ macro_rules! routes {
 }
 
 #[cfg(test)]
-#[path = "route_tests.rs"]
 mod tests;
