@@ -31,29 +31,30 @@ pub fn serve(store: Store, keys: Keys, listen: SocketAddr, announce: impl FnOnce
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
     let listener = TcpListener::bind(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    actix_web::rt::System::new().block_on(async {
-        let app = Data::new(door::App::new(store.clone()));
-        let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
-        let (table, document) = (routes(), openapi::document(&routes()));
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(app.clone())
-                .app_data(verifier.clone())
-                .wrap(from_fn(request::named))
-                .wrap(TracingLogger::<request::Span>::new())
-                .wrap(from_fn(measure))
-                .wrap(Compress::default())
-                .configure(|config| openapi::configure(document.clone(), config))
-                .configure(|config| route::configure(&table, config))
-        });
-        let server = server.shutdown_timeout(FINISH_WITHIN).listen(listener)?.run();
-        let sweeper = actix_web::rt::spawn(sweep_for_ever(store.clone()));
-        announce(address);
-        let ended = server.await;
-        sweeper.abort();
-        ended
-    })
-    .map_err(failed)
+    actix_web::rt::System::new()
+        .block_on(async {
+            let app = Data::new(door::App::new(store.clone()));
+            let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
+            let (table, document) = (routes(), openapi::document(&routes()));
+            let server = HttpServer::new(move || {
+                App::new()
+                    .app_data(app.clone())
+                    .app_data(verifier.clone())
+                    .wrap(from_fn(request::named))
+                    .wrap(TracingLogger::<request::Span>::new())
+                    .wrap(from_fn(measure))
+                    .wrap(Compress::default())
+                    .configure(|config| openapi::configure(document.clone(), config))
+                    .configure(|config| route::configure(&table, config))
+            });
+            let server = server.shutdown_timeout(FINISH_WITHIN).listen(listener)?.run();
+            let sweeper = actix_web::rt::spawn(sweep_for_ever(store.clone()));
+            announce(address);
+            let ended = server.await;
+            sweeper.abort();
+            ended
+        })
+        .map_err(failed)
 }
 
 /// Counts and times every answer by its route, so that identifiers do not become labels.

@@ -68,16 +68,24 @@ fn make(place: &Place, seed: u64, tokens: &Path) -> Result<(), Failure> {
     })?;
     bar.finish_and_clear();
     write_tokens(place, &made, tokens)?;
-    eprintln!("Played a year of books in {:.1?} (seed {seed}); figures of Microsoft, NVIDIA and NSF are public, all else is invented:", began.elapsed());
+    eprintln!(
+        "Played a year of books in {:.1?} (seed {seed}); figures of Microsoft, NVIDIA and NSF are public, all else is invented:",
+        began.elapsed()
+    );
     describe(&made);
     Ok(())
 }
 
 fn describe(made: &Made) {
     let c = made.counts;
-    eprintln!("  {} donors, {} donations, {} lots; {} institutions, {} projects", c.donors, c.donations, c.lots, c.institutions, c.projects);
-    eprintln!("  {} requests, {} grants ({} ended); {} charges ({} overdrawn), {} refunds, {} records in quarantine",
-        c.requests, c.grants, c.ended, c.charges, c.overdrawn, c.refunds, c.quarantined);
+    eprintln!(
+        "  {} donors, {} donations, {} lots; {} institutions, {} projects",
+        c.donors, c.donations, c.lots, c.institutions, c.projects
+    );
+    eprintln!(
+        "  {} requests, {} grants ({} ended); {} charges ({} overdrawn), {} refunds, {} records in quarantine",
+        c.requests, c.grants, c.ended, c.charges, c.overdrawn, c.refunds, c.quarantined
+    );
 }
 
 /// A token for every role, in a file that only its owner may read.

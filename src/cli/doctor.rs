@@ -83,11 +83,8 @@ pub fn run(place: &Place) -> Result<Exit, Failure> {
 fn print(found: &Findings, as_json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if as_json {
-        let rows: Vec<serde_json::Value> = found
-            .0
-            .iter()
-            .map(|f| json!({"check": f.what, "verdict": f.verdict.word(), "detail": f.detail, "remedy": f.remedy}))
-            .collect();
+        let rows: Vec<serde_json::Value> =
+            found.0.iter().map(|f| json!({"check": f.what, "verdict": f.verdict.word(), "detail": f.detail, "remedy": f.remedy})).collect();
         return writeln!(out, "{:#}", json!(rows));
     }
     let mut rows = Vec::with_capacity(found.0.len());
@@ -104,7 +101,9 @@ fn folder(found: &mut Findings, place: &Place) {
     const WHAT: &str = "data folder";
     let path = place.data.display();
     match mode(&place.data) {
-        Err(error) => found.bad(WHAT, Exit::Configuration, format!("{path}: {error}"), "Make it with almoner init, or name another with --data."),
+        Err(error) => {
+            found.bad(WHAT, Exit::Configuration, format!("{path}: {error}"), "Make it with almoner init, or name another with --data.")
+        }
         Ok(mode) if mode & 0o077 != 0 => {
             found.odd(WHAT, format!("others than its owner may enter {path}"), "Set its mode to 700; keys and books lie in it.");
         }
@@ -112,22 +111,29 @@ fn folder(found: &mut Findings, place: &Place) {
     }
 }
 
-/// The permission bits of a file; 0 where there are none.
+/// The permission bits of a file; none where files have none.
 fn mode(path: &Path) -> io::Result<u32> {
     let about = std::fs::metadata(path)?;
     #[cfg(unix)]
-    return Ok(std::os::unix::fs::PermissionsExt::mode(&about.permissions()));
+    let bits = std::os::unix::fs::PermissionsExt::mode(&about.permissions());
     #[cfg(not(unix))]
-    return Ok(u32::from(about.permissions().readonly()) & 0);
+    let bits = if about.is_dir() { 0 } else { return Err(io::ErrorKind::NotADirectory.into()) };
+    Ok(bits)
 }
 
 fn keys(found: &mut Findings, place: &Place) {
     const WHAT: &str = "keys";
-    let others = place.provider_keys().len();
+    let others = match place.provider_keys().len() {
+        0 => String::new(),
+        1 => "an identity provider's".into(),
+        more => format!("those of {more} identity providers"),
+    };
     match place.keys() {
         Err(failure) => found.bad(WHAT, Exit::Configuration, failure.words, "Until the key files are mended nobody can sign in."),
-        Ok(_) if place.local_key().exists() => found.fine(WHAT, format!("the local issuer's, and those of {others} identity providers")),
-        Ok(_) if others > 0 => found.fine(WHAT, format!("those of {others} identity providers; no local issuer")),
+        Ok(_) if place.local_key().exists() => {
+            found.fine(WHAT, format!("the local issuer's{}{others}", if others.is_empty() { "" } else { " and " }))
+        }
+        Ok(_) if !others.is_empty() => found.fine(WHAT, format!("{others}; there is no local issuer")),
         Ok(_) => {
             let remedy = "Make books with almoner init, or put an identity provider's keys there as a .json file.";
             found.bad(WHAT, Exit::Configuration, format!("there are none in {}", place.key_folder().display()), remedy);
@@ -161,7 +167,9 @@ fn database(found: &mut Findings, place: &Place) {
     const WHAT: &str = "database";
     let mut conn = match place.connect(false) {
         Ok(conn) => conn,
-        Err(failure) => return found.bad(WHAT, failure.exit, failure.words.replace('\n', " "), "Check --database, and that its server runs."),
+        Err(failure) => {
+            return found.bad(WHAT, failure.exit, failure.words.replace('\n', " "), "Check --database, and that its server runs.");
+        }
     };
     found.fine(WHAT, place.database().map(|database| database.to_string()).unwrap_or_default());
     if let Err(fault) = books(found, &mut conn) {

@@ -22,8 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use exit::Failure;
 pub use exit::Exit;
+use exit::Failure;
 pub use place::Place;
 
 /// Keeps the books of donated compute: what donors gave, what was granted, what each job used.

@@ -51,7 +51,8 @@ impl Place {
     /// The key files of identity providers: every `.json` beside the local key, in the order of their names.
     pub fn provider_keys(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.key_folder()).into_iter().flatten().flatten();
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        let mut files: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
         files.sort();
         files
     }
@@ -109,7 +110,10 @@ impl Place {
     }
 
     fn no_books(&self, database: &Database) -> Failure {
-        Failure::new(Exit::Configuration, format!("There are no books at {database}.\nMake them with almoner init, or name others with --data or --database."))
+        Failure::new(
+            Exit::Configuration,
+            format!("There are no books at {database}.\nMake them with almoner init, or name others with --data or --database."),
+        )
     }
 }
 

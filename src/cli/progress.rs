@@ -8,11 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// A bar over so many bytes; without an end where nobody knows how many will come.
 pub fn bytes(what: &'static str, total: Option<u64>) -> ProgressBar {
     match total {
-        Some(total) => styled(
-            ProgressBar::new(total),
-            what,
-            "{msg} {wide_bar} {percent}% of {total_bytes}, {bytes_per_sec}, {eta} left",
-        ),
+        Some(total) => styled(ProgressBar::new(total), what, "{msg} {wide_bar} {percent}% of {total_bytes}, {bytes_per_sec}, {eta} left"),
         None => styled(ProgressBar::new_spinner(), what, "{spinner} {msg} {bytes}, {bytes_per_sec}, {elapsed}"),
     }
 }

@@ -20,6 +20,8 @@ pub enum LogFormat {
 
 /// Where to listen, and how to log.
 #[derive(Args, Debug)]
+// Part of the demo's options too, whose group has the same name.
+#[group(skip)]
 pub struct Options {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "ALMONER_LISTEN", default_value = "127.0.0.1:8080")]

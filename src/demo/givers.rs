@@ -139,13 +139,13 @@ const GIFTS: [Gift; 9] = [
     },
     Gift {
         donor: 6,
-        title: "Example University Consortium: allocation credits for colleges (invented for the demo)",
+        title: "Example University Consortium: allocation credits for colleges (invented for the demo; a lot is about to lapse)",
         unit: ACCESS_CREDIT,
-        pledged: 8_000_000,
+        pledged: 9_000_000,
         kinds: &["college"],
         priority: -5,
         proposed: 25,
-        deliveries: &[(30, 8_000_000, 0)],
+        deliveries: &[(30, 8_000_000, 380), (60, 1_000_000, 302)],
         ..PLAIN
     },
     Gift {

@@ -24,7 +24,7 @@ use reporting::Reporting;
 use stage::{DAYS, Stage, missing};
 
 /// Jobs that run within the year, about.
-const JOBS: i64 = 60_000;
+const JOBS: i64 = 65_000;
 /// The days on which the accelerator cloud's lower price is proposed, is confirmed and begins.
 const RATE_PROPOSED: i64 = 190;
 const RATE_CONFIRMED: i64 = 192;
@@ -237,7 +237,8 @@ mod tests {
         let made = play(&store, "https://demo.example", seed, until, 1_500, &mut |_, _| ()).expect("plays");
         assert_eq!(store.clock().now(), until);
         let digest = store.read(|conn| {
-            let entries = ledger::store::entries(conn, 1, ledger::store::head(conn)?)?;
+            let head = ledger::store::head(conn)?;
+            let entries = ledger::store::entries(conn, 1, head)?;
             assert!(entries.iter().all(|entry| entry.recorded_at < until));
             Ok(Sha256::digest(format!("{entries:?}")).to_vec())
         });

@@ -70,7 +70,7 @@ pub(super) const SITES: [Site; 4] = [
         kind: "cloud",
         cluster: "cloud-east",
         unit: USD,
-        every: 1,
+        every: 3,
         names_grants: true,
         own_accounts: false,
         machines: &[
@@ -99,7 +99,7 @@ pub(super) const SITES: [Site; 4] = [
         kind: "cloud",
         cluster: "accelerator",
         unit: USD,
-        every: 2,
+        every: 3,
         names_grants: false,
         own_accounts: false,
         machines: &[Machine {
@@ -117,7 +117,7 @@ pub(super) const SITES: [Site; 4] = [
         kind: "centre",
         cluster: "national",
         unit: GPU_HOUR,
-        every: 2,
+        every: 4,
         names_grants: false,
         own_accounts: true,
         machines: &[
@@ -146,7 +146,7 @@ pub(super) const SITES: [Site; 4] = [
         kind: "centre",
         cluster: "regional",
         unit: ACCESS_CREDIT,
-        every: 3,
+        every: 5,
         names_grants: false,
         own_accounts: true,
         machines: &[

@@ -13,7 +13,7 @@ use crate::directory::{self, AccountMapping, NewProject};
 use crate::grants::{self, NewGrant, Overdraft, Verdict};
 use crate::id::{GrantId, Id, InstitutionId, PersonId, ProjectId};
 use crate::refusal::Code;
-use crate::store::Fault;
+use crate::store::{Fault, Work};
 use crate::time::Period;
 
 /// Projects in the programme.
@@ -102,8 +102,9 @@ impl Plan {
     /// Draws a plan.
     pub fn draw(random: &mut Random) -> Plan {
         let late = (PROJECTS - FIRST_WAVE) as i64;
-        // The first wave at once, the others evenly until three weeks before the end.
-        let joined: Vec<i64> = (0..PROJECTS as i64).map(|place| 8 + (place - FIRST_WAVE as i64 + 1).max(0) * 325 / late).collect();
+        // The first wave at once, the others week by week until a month before the end.
+        let week = |place: i64| (place - FIRST_WAVE as i64 + 1).max(0) * 46 / late;
+        let joined: Vec<i64> = (0..PROJECTS as i64).map(|place| 8 + week(place) * 7).collect();
         let mut asks: Vec<Ask> = joined.iter().enumerate().map(|(place, day)| ask(random, place, *day)).collect();
         for place in (2..=60).step_by(2).filter(|place| *place != REJECTED) {
             let day = 120 + random.below(200);
@@ -301,6 +302,9 @@ impl Programme {
             };
             new.push((place, person, about));
         }
+        if new.is_empty() {
+            return Ok(());
+        }
         let made = stage.store.write(move |work| {
             let file = |(ask, person, about): &(usize, PersonId, NewGrant)| {
                 Ok(Request { ask: *ask, grant: grants::request(work, *person, about)?.id })
@@ -313,20 +317,27 @@ impl Programme {
 
     /// Decides the requests that are due on a day, the two officers in turn; the awards.
     pub fn decide(&mut self, stage: &Stage<'_>, day: i64) -> Result<Vec<Award>, Fault> {
-        let mut made = Vec::new();
-        for Request { ask: place, grant } in self.requests.clone() {
-            let ask = self.plan.asks.get(place).ok_or_else(|| missing("a request"))?;
-            if ask.decided != day || ask.fate == Fate::Waits {
-                continue;
+        let mut due = Vec::new();
+        for Request { ask: place, grant } in &self.requests {
+            let ask = self.plan.asks.get(*place).ok_or_else(|| missing("a request"))?;
+            if ask.decided == day && ask.fate != Fate::Waits {
+                let officer = if place % 2 == 0 { stage.cast.officer } else { stage.cast.officer2 };
+                due.push((*place, *grant, officer, ask.fate, ask.overdraft));
             }
-            let officer = if place % 2 == 0 { stage.cast.officer } else { stage.cast.officer2 };
-            let Fate::Awarded(percent) = ask.fate else {
-                let reason = "Far beyond what the programme can give one project (invented for the demo).";
-                stage.store.write(move |work| grants::decide(work, officer, grant, 1, &Verdict::Reject, reason, false).map(|_| ()))?;
-                continue;
-            };
-            made.push(award(stage, officer, place, grant, ask, percent)?);
         }
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let made = stage.store.write(move |work| {
+            let mut made = Vec::with_capacity(due.len());
+            for (place, grant, officer, fate, overdraft) in &due {
+                match fate {
+                    Fate::Awarded(percent) => made.push(award(work, *officer, *place, *grant, *percent, *overdraft)?),
+                    _ => _ = grants::decide(work, *officer, *grant, 1, &Verdict::Reject, TOO_MUCH, false)?,
+                }
+            }
+            Ok(made)
+        })?;
         self.awarded += made.len() as u64;
         Ok(made)
     }
@@ -355,21 +366,22 @@ impl Programme {
     }
 }
 
+const TOO_MUCH: &str = "Far beyond what the programme can give one project (invented for the demo).";
+const IN_FULL: &str = "As asked for (invented for the demo).";
+const IN_PART: &str = "In part (invented for the demo).";
+
 /// Awards a part of a request; less where the lots whose terms match have less.
-fn award(stage: &Stage<'_>, officer: PersonId, place: usize, grant: GrantId, ask: &Ask, percent: i64) -> Result<Award, Fault> {
-    let overdraft = ask.overdraft;
+fn award(work: &mut Work<'_>, officer: PersonId, ask: usize, grant: GrantId, percent: i64, overdraft: Overdraft) -> Result<Award, Fault> {
+    let requested = grants::grant(work.sql()?, grant)?.about.requested;
     let mut percent = percent;
     loop {
-        let reason = if percent == 100 { "As asked for (invented for the demo)." } else { "In part (invented for the demo)." };
-        let decided = stage.store.write(move |work| {
-            let requested = grants::grant(work.sql()?, grant)?.about.requested;
-            let awarded = Some(Amount::new(requested.minor / 100 * percent, requested.unit));
-            grants::decide(work, officer, grant, 1, &Verdict::Approve { awarded, overdraft, lots: None }, reason, false)
-        });
-        match decided {
+        let reason = if percent == 100 { IN_FULL } else { IN_PART };
+        let awarded = Some(Amount::new(requested.minor / 100 * percent, requested.unit));
+        // A refusal is decided before anything is written, so asking again for less is safe.
+        match grants::decide(work, officer, grant, 1, &Verdict::Approve { awarded, overdraft, lots: None }, reason, false) {
             Err(fault) if fault.code() == Some(Code::InsufficientCredits) && percent > 5 => percent /= 2,
             Err(fault) => return Err(fault),
-            Ok(done) => return Ok(Award { ask: place, grant, period: done.grant.about.period, awarded: done.grant.awarded }),
+            Ok(done) => return Ok(Award { ask, grant, period: done.grant.about.period, awarded: done.grant.awarded }),
         }
     }
 }

@@ -105,14 +105,7 @@ pub fn projects(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Project>, Fa
     })?;
     let noun = |(id, title, institution, field_of_science, pi_name, pi_orcid, external_id): ProjectRow| Project {
         id: ProjectId::from_stamp(id),
-        about: NewProject {
-            title,
-            institution: InstitutionId::from_stamp(institution),
-            field_of_science,
-            pi_name,
-            pi_orcid,
-            external_id,
-        },
+        about: NewProject { title, institution: InstitutionId::from_stamp(institution), field_of_science, pi_name, pi_orcid, external_id },
     };
     Ok(rows.into_iter().map(noun).collect())
 }
@@ -150,8 +143,7 @@ pub fn memberships(conn: &mut Conn, person: PersonId) -> Result<Vec<ProjectId>, 
 }
 
 pub(super) fn insert_member(conn: &mut Conn, id: i64, project: ProjectId, person: PersonId, role: &str) -> Result<(), Fault> {
-    let row =
-        (members::id.eq(id), members::project.eq(project.stamp()), members::person.eq(person.stamp()), members::role.eq(role));
+    let row = (members::id.eq(id), members::project.eq(project.stamp()), members::person.eq(person.stamp()), members::role.eq(role));
     on!(conn, c => diesel::insert_into(members::table).values(row).execute(c))?;
     Ok(())
 }

@@ -114,8 +114,14 @@ mod tests {
 
     #[test]
     fn priority_then_expiry_then_delivery_then_id() {
-        let mut lots =
-            [lot(6, 1, 0, None), lot(5, 0, 0, None), lot(4, 0, 5, Some(90)), lot(3, 0, 4, Some(90)), lot(2, 0, 4, Some(90)), lot(1, 0, 9, Some(80))];
+        let mut lots = [
+            lot(6, 1, 0, None),
+            lot(5, 0, 0, None),
+            lot(4, 0, 5, Some(90)),
+            lot(3, 0, 4, Some(90)),
+            lot(2, 0, 4, Some(90)),
+            lot(1, 0, 9, Some(80)),
+        ];
         lots.sort_by(Lot::draw_order);
         assert_eq!(lots.map(|l| l.id.stamp()), [1, 2, 3, 4, 5, 6]);
     }

@@ -172,9 +172,15 @@ pub fn not_ahead(at: Time, now: Time, pointer: &str) -> Result<(), Refusal> {
     Err(Refusal::field(pointer, FieldCode::TimeInFuture, format!("{at} lies ahead of the ledger's clock, {now}.")))
 }
 
-/// Gives a lot's free credits back to its donor: so much, or all. Errors: `insufficient_credits`, `unit_mismatch`.
+/// Gives a lot's free credits back to its donor: so much, or all.
+///
+/// Errors: `lot_expired` by the clock, swept or not; `insufficient_credits`, `unit_mismatch`. Grants that have ended give back what they
+/// have left only when that is booked, which this room can't do: the door books it first.
 pub fn return_lot(work: &mut Work<'_>, who: PersonId, id: LotId, amount: Option<Amount>) -> Result<(Lot, Amount), Fault> {
     let lot = known_lot(work, id)?;
+    if phase(lot.expires_at, work.now()) != Phase::Usable {
+        return Err(Refusal::new(Code::LotExpired, "What is left of the lot follows its terms of expiry.").with("lot", id).into());
+    }
     let free = Amount::new(ledger::balance(work, Key::lot(id, Bucket::Available))?, lot.amount.unit);
     let amount = amount.unwrap_or(free);
     lot.amount.same_unit(amount)?;

@@ -118,6 +118,16 @@ impl Grant {
         Err(Refusal::new(Code::GrantNotActive, detail).with("grant", self.id))
     }
 
+    /// Whether the clock has ended it, the reporting grace included, booked or not.
+    pub fn is_over(&self, now: Time) -> bool {
+        phase(Some(self.about.period.to), now) == Phase::Lapsed
+    }
+
+    /// Whether its end gives what it has left of a lot back to the lot; what had expired by then follows the donation's rule.
+    pub fn gives_back(&self, lot: &Lot) -> bool {
+        lot.expires_at.is_none_or(|end| end > self.about.period.to)
+    }
+
     /// Whether jobs on this resource may be charged to it at all.
     pub fn admits(&self, resource: ResourceId) -> bool {
         self.about.resources.is_empty() || self.about.resources.contains(&resource)

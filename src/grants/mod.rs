@@ -110,7 +110,7 @@ pub struct Decided {
 
 /// Decides a request: the award is posted lot by lot.
 ///
-/// With `dry_run` everything is decided and nothing written; the decision then carries the identifier it would have taken.
+/// With `dry_run` everything is decided and nothing written but the ends of grants that are due anyway; the decision then carries the identifier it would have taken.
 /// Errors: `version_mismatch`, `already_decided`, `self_approval`, `insufficient_credits`, `terms_not_met`, `lot_expired`.
 pub fn decide(
     work: &mut Work<'_>,
@@ -127,6 +127,8 @@ pub fn decide(
         Verdict::Reject => (grant.awarded, Vec::new()),
         Verdict::Approve { awarded, lots, .. } => {
             let amount = decision::awarded(&grant, *awarded)?;
+            // By the clock, what ended grants have left is free again, swept or not.
+            sweep::book_ends(work)?;
             (amount, fund(work, &grant, amount, lots.as_deref())?)
         }
     };
@@ -238,12 +240,7 @@ pub fn funded(work: &mut Work<'_>, id: GrantId) -> Result<Arc<Funded>, Fault> {
 
 /// The awarded grants of the projects that a scheduler's account stands for: by the project's external id, or by a mapping that fits
 /// the cluster and the resource.
-pub fn grants_of_account(
-    work: &mut Work<'_>,
-    account: &str,
-    cluster: Option<&str>,
-    resource: ResourceId,
-) -> Result<Vec<GrantId>, Fault> {
+pub fn grants_of_account(work: &mut Work<'_>, account: &str, cluster: Option<&str>, resource: ResourceId) -> Result<Vec<GrantId>, Fault> {
     let key = (account.to_owned(), cluster.map(str::to_owned), resource);
     if let Some(known) = remembered(work)?.by_account.get(&key) {
         return Ok(known.clone());

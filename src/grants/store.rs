@@ -46,10 +46,7 @@ pub struct Of {
     pub units: Option<Vec<String>>,
 }
 
-type Row = (
-    (i64, i64, i64, String, i64, i64, i64, i64),
-    (String, Option<String>, String, Option<String>, String, String, i32),
-);
+type Row = ((i64, i64, i64, String, i64, i64, i64, i64), (String, Option<String>, String, Option<String>, String, String, i32));
 
 /// Grants, a page.
 pub fn grants(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Grant>, Fault> {
@@ -65,15 +62,7 @@ pub fn grants(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Grant>, Fault>
             grants::starts_at,
             grants::ends_at,
         ),
-        (
-            grants::justification,
-            grants::purpose,
-            grants::resources,
-            grants::external_id,
-            grants::state,
-            grants::overdraft,
-            grants::version,
-        ),
+        (grants::justification, grants::purpose, grants::resources, grants::external_id, grants::state, grants::overdraft, grants::version),
     );
     let rows: Vec<Row> = on!(conn, c => {
         let mut query = grants::table.select(columns).into_boxed();
@@ -195,7 +184,8 @@ pub struct Outflow {
     pub amount: i64,
 }
 
-pub(super) fn insert_outflow(conn: &mut Conn, outflow: &Outflow) -> Result<(), Fault> {
+/// Records how credits left a grant in a journal entry.
+pub fn insert_outflow(conn: &mut Conn, outflow: &Outflow) -> Result<(), Fault> {
     let row = (
         outflows::seq.eq(outflow.seq),
         outflows::award.eq(outflow.grant.stamp()),
@@ -211,7 +201,8 @@ pub(super) fn insert_outflow(conn: &mut Conn, outflow: &Outflow) -> Result<(), F
 pub fn outflows(conn: &mut Conn, grant: GrantId) -> Result<Vec<Outflow>, Fault> {
     let own = outflows::table.filter(outflows::award.eq(grant.stamp())).order(outflows::seq);
     let rows: Vec<(i64, i64, i64, String, i64)> = on!(conn, c => own.load(c))?;
-    let noun = |(seq, award, lot, kind, amount)| Outflow { seq, grant: GrantId::from_stamp(award), lot: LotId::from_stamp(lot), kind, amount };
+    let noun =
+        |(seq, award, lot, kind, amount)| Outflow { seq, grant: GrantId::from_stamp(award), lot: LotId::from_stamp(lot), kind, amount };
     Ok(rows.into_iter().map(noun).collect())
 }
 

@@ -24,17 +24,22 @@ pub struct Swept {
 /// Books everything that is due. Running it again books nothing more.
 pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
     let now = work.now();
-    let mut swept = Swept::default();
-    for id in store::overdue(work.sql()?, now.plus(-GRACE))? {
-        end(work, id)?;
-        swept.grants += 1;
-    }
+    let mut swept = Swept { grants: book_ends(work)?, lots: 0 };
     for lot in donations::store::lots(work.sql()?, &donations::Of::default(), Page::ALL)? {
         if phase(lot.expires_at, now) == Phase::Lapsed && expire(work, Arc::new(lot))? {
             swept.lots += 1;
         }
     }
     Ok(swept)
+}
+
+/// Books the ends of grants that are due; how many. What is decided about a lot's free credits comes after this: by the clock they
+/// include what ended grants have left.
+pub fn book_ends(work: &mut Work<'_>) -> Result<usize, Fault> {
+    let now = work.now();
+    let due = store::overdue(work.sql()?, now.plus(-GRACE))?;
+    due.iter().try_for_each(|id| end(work, *id))?;
+    Ok(due.len())
 }
 
 /// Where what is left of a lot's credits goes, and what that is called.
@@ -46,16 +51,17 @@ fn destination(lot: &Lot, expired: bool) -> (Key, &'static str) {
     }
 }
 
-/// Books a grant's end: its unexpired credits go back to their lots, expired ones where the donation says.
+/// Books a grant's end: credits that had not expired by then go back to their lots, expired ones where the donation says. What expires
+/// after the grant's end is the lot's to lose: whenever the end is booked, it reads the same.
 fn end(work: &mut Work<'_>, id: GrantId) -> Result<(), Fault> {
-    let now = work.now();
     let funded = super::funded(work, id)?;
-    let mut draft = Draft::moving(Kind::End, None, funded.grant.about.period.to, funded.grant.awarded.unit).about(id.stamp());
+    let ended_at = funded.grant.about.period.to;
+    let mut draft = Draft::moving(Kind::End, None, ended_at, funded.grant.awarded.unit).about(id.stamp());
     let mut outflows = Vec::new();
     for lot in &funded.lots {
         let share = Key::grant(id, lot.id, Bucket::Granted);
         let free = ledger::balance(work, share)?;
-        let (to, kind) = destination(lot, phase(lot.expires_at, now) != Phase::Usable);
+        let (to, kind) = destination(lot, !funded.grant.gives_back(lot));
         draft.shift(share, to, free);
         outflows.push((lot.id, kind, free));
     }

@@ -266,5 +266,4 @@ macro_rules! routes {
 }
 
 #[cfg(test)]
-#[path = "route_tests.rs"]
 mod tests;

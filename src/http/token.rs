@@ -234,5 +234,4 @@ fn parse_id<K: Kind>(text: &str) -> Result<Id<K>, Refusal> {
 }
 
 #[cfg(test)]
-#[path = "token_tests.rs"]
 mod tests;

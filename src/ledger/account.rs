@@ -161,7 +161,8 @@ impl Key {
 
     /// Reads a name. Errors: `wrong_id_type` when it is no account's.
     pub fn parse(name: &str) -> Result<Key, Refusal> {
-        let detail = "An account is named like lot:lot_…:available, grant:grt_…:lot_…:spent, grant:grt_…:overdraft:owed or donation:dnt_…:given.";
+        let detail =
+            "An account is named like lot:lot_…:available, grant:grt_…:lot_…:spent, grant:grt_…:overdraft:owed or donation:dnt_…:given.";
         let wrong = || Refusal::new(Code::WrongIdType, detail);
         let parts: Vec<&str> = name.split(':').collect();
         let candidates: Vec<Key> = match parts.as_slice() {

@@ -15,8 +15,8 @@ use crate::amount::Unit;
 use crate::id::PersonId;
 use crate::refusal::{Code, Refusal};
 use crate::store::{Birth, Fault, Work};
-use books::Books;
 pub use account::{Bucket, Class, Key};
+use books::Books;
 pub use journal::{Draft, Entry, Kind, Line};
 
 /// Posts an entry; its place in the journal. The draft may name the birth beforehand, as an object born in the entry must.

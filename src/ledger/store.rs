@@ -340,7 +340,12 @@ fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Faul
     for row in &lines {
         by_seq.entry(row.id / LINES).or_default().push(line_of(row, accounts.get(&row.account))?);
     }
-    rows.into_iter().map(|row| { let lines = by_seq.remove(&row.seq).unwrap_or_default(); entry_of(row, lines) }).collect()
+    rows.into_iter()
+        .map(|row| {
+            let lines = by_seq.remove(&row.seq).unwrap_or_default();
+            entry_of(row, lines)
+        })
+        .collect()
 }
 
 fn line_of(row: &PostingRow, account: Option<&Account>) -> Result<Line, Fault> {

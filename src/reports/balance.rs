@@ -105,7 +105,7 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
     let now = moment.clock(conn)?;
     let unit = grant.awarded.unit;
     let mut shares: BTreeMap<LotId, Share> = BTreeMap::new();
-    let (mut overdraft, mut unbooked) = (0i64, 0i64);
+    let (mut overdraft, mut unbooked_lapse, mut unbooked_end) = (0i64, 0i64, 0i64);
     for account in ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)? {
         let balance = moment.balance(conn, &account)?;
         let Some(lot) = account.key.lot_id() else {
@@ -119,10 +119,11 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
         match account.key.bucket {
             Bucket::Held => share.held = balance,
             Bucket::Spent => share.spent = balance,
+            _ if grant.is_over(now) && grant.gives_back(&share.lot) => unbooked_end += balance,
             _ => match worst(phase(share.lot.expires_at, now), phase(Some(grant.about.period.to), now)) {
                 Phase::Usable => share.available = balance,
                 Phase::Lapsing => share.lapsing = balance,
-                Phase::Lapsed => unbooked += balance,
+                Phase::Lapsed => unbooked_lapse += balance,
             },
         }
     }
@@ -136,8 +137,8 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
         spent: sum(|s| s.spent)?,
         lapsing: sum(|s| s.lapsing)?,
         refunded: Amount::new(refunded(conn, id, moment)?, unit),
-        lapsed: total([lapsed, unbooked], unit)?,
-        deobligated: Amount::new(deobligated, unit),
+        lapsed: total([lapsed, unbooked_lapse], unit)?,
+        deobligated: total([deobligated, unbooked_end], unit)?,
         overdraft: Amount::new(overdraft, unit),
         grant,
         lots,
@@ -218,9 +219,10 @@ impl Whereabouts {
     }
 
     /// Adds one account of a lot. What the clock has taken is where the sweep will book it.
-    fn add(&mut self, account: &Account, lot: &Lot, now: Time) -> Result<(), Fault> {
+    fn add(&mut self, account: &Account, lot: &Lot, over: bool, now: Time) -> Result<(), Fault> {
         let gone = phase(lot.expires_at, now) == Phase::Lapsed;
         let side = match (account.key.bucket, gone, lot.on_expiry) {
+            (Bucket::Granted, false, _) if over => &mut self.available,
             (Bucket::Available | Bucket::Granted, true, OnExpiry::Lapse) | (Bucket::Lapsed, ..) => &mut self.lapsed,
             (Bucket::Available | Bucket::Granted, true, OnExpiry::Return) | (Bucket::Returned, ..) => &mut self.returned,
             (Bucket::Available, ..) => &mut self.available,
@@ -238,8 +240,14 @@ impl Whereabouts {
 /// Where the credits of one lot are.
 pub fn lot_whereabouts(conn: &mut Conn, lot: &Lot, now: Time) -> Result<Whereabouts, Fault> {
     let mut found = Whereabouts::none(lot.amount.unit);
-    for account in ledger::store::accounts(conn, Of { lot: Some(lot.id.stamp()), ..Of::default() }, Page::ALL)? {
-        found.add(&account, lot, now)?;
+    let accounts = ledger::store::accounts(conn, Of { lot: Some(lot.id.stamp()), ..Of::default() }, Page::ALL)?;
+    let granted = accounts.iter().filter(|account| account.key.bucket == Bucket::Granted && account.balance > 0);
+    let ids: Vec<i64> = granted.map(|account| account.key.grant).collect();
+    let awarded = grants::store::grants(conn, &grants::Of { ids: Some(ids), ..grants::Of::default() }, Page::ALL)?;
+    let over: Vec<GrantId> = awarded.iter().filter(|grant| grant.is_over(now)).map(|grant| grant.id).collect();
+    for account in &accounts {
+        let grant_is_over = account.key.grant_id().is_some_and(|id| over.contains(&id));
+        found.add(account, lot, grant_is_over, now)?;
     }
     Ok(found)
 }

@@ -80,12 +80,8 @@ pub fn once(
     }
     let answer = verb(work)?;
     let now = work.now();
-    let row = (
-        answers::asked.eq(&question.asked),
-        answers::fingerprint.eq(&question.fingerprint),
-        &answer,
-        answers::saved_at.eq(now.micros()),
-    );
+    let row =
+        (answers::asked.eq(&question.asked), answers::fingerprint.eq(&question.fingerprint), &answer, answers::saved_at.eq(now.micros()));
     on!(work.sql_mut()?, c => diesel::insert_into(answers::table).values(row).execute(c))?;
     Ok((answer, false))
 }

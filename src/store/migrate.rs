@@ -107,23 +107,31 @@ const TURN: &str = "SELECT pg_advisory_xact_lock(4775107)";
 
 /// Brings the schema up to date; the names of the steps taken.
 pub fn up(conn: &mut Conn) -> Result<Vec<String>, Fault> {
-    alone(conn, |c| Ok(c.run_pending_migrations(Source)?.iter().map(ToString::to_string).collect()), |c| {
-        Ok(c.run_pending_migrations(Source)?.iter().map(ToString::to_string).collect())
-    })
+    alone(
+        conn,
+        |c| Ok(c.run_pending_migrations(Source)?.iter().map(ToString::to_string).collect()),
+        |c| Ok(c.run_pending_migrations(Source)?.iter().map(ToString::to_string).collect()),
+    )
 }
 
 /// Takes the whole schema down again, with everything in it.
 pub fn down(conn: &mut Conn) -> Result<Vec<String>, Fault> {
-    alone(conn, |c| Ok(c.revert_all_migrations(Source)?.iter().map(ToString::to_string).collect()), |c| {
-        Ok(c.revert_all_migrations(Source)?.iter().map(ToString::to_string).collect())
-    })
+    alone(
+        conn,
+        |c| Ok(c.revert_all_migrations(Source)?.iter().map(ToString::to_string).collect()),
+        |c| Ok(c.revert_all_migrations(Source)?.iter().map(ToString::to_string).collect()),
+    )
 }
 
 /// The names of the steps not yet taken.
 pub fn pending(conn: &mut Conn) -> Result<Vec<String>, Fault> {
     let names = match conn {
-        Conn::Sqlite(c) => MigrationHarness::<Sqlite>::pending_migrations(c, Source).map(|m| m.iter().map(|m| m.name().to_string()).collect()),
-        Conn::Postgres(c) => MigrationHarness::<Pg>::pending_migrations(c, Source).map(|m| m.iter().map(|m| m.name().to_string()).collect()),
+        Conn::Sqlite(c) => {
+            MigrationHarness::<Sqlite>::pending_migrations(c, Source).map(|m| m.iter().map(|m| m.name().to_string()).collect())
+        }
+        Conn::Postgres(c) => {
+            MigrationHarness::<Pg>::pending_migrations(c, Source).map(|m| m.iter().map(|m| m.name().to_string()).collect())
+        }
     };
     names.map_err(|e| Fault::Internal(format!("migration: {e}")))
 }

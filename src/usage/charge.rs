@@ -148,6 +148,10 @@ fn charge_one(
     match known {
         Some(Known { charged: true, digest, id }) if digest == incoming.digest => return Ok(Outcome::Duplicate(ChargeId::from_stamp(id))),
         Some(Known { charged: true, id, .. }) => return Ok(Outcome::Conflict(ChargeId::from_stamp(id))),
+        Some(Known { digest, id, .. }) if digest != incoming.digest => {
+            let detail = "The same usage is in quarantine with other content; dismiss that to report it anew.";
+            return Ok(Outcome::Rejected(Refusal::new(Code::UsageConflict, detail).with("usage", UsageId::from_stamp(id))));
+        }
         _ => {}
     }
     let waiting = known.map(|known| UsageId::from_stamp(known.id));

@@ -15,6 +15,7 @@ pub mod totals;
 use serde_json::json;
 
 use crate::directory::{self, unknown};
+use crate::grants::sweep::sweep;
 use crate::id::{GrantId, Id, InstitutionId, PersonId, RateId, TransactionId, UsageId};
 use crate::ledger::{self, Draft, Entry, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
@@ -128,7 +129,9 @@ pub fn transaction(conn: &mut Conn, id: TransactionId) -> Result<Entry, Fault> {
 pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &str) -> Result<Entry, Fault> {
     let entry = transaction(work.sql()?, id)?;
     let allowed = match entry.kind {
-        Kind::Delivery | Kind::Return => true,
+        Kind::Delivery => true,
+        // What the clock has given back is not an officer's to take again.
+        Kind::Return => entry.actor.is_some(),
         Kind::Charge => {
             let row = refund::charge(work.sql()?, id.seen_as())?;
             let untouched = refund::parts(work.sql()?, &row)?.total()? == row.amount && store::covers(work.sql()?, row.id())?.is_empty();
@@ -141,6 +144,14 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
     if !allowed {
         return Err(Refusal::new(Code::NotReversible, Code::NotReversible.title()).with("kind", entry.kind.word()).into());
     }
+    if entry.kind == Kind::Delivery {
+        // Whether the lot still has it all is for the clock to say, swept or not.
+        sweep(work)?;
+    }
     let birth = ledger::reverse(work, who, &entry, reason)?;
+    if entry.kind == Kind::Charge {
+        let row = refund::charge(work.sql()?, id.seen_as())?;
+        refund::cover(work, row.grant())?;
+    }
     transaction(work.sql()?, Id::from_stamp(birth.stamp))
 }

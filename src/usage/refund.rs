@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::store::{self, ChargeRow, RefundRow};
 use crate::amount::Amount;
 use crate::donations::{Lot, Phase, draw, phase};
+use crate::grants::store::Outflow;
 use crate::grants::{self, Funded, State};
 use crate::id::{ChargeId, GrantId, LotId, PersonId};
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
@@ -101,6 +102,9 @@ pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<A
     let birth = ledger::post(work, draft)?;
     let refund = RefundRow { id: birth.stamp, seq: birth.seq, charge: row.id, amount: amount.minor, reason: reason.into() };
     store::insert_refund(work.sql_mut()?, &refund)?;
+    for (lot, part) in &plan {
+        pass_on(work, &funded, lot, *part, birth.seq)?;
+    }
     cover(work, funded.grant.id)?;
     let lots = plan.into_iter().map(|(lot, part)| (lot.id, Amount::new(part, unit))).collect();
     Ok(Refunded { row: refund, amount, lots, overdraft: Amount::new(owed, unit) })
@@ -116,6 +120,17 @@ fn home(work: &Work<'_>, funded: &Funded, lot: &Lot) -> Key {
         (_, true) => Key::lot(lot.id, Bucket::Available),
         _ => Key::grant(funded.grant.id, lot.id, Bucket::Granted),
     }
+}
+
+/// Records what a refund gives back past its grant: it left the grant otherwise than by use.
+fn pass_on(work: &mut Work<'_>, funded: &Funded, lot: &Lot, amount: i64, seq: i64) -> Result<(), Fault> {
+    let kind = match home(work, funded, lot).bucket {
+        Bucket::Lapsed => "lapse",
+        Bucket::Available => "deobligation",
+        _ => return Ok(()),
+    };
+    let outflow = Outflow { seq, grant: funded.grant.id, lot: lot.id, kind: kind.into(), amount };
+    grants::store::insert_outflow(work.sql_mut()?, &outflow)
 }
 
 /// Pays what a grant owes beyond its credits out of what it has free now: oldest charge first, only from lots that fit that charge.

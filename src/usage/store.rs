@@ -305,13 +305,7 @@ pub(super) fn covers(conn: &mut Conn, charge: ChargeId) -> Result<Vec<i64>, Faul
 }
 
 pub(super) fn insert_cover(conn: &mut Conn, id: i64, seq: i64, charge: ChargeId, lot: i64, amount: i64) -> Result<(), Fault> {
-    let row = (
-        covers::id.eq(id),
-        covers::seq.eq(seq),
-        covers::charge.eq(charge.stamp()),
-        covers::lot.eq(lot),
-        covers::amount.eq(amount),
-    );
+    let row = (covers::id.eq(id), covers::seq.eq(seq), covers::charge.eq(charge.stamp()), covers::lot.eq(lot), covers::amount.eq(amount));
     on!(conn, c => diesel::insert_into(covers::table).values(row).execute(c))?;
     Ok(())
 }

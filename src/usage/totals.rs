@@ -60,10 +60,7 @@ fn overflow() -> Fault {
 const PAGE: i64 = 2000;
 
 /// The totals of all charges that `look` reads page by page, by scheduler account (`""` where none was named).
-pub fn totals(
-    conn: &mut Conn,
-    look: impl Fn(&mut Conn, Page) -> Result<Vec<ChargeRow>, Fault>,
-) -> Result<BTreeMap<String, Totals>, Fault> {
+pub fn totals(conn: &mut Conn, look: impl Fn(&mut Conn, Page) -> Result<Vec<ChargeRow>, Fault>) -> Result<BTreeMap<String, Totals>, Fault> {
     let mut by_account: BTreeMap<String, Totals> = BTreeMap::new();
     let mut page = Page { after: None, limit: PAGE, descending: false };
     loop {

@@ -102,7 +102,8 @@ fn grant(
     };
     let project = directory::add_project(work, asks, &project)?.id;
     if account == MAPPED {
-        let mapping = AccountMapping { id: Id::from_stamp(0), project, cluster: Some("phillips".into()), account: account.into(), resource: None };
+        let mapping =
+            AccountMapping { id: Id::from_stamp(0), project, cluster: Some("phillips".into()), account: account.into(), resource: None };
         directory::add_account_mapping(work, asks, mapping)?;
     }
     let period = Period::new(time("2016-12-01T00:00:00Z"), time("2036-01-01T00:00:00Z")).expect("a period");

@@ -95,12 +95,32 @@ fn books_are_made_once_and_hand_out_tokens() {
 
         let books = fill(&database);
         let (donor, provider) = (books.donor.to_string(), books.provider.to_string());
-        let two = desk.run(&["token", "--role", "donor", "--role", "provider", "--as", "both", "--donor", &donor, "--provider", &provider, "--ttl", "2h"]).ok();
+        let two = desk
+            .run(&[
+                "token",
+                "--role",
+                "donor",
+                "--role",
+                "provider",
+                "--as",
+                "both",
+                "--donor",
+                &donor,
+                "--provider",
+                &provider,
+                "--ttl",
+                "2h",
+            ])
+            .ok();
         assert_eq!(two.stderr, "");
         let two = claims(&two.stdout);
         assert_eq!((&two["roles"], &two["donor"], &two["provider"]), (&json!(["donor", "provider"]), &json!(donor), &json!(provider)));
         assert_eq!(two["exp"].as_i64().zip(two["iat"].as_i64()).map(|(exp, iat)| exp - iat), Some(7200));
-        for bad in [&["token", "--role", "donor", "--as", "d"][..], &["token", "--role", "king", "--as", "k"], &["token", "--role", "donor", "--as", "d", "--donor", &provider]] {
+        for bad in [
+            &["token", "--role", "donor", "--as", "d"][..],
+            &["token", "--role", "king", "--as", "k"],
+            &["token", "--role", "donor", "--as", "d", "--donor", &provider],
+        ] {
             assert_eq!(desk.run(bad).code, Some(2), "{bad:?}");
         }
         assert_eq!(desk.json(&["migrate", "--status"]), (json!({"did": "missing", "steps": []}), Some(0)));
@@ -235,7 +255,8 @@ fn an_import_that_was_killed_is_finished_by_another() {
 
 #[test]
 fn a_small_cluster_agrees_with_its_own_report() {
-    let (Some(log), Some(report)) = (real_data("slurm/sacct_format_ALL.psv"), real_data("slurm/sreport_AccountUtilizationByUser_seconds.psv"))
+    let (Some(log), Some(report)) =
+        (real_data("slurm/sacct_format_ALL.psv"), real_data("slurm/sreport_AccountUtilizationByUser_seconds.psv"))
     else {
         return;
     };
@@ -254,7 +275,11 @@ fn a_small_cluster_agrees_with_its_own_report() {
             };
             if account.starts_with("uni-") {
                 compared += 1;
-                assert_eq!(summary["metered"]["accounts"][account]["meters"][meter]["quantity"], json!(used), "{account} {tres}: {summary:#}");
+                assert_eq!(
+                    summary["metered"]["accounts"][account]["meters"][meter]["quantity"],
+                    json!(used),
+                    "{account} {tres}: {summary:#}"
+                );
             }
         }
         assert_eq!(compared, 4);
@@ -274,8 +299,18 @@ fn what_is_not_charged_is_told_line_by_line() {
         let rejects = database.folder().join("rejects.tsv");
         let import = |file: &Path| {
             let (file, rejects) = (file.to_str().expect("a path").to_owned(), rejects.to_str().expect("a path").to_owned());
-            let (summary, code) =
-                desk.json(&["import", &file, "--resource", "chestnut", "--provider", "Example Centre", "--map", MAP, "--rejects", &rejects]);
+            let (summary, code) = desk.json(&[
+                "import",
+                &file,
+                "--resource",
+                "chestnut",
+                "--provider",
+                "Example Centre",
+                "--map",
+                MAP,
+                "--rejects",
+                &rejects,
+            ]);
             (summary, code, std::fs::read_to_string(&rejects).expect("the rejects"))
         };
         let heads = "id,project,start,end,gpuh\n";
@@ -303,7 +338,8 @@ fn what_is_not_charged_is_told_line_by_line() {
             })
             .collect();
         rows.sort();
-        let wanted = [("2", "conflict: a was", other), ("3", "quarantined as usg_", nobody.into()), ("4", "rejected: ended_at", future.into())];
+        let wanted =
+            [("2", "conflict: a was", other), ("3", "quarantined as usg_", nobody.into()), ("4", "rejected: ended_at", future.into())];
         let wanted = wanted.into_iter().chain([("5", "rejected: external_id", long), ("6", "rejected: \"yesterday\"", unreadable.into())]);
         for ((number, reason, line), (n, r, l)) in rows.iter().zip(wanted) {
             assert_eq!((*number, line.as_str()), (n, l.as_str()));

@@ -11,6 +11,7 @@ const ORDER: &[&str] = &[
     "time",
     "id",
     "actor",
+    "json",
     "fields",
     "store",
     "ledger",
@@ -20,6 +21,7 @@ const ORDER: &[&str] = &[
     "usage",
     "reports",
     "demo",
+    "metrics",
     "http",
     "server",
     "cli",
@@ -27,10 +29,11 @@ const ORDER: &[&str] = &[
 ];
 
 /// Macros that are exported at the crate's root: no rooms.
-const ROOT_MACROS: &[&str] = &[];
+const ROOT_MACROS: &[&str] = &["on", "paged", "narrowed", "roles", "routes"];
 
 /// Files that may use floats, each with its reason: never one that an amount passes through.
-const FLOAT_PERMITS: &[(&str, &str)] = &[];
+const FLOAT_PERMITS: &[(&str, &str)] =
+    &[("src/metrics.rs", "Prometheus speaks floats; it counts requests and seconds, never credits")];
 
 const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;

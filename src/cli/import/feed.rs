@@ -64,7 +64,7 @@ impl Feed {
             while let Ok(records) = batches.recv() {
                 let outcomes = charge_batch(work, provider, &records);
                 // What is staged must not grow with the log.
-                let outcomes = outcomes.and_then(|outcomes| work.sql_mut().map(|_| outcomes));
+                let outcomes = outcomes.and_then(|outcomes| work.sql().map(|_| outcomes));
                 if answer.send(outcomes).is_err() {
                     break;
                 }

@@ -156,12 +156,8 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     }
     introduce(options, &plan, &format);
     let bar = progress::bytes("Importing", length);
-    let read = readers::Options {
-        format,
-        cluster: options.cluster.clone(),
-        timezone: options.timezone.clone(),
-        meters: plan.meters.clone(),
-    };
+    let read =
+        readers::Options { format, cluster: options.cluster.clone(), timezone: options.timezone.clone(), meters: plan.meters.clone() };
     let rejects = options.rejects.as_deref().map(Rejects::create).transpose()?;
     let provider = plan.provider_id();
     let feed = if options.dry_run { Feed::dry(&store, provider)? } else { Feed::real(store, provider) };
@@ -176,7 +172,8 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let troubled = tally.troubled();
     if troubled > 0 {
         let seen = if options.rejects.is_some() { "" } else { "; --rejects FILE says which and why" };
-        eprintln!("{} records are not in the books as they were sent{seen}.", count(troubled));
+        let which = if troubled == 1 { "1 record is".to_owned() } else { format!("{} records are", count(troubled)) };
+        eprintln!("{which} not in the books as sent{seen}.");
     }
     Ok(if troubled > 0 { Exit::Rejected } else { Exit::Done })
 }
@@ -195,7 +192,11 @@ fn introduce(options: &Options, plan: &Plan, format: &Format) {
         [] => String::new(),
         meters => format!(", not {}, for which the resource has no rate", names(meters)),
     };
-    eprintln!("Metered: {}{left_out}. Times without a zone are read as {}.", names(&plan.meters), options.timezone.iana_name().unwrap_or("given"));
+    eprintln!(
+        "Metered: {}{left_out}. Times without a zone are read as {}.",
+        names(&plan.meters),
+        options.timezone.iana_name().unwrap_or("given")
+    );
 }
 
 fn report(place: &Place, options: &Options, tally: &Tally) -> Result<(), Failure> {
@@ -348,4 +349,3 @@ impl Rejects {
         self.out.flush().map_err(|error| Failure::file(&self.path, &error))
     }
 }
-

@@ -52,7 +52,8 @@ impl Plan {
         }
         let of = usage::Of { resources: Some(vec![resource.id.stamp()]), ..usage::Of::default() };
         let rates = usage::store::rates(conn, &of, Page::ALL)?;
-        let priced = |meter: &Meter| rates.iter().any(|rate| rate.confirmed_at.is_some() && ratio(meter.name(), &rate.about.meter).is_some());
+        let priced =
+            |meter: &Meter| rates.iter().any(|rate| rate.confirmed_at.is_some() && ratio(meter.name(), &rate.about.meter).is_some());
         let (found, left_out): (Vec<Meter>, Vec<Meter>) = Meter::ALL.into_iter().partition(priced);
         let (meters, left_out) = if wish.meters.is_empty() { (found, left_out) } else { (wish.meters.to_vec(), Vec::new()) };
         let by_account = wish.by_account.iter().cloned().collect();
@@ -104,9 +105,7 @@ fn find_resource(conn: &mut Conn, text: &str, provider: Option<InstitutionId>) -
     let mut found = directory::store::resources(conn, &of, Page::ALL)?;
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
-        (Some(_), more) => {
-            Err(Failure::error(format!("{} resources are called {text:?}.\nSay whose it is with --provider.", more + 1)))
-        }
+        (Some(_), more) => Err(Failure::error(format!("{} resources are called {text:?}.\nSay whose it is with --provider.", more + 1))),
         (None, _) => Err(Failure::error(format!("There is no resource {text:?}.{}", known_resources(conn)?))),
     }
 }

@@ -174,7 +174,8 @@ impl Tally {
         let amounts = |pick: fn(&(Amount, Amount)) -> Amount| -> Vec<Value> {
             self.amounts.iter().map(|(code, both)| json!({"value": pick(both).to_string(), "unit": code})).collect()
         };
-        let accounts: serde_json::Map<String, Value> = self.metered.iter().map(|(account, used)| (account.clone(), used_json(used))).collect();
+        let accounts: serde_json::Map<String, Value> =
+            self.metered.iter().map(|(account, used)| (account.clone(), used_json(used))).collect();
         Ok(json!({
             "lines": self.lines, "charged": self.charged, "of_zero_seconds": self.of_zero_seconds, "overdrawn": self.overdrawn,
             "duplicates": self.duplicates, "repeated": self.repeated, "conflicts": self.conflicts, "quarantined": self.quarantined,

@@ -154,20 +154,17 @@ struct Manner {
 type Read = (Option<String>, Result<Incoming, Refusal>);
 
 /// Charges a batch of usage records.
-pub async fn charge_batch<const R: u8>(
-    who: Permit<R>,
-    request: HttpRequest,
-    query: Query,
-    payload: Payload,
-    app: Data<App>,
-) -> Answered {
+pub async fn charge_batch<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, payload: Payload, app: Data<App>) -> Answered {
     let provider = provider_of(&who)?;
     let minimal = prefers_minimal(request.headers());
     let manner = Manner { atomic: query.is_true("atomic"), dry_run: query.is_true("dry_run"), minimal };
     let sender = Sender { actor: Actor::clone(&who), provider, manner, app };
     if media_type(&request, "application/x-ndjson").is_ok() {
         if manner.atomic {
-            return Err(Problem::new(Code::InvalidParameter, "A stream is committed in chunks and can't be atomic; send one JSON document."));
+            return Err(Problem::new(
+                Code::InvalidParameter,
+                "A stream is committed in chunks and can't be atomic; send one JSON document.",
+            ));
         }
         return Ok(stream_answer(sender, payload));
     }

@@ -429,8 +429,7 @@ pub async fn create_delivery<const R: u8>(
 }
 
 /// Filters of the list of lots.
-pub const LOTS: &[Param] =
-    &[Param::any("donor", Form::Id("dnr")), Param::any("donation", Form::Id("dnt")), Param::any("unit", Form::Text)];
+pub const LOTS: &[Param] = &[Param::any("donor", Form::Id("dnr")), Param::any("donation", Form::Id("dnt")), Param::any("unit", Form::Text)];
 
 /// Lists lots; a donor sees its own.
 pub async fn list_lots<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, app: Data<App>) -> Answered {
@@ -438,12 +437,7 @@ pub async fn list_lots<const R: u8>(who: Permit<R>, request: HttpRequest, query:
     let (donors, donations) = (stamps(query.ids::<id::Donor>("donor")?), stamps(query.ids::<id::Donation>("donation")?));
     let units = query.texts("unit");
     let look = move |conn: &mut _, scope: &Scope, page| {
-        let of = Of {
-            donors: within(donors.clone(), scope.donors()),
-            donations: donations.clone(),
-            units: units.clone(),
-            ..Of::default()
-        };
+        let of = Of { donors: within(donors.clone(), scope.donors()), donations: donations.clone(), units: units.clone(), ..Of::default() };
         donations::store::lots(conn, &of, page)
     };
     let show = move |conn: &mut _, lot: Lot| {
@@ -487,6 +481,7 @@ pub async fn return_lot<const R: u8>(
     let amount = f.optional().amount("amount", &|code| units.get(code).copied());
     f.finish()?;
     app.once(&who, &request, &body.raw, move |work, person| {
+        crate::grants::sweep::book_ends(work)?;
         let (lot, _) = donations::return_lot(work, person, id, amount)?;
         let now = work.now();
         let whereabouts = balance::lot_whereabouts(work.sql()?, &lot, now)?;

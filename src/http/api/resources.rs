@@ -79,7 +79,11 @@ pub async fn create_unit<const R: u8>(who: Permit<R>, request: HttpRequest, body
     let name = f.text("name", 200).map(String::from);
     let unit = code.zip(scale).and_then(|(code, scale)| Unit::new(code, scale));
     if code.is_some() && scale.is_some() && unit.is_none() {
-        f.refuse("code", FieldCode::Malformed, "A code is 2 to 24 of A-Z 0-9 ' . _ -, begins with a letter and ends with a letter or digit.");
+        f.refuse(
+            "code",
+            FieldCode::Malformed,
+            "A code is 2 to 24 of A-Z 0-9 ' . _ -, begins with a letter and ends with a letter or digit.",
+        );
     }
     let (unit, name) = f.make(|| Some((unit?, name?)))?;
     app.once(&who, &request, &body.raw, move |work, person| {

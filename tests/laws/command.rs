@@ -1,0 +1,422 @@
+//! What can be asked of the books, with everything named by its place in the order of its making.
+
+use crate::dice::Dice;
+use crate::model::{Model, State};
+
+/// Names nothing that exists.
+pub const NOTHING: usize = usize::MAX;
+pub const HOUR: i64 = 3_600_000_000;
+pub const DAY: i64 = 24 * HOUR;
+
+/// The meters a record may carry; nobody ever sets a rate for the last.
+pub const METERS: [&str; 5] = ["cpu-hour", "cpu-second", "gpu-hour", "gpu-second", "tpu-hour"];
+/// The meters that rates are set for.
+pub const RATED: [&str; 2] = ["cpu-hour", "gpu-hour"];
+/// Persons, projects, resources and names of scheduler accounts of each sequence.
+pub const PERSONS: usize = 4;
+pub const PROJECTS: usize = 2;
+pub const RESOURCES: usize = 3;
+pub const ACCOUNTS: usize = 6;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Used {
+    /// Thousandths of each meter, by its place in `METERS`; 0 or below: the meter is absent.
+    Metered([i64; METERS.len()]),
+    /// Priced by the provider; `true`: in another unit than the grants'.
+    Priced(i64, bool),
+}
+
+/// A usage record as it is sent. Equality is that of the content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    pub key: usize,
+    pub grant: Option<usize>,
+    pub account: Option<usize>,
+    pub resource: usize,
+    pub used: Used,
+    /// Quality of service `high` doubles every price.
+    pub high: bool,
+    /// The machine failed: metered, not charged.
+    pub failed: bool,
+    pub ended_at: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    Delivery(usize),
+    Return(usize),
+    Charge(usize),
+    Pledge(usize),
+    Award(usize),
+    Refund(usize),
+    /// The first return that a sweep booked.
+    ClockReturn,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Approve { awarded: Option<i64>, reject_overdraft: bool, lots: Option<Vec<(usize, i64)>> },
+    Reject,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gift {
+    pub pledged: i64,
+    pub field: Option<usize>,
+    pub resource: Option<usize>,
+    pub teaching: bool,
+    pub priority: i32,
+    pub returns: bool,
+    pub name: Option<usize>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    pub project: usize,
+    pub amount: i64,
+    pub from: i64,
+    pub to: i64,
+    pub teaching: bool,
+    pub resources: Vec<usize>,
+    pub name: Option<usize>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    Propose {
+        who: usize,
+        gift: Gift,
+    },
+    Accept {
+        who: usize,
+        donation: usize,
+    },
+    Cancel {
+        who: usize,
+        donation: usize,
+    },
+    Deliver {
+        who: usize,
+        donation: usize,
+        amount: i64,
+        delivered_at: i64,
+        expires_at: Option<i64>,
+        wrong_unit: bool,
+    },
+    Return {
+        who: usize,
+        lot: usize,
+        amount: Option<i64>,
+    },
+    Request {
+        who: usize,
+        request: Request,
+    },
+    Decide {
+        who: usize,
+        grant: usize,
+        version: i32,
+        verdict: Verdict,
+    },
+    AddRate {
+        who: usize,
+        resource: usize,
+        meter: usize,
+        price: i64,
+        from: i64,
+    },
+    ConfirmRate {
+        who: usize,
+        rate: usize,
+    },
+    Charge {
+        provider: usize,
+        records: Vec<Record>,
+    },
+    /// To this grant or to the one that is found; or dismissed.
+    Resolve {
+        who: usize,
+        entry: usize,
+        charge_to: Option<Option<usize>>,
+    },
+    Refund {
+        who: usize,
+        charge: usize,
+        amount: Option<i64>,
+    },
+    Reverse {
+        who: usize,
+        what: Target,
+    },
+    Wait(i64),
+    Sweep,
+}
+
+impl Command {
+    /// The same, so much later.
+    pub fn shifted(&self, micros: i64) -> Command {
+        let mut moved = self.clone();
+        match &mut moved {
+            Command::Deliver { delivered_at, expires_at, .. } => {
+                *delivered_at += micros;
+                expires_at.iter_mut().for_each(|end| *end += micros);
+            }
+            Command::Request { request, .. } => {
+                request.from += micros;
+                request.to += micros;
+            }
+            Command::AddRate { from, .. } => *from += micros,
+            Command::Charge { records, .. } => records.iter_mut().for_each(|record| record.ended_at += micros),
+            _ => {}
+        }
+        moved
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Propose,
+    Accept,
+    Cancel,
+    Deliver,
+    Return,
+    Request,
+    Decide,
+    AddRate,
+    ConfirmRate,
+    Charge,
+    Resolve,
+    Refund,
+    Reverse,
+    Wait,
+    Sweep,
+}
+
+const VERBS: &[(usize, Verb)] = &[
+    (4, Verb::Propose),
+    (5, Verb::Accept),
+    (1, Verb::Cancel),
+    (12, Verb::Deliver),
+    (3, Verb::Return),
+    (6, Verb::Request),
+    (10, Verb::Decide),
+    (2, Verb::AddRate),
+    (3, Verb::ConfirmRate),
+    (30, Verb::Charge),
+    (5, Verb::Resolve),
+    (10, Verb::Refund),
+    (5, Verb::Reverse),
+    (8, Verb::Wait),
+    (4, Verb::Sweep),
+];
+
+/// What a sequence begins with, so that most of it is not spent on getting anywhere.
+const OPENING: &[Verb] = &[Verb::Propose, Verb::Accept, Verb::Deliver, Verb::Request, Verb::Decide];
+
+/// The command that these dice make of where the model stands.
+pub fn choose(place: usize, dice: &mut Dice, model: &Model) -> Command {
+    let wanted = OPENING.get(place).copied().unwrap_or_else(|| dice.weighted(VERBS));
+    // Now and then something is asked of what is not there at all.
+    let verb = if dice.chance(4) { wanted } else { possible(wanted, model) };
+    let who = dice.below(PERSONS);
+    match verb {
+        Verb::Propose => Command::Propose { who, gift: gift(dice) },
+        Verb::Accept => Command::Accept { who, donation: fitting(dice, &model.donations, |d| d.state == State::Waiting) },
+        Verb::Cancel => Command::Cancel { who, donation: fitting(dice, &model.donations, |d| d.state == State::Waiting) },
+        Verb::Deliver => deliver(who, dice, model),
+        Verb::Return => {
+            let amount = dice.chance(60).then(|| dice.within(1, 300));
+            Command::Return { who, lot: any(dice, model.lots.len()), amount }
+        }
+        Verb::Request => Command::Request { who, request: request(dice, model.now) },
+        Verb::Decide => decide(who, dice, model),
+        Verb::AddRate => {
+            let from = model.now + dice.within(-12, 1) * DAY;
+            let resource = if dice.chance(6) { NOTHING } else { dice.below(RESOURCES) };
+            Command::AddRate { who, resource, meter: dice.below(RATED.len()), price: dice.within(0, 60), from }
+        }
+        Verb::ConfirmRate => Command::ConfirmRate { who, rate: fitting(dice, &model.rates, |r| !r.stands) },
+        Verb::Charge => charge(dice, model),
+        Verb::Resolve => {
+            let grant = dice.chance(40).then(|| any(dice, model.grants.len()));
+            let charge_to = dice.chance(75).then_some(grant);
+            Command::Resolve { who, entry: fitting(dice, &model.kept, |k| k.open), charge_to }
+        }
+        Verb::Refund => {
+            let amount = dice.chance(70).then(|| dice.within(1, 250));
+            Command::Refund { who, charge: fitting(dice, &model.charges, |c| c.left() > 0), amount }
+        }
+        Verb::Reverse => Command::Reverse { who, what: target(dice, model) },
+        Verb::Wait if dice.chance(10) => Command::Wait(dice.within(5, 12) * DAY),
+        Verb::Wait => Command::Wait(dice.within(1, 60) * HOUR),
+        Verb::Sweep => Command::Sweep,
+    }
+}
+
+/// The verb that is wanted, or the one without which there is nothing to do it to.
+fn possible(wanted: Verb, model: &Model) -> Verb {
+    let accepted = model.donations.iter().any(|d| d.state == State::Open);
+    let proposed = model.donations.iter().any(|d| d.state == State::Waiting);
+    let awarded = model.grants.iter().any(|g| g.state == State::Open);
+    let requested = model.grants.iter().any(|g| g.state == State::Waiting);
+    match wanted {
+        Verb::Accept if !proposed => Verb::Propose,
+        Verb::Deliver | Verb::Cancel if !accepted => possible(Verb::Accept, model),
+        Verb::Return if model.lots.is_empty() => possible(Verb::Deliver, model),
+        Verb::Decide if !requested => Verb::Request,
+        Verb::Charge if !awarded => possible(Verb::Decide, model),
+        Verb::Resolve if !model.kept.iter().any(|kept| kept.open) => possible(Verb::Charge, model),
+        Verb::Refund | Verb::Reverse if model.charges.is_empty() => possible(Verb::Charge, model),
+        _ => wanted,
+    }
+}
+
+/// One of so many; now and then none.
+fn any(dice: &mut Dice, of: usize) -> usize {
+    if of == 0 || dice.chance(4) { NOTHING } else { dice.below(of) }
+}
+
+/// Mostly one that fits, sometimes any.
+fn fitting<T>(dice: &mut Dice, all: &[T], fits: impl Fn(&T) -> bool) -> usize {
+    let good: Vec<usize> = (0..all.len()).filter(|at| fits(&all[*at])).collect();
+    match good.is_empty() || dice.chance(8) {
+        true => any(dice, all.len()),
+        false => good[dice.below(good.len())],
+    }
+}
+
+fn gift(dice: &mut Dice) -> Gift {
+    Gift {
+        pledged: if dice.chance(15) { 0 } else { dice.within(1, 2000) },
+        field: dice.chance(12).then(|| dice.below(PROJECTS)),
+        resource: dice.chance(15).then(|| dice.below(RESOURCES)),
+        teaching: dice.chance(10),
+        priority: dice.below(3) as i32,
+        returns: dice.chance(40),
+        name: dice.chance(30).then(|| dice.below(4)),
+    }
+}
+
+fn deliver(who: usize, dice: &mut Dice, model: &Model) -> Command {
+    let donation = fitting(dice, &model.donations, |d| d.state == State::Open);
+    let delivered_at = if dice.chance(4) { model.now + HOUR } else { model.now - dice.within(0, 12 * 24) * HOUR };
+    let expires_at = dice.chance(75).then(|| match dice.chance(5) {
+        true => delivered_at,
+        false => (model.now + dice.within(-4, 30) * DAY).max(delivered_at + HOUR),
+    });
+    // Small lots make grants of several, which large jobs then draw on one after the other.
+    let most = if dice.chance(75) { 200 } else { 1500 };
+    Command::Deliver { who, donation, amount: dice.within(1, most), delivered_at, expires_at, wrong_unit: dice.chance(3) }
+}
+
+fn request(dice: &mut Dice, now: i64) -> Request {
+    let from = now + dice.within(-15, 1) * DAY;
+    let resources = match dice.below(4) {
+        0 => vec![dice.below(RESOURCES)],
+        1 => vec![0, 1 + dice.below(2)],
+        _ => Vec::new(),
+    };
+    let resources = if dice.chance(3) { vec![0, NOTHING] } else { resources };
+    let project = if dice.chance(3) { NOTHING } else { dice.below(PROJECTS) };
+    let to = (now + dice.within(-1, 30) * DAY).max(from + DAY);
+    Request {
+        project,
+        amount: dice.within(1, 700),
+        from,
+        to,
+        teaching: dice.chance(50),
+        resources,
+        name: dice.chance(30).then(|| dice.below(4)),
+    }
+}
+
+fn decide(who: usize, dice: &mut Dice, model: &Model) -> Command {
+    let grant = fitting(dice, &model.grants, |g| g.state == State::Waiting);
+    let version = model.grants.get(grant).map_or(1, |g| g.version) + i32::from(dice.chance(5));
+    if dice.chance(12) {
+        return Command::Decide { who, grant, version, verdict: Verdict::Reject };
+    }
+    let asked = model.grants.get(grant).map_or(1, |g| g.about.amount);
+    let awarded = dice.chance(60).then(|| dice.within(1, asked + asked / 20));
+    let lots = dice.chance(20).then(|| named_lots(dice, model, awarded.unwrap_or(asked)));
+    Command::Decide { who, grant, version, verdict: Verdict::Approve { awarded, reject_overdraft: dice.chance(35), lots } }
+}
+
+fn named_lots(dice: &mut Dice, model: &Model, amount: i64) -> Vec<(usize, i64)> {
+    let first = any(dice, model.lots.len());
+    let part = if dice.chance(50) { amount } else { dice.within(1, amount) };
+    let mut lots = vec![(first, part)];
+    if part < amount {
+        lots.push((any(dice, model.lots.len()), amount - part + i64::from(dice.chance(5))));
+    }
+    lots
+}
+
+fn charge(dice: &mut Dice, model: &Model) -> Command {
+    let count = if dice.chance(30) { 2 + dice.below(4) } else { 1 };
+    let mut records: Vec<Record> = Vec::with_capacity(count);
+    for place in 0..count {
+        let earlier = records.last().cloned().filter(|_| dice.chance(12));
+        records.push(earlier.unwrap_or_else(|| record(dice, model, place)));
+    }
+    // Mostly the provider whose resource it is.
+    let owner = usize::from(records[0].resource == 2);
+    Command::Charge { provider: if dice.chance(4) { 1 - owner } else { owner }, records }
+}
+
+fn record(dice: &mut Dice, model: &Model, place: usize) -> Record {
+    if dice.chance(15)
+        && let Some(again) = repeat(dice, model)
+    {
+        return again;
+    }
+    let used = match dice.chance(15) {
+        true => Used::Priced(dice.within(1, 400), dice.chance(8)),
+        false => Used::Metered(quantities(dice)),
+    };
+    let grant = fitting(dice, &model.grants, |g| g.state == State::Open && g.about.to > model.now - 6 * DAY);
+    let by_name = dice.chance(30);
+    let latest = if dice.chance(30) { 240 } else { 24 };
+    Record {
+        key: if dice.chance(96) { 1000 + model.sent + place } else { dice.below(1000) },
+        grant: (!by_name).then_some(grant),
+        account: dice.chance(95).then(|| if dice.chance(85) { dice.below(3) } else { dice.below(ACCOUNTS) }),
+        resource: if dice.chance(2) { NOTHING } else { dice.below(RESOURCES) },
+        used,
+        high: dice.chance(10),
+        failed: dice.chance(4),
+        ended_at: if dice.chance(2) { model.now + HOUR } else { model.now - dice.within(0, latest) * HOUR },
+    }
+}
+
+/// A record that was sent before, as it was or with something changed.
+fn repeat(dice: &mut Dice, model: &Model) -> Option<Record> {
+    let sent: Vec<&Record> = model.charges.iter().map(|c| &c.record).chain(model.kept.iter().map(|k| &k.record)).collect();
+    let mut again = (*sent.get(dice.below(sent.len().max(1)))?).clone();
+    if dice.chance(35) {
+        again.high = !again.high;
+    }
+    Some(again)
+}
+
+fn quantities(dice: &mut Dice) -> [i64; METERS.len()] {
+    let mut thousandths = [-1; METERS.len()];
+    for _ in 0..1 + dice.below(3) {
+        let meter = dice.weighted(&[(15, 0), (10, 1), (30, 2), (10, 3), (1, 4)]);
+        let most = if METERS[meter].ends_with("second") { 40_000_000 } else { 12_000 };
+        thousandths[meter] = if dice.chance(8) { 0 } else { dice.within(1, most) };
+    }
+    thousandths
+}
+
+fn target(dice: &mut Dice, model: &Model) -> Target {
+    match dice.below(12) {
+        0 | 1 => Target::Delivery(any(dice, model.lots.len())),
+        2 | 3 => Target::Return(any(dice, model.returns.len())),
+        4 => Target::Pledge(fitting(dice, &model.donations, |d| d.state == State::Open)),
+        5 => Target::Award(fitting(dice, &model.grants, |g| g.state == State::Open)),
+        6 => Target::Refund(any(dice, model.refunds)),
+        7 => Target::ClockReturn,
+        _ => Target::Charge(any(dice, model.charges.len())),
+    }
+}

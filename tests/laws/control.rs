@@ -1,0 +1,203 @@
+//! Controls: a check that can't fail is worth nothing. Every law is broken once in books made by hand, and must be found; the guards
+//! are taken away, and that must be found; a model that is wrong must differ.
+
+use almoner::ledger::{Bucket, Kind};
+use almoner::store::Database;
+
+use crate::audit::{ASSET, Audit, LAWS, LEDGER, LOT, MIRROR, ONCE, ORDER, OUTFLOW, OVERDRAFT_FIRST, REFUND, RUNNING, SHARE, STORED, SUM};
+use crate::command::{Command, DAY, Gift};
+use crate::dice::Dice;
+use crate::play::{Ledger, Session};
+use crate::rows::{self, AccountRow, ChargeRow, EntryRow, HeadRow, OutflowRow, PostingRow, RefundRow, Rows};
+use crate::support;
+use crate::tally::Tally;
+
+const DONATION: i64 = 10;
+const LOT_ID: i64 = 12;
+const GRANT: i64 = 13;
+
+/// An account: bucket, donation, grant, lot.
+type Where = (Bucket, i64, i64, i64);
+const RECEIVABLE: Where = (Bucket::Receivable, DONATION, 0, 0);
+const GIVEN: Where = (Bucket::Given, DONATION, 0, 0);
+const AVAILABLE: Where = (Bucket::Available, 0, 0, LOT_ID);
+const LAPSED: Where = (Bucket::Lapsed, 0, 0, LOT_ID);
+const FREE: Where = (Bucket::Granted, 0, GRANT, LOT_ID);
+const SPENT: Where = (Bucket::Spent, 0, GRANT, LOT_ID);
+const BEYOND: Where = (Bucket::OverdraftSpent, 0, GRANT, 0);
+const OWED: Where = (Bucket::OverdraftOwed, 0, GRANT, 0);
+
+/// One transaction of books made by hand.
+#[derive(Clone)]
+struct Made {
+    kind: Kind,
+    stamp: i64,
+    subject: i64,
+    lines: Vec<(Where, i64, &'static str)>,
+}
+
+fn made(kind: Kind, stamp: i64, subject: i64, moves: &[(Where, Where, i64)]) -> Made {
+    let lines = moves.iter().flat_map(|(from, to, amount)| [(*from, -amount, "USD"), (*to, *amount, "USD")]).collect();
+    Made { kind, stamp, subject, lines }
+}
+
+/// A pledge of 100, a lot of 100, an award of 60; a charge of 75 that goes 15 beyond the grant; 20 refunded; a charge of 5, reversed;
+/// the end of the grant; the lapse of the lot.
+fn sound() -> Vec<Made> {
+    vec![
+        made(Kind::Pledge, 11, DONATION, &[(GIVEN, RECEIVABLE, 100)]),
+        made(Kind::Delivery, LOT_ID, DONATION, &[(RECEIVABLE, AVAILABLE, 100)]),
+        made(Kind::Award, 14, GRANT, &[(AVAILABLE, FREE, 60)]),
+        made(Kind::Charge, 20, GRANT, &[(FREE, SPENT, 60), (OWED, BEYOND, 15)]),
+        made(Kind::Refund, 21, 20, &[(BEYOND, OWED, 15), (SPENT, FREE, 5)]),
+        made(Kind::Charge, 22, GRANT, &[(FREE, SPENT, 5)]),
+        made(Kind::Reversal, 23, 22, &[(SPENT, FREE, 5)]),
+        made(Kind::End, 24, GRANT, &[(FREE, AVAILABLE, 5)]),
+        made(Kind::Lapse, 25, LOT_ID, &[(AVAILABLE, LAPSED, 45)]),
+    ]
+}
+
+/// The rows of books made by hand, with running and stored balances that agree with their lines.
+fn rows_of(entries: &[Made]) -> Rows {
+    let mut rows = Rows::default();
+    for (seq, entry) in (1i64..).zip(entries) {
+        rows.entries.push(EntryRow { seq, recorded_at: entry.stamp, kind: entry.kind as i64, actor: None, subject: Some(entry.subject) });
+        for (place, ((bucket, donation, award, lot), amount, unit)) in (1i64..).zip(&entry.lines) {
+            let account = account(&mut rows.accounts, (*bucket, *donation, *award, *lot));
+            account.balance += amount;
+            account.postings += 1;
+            let (no, nth, balance) = (account.no, account.postings, account.balance);
+            let (bucket, award, lot, unit) = (*bucket as i64, *award, *lot, (*unit).to_owned());
+            rows.postings.push(PostingRow { id: seq * 1024 + place, no, amount: *amount, nth, balance, bucket, award, lot, unit });
+        }
+        rows.head = HeadRow { seq, stamp: entry.stamp };
+    }
+    rows.charges.push(ChargeRow { id: 20, usage_key: "a".into(), amount: 75, overdraft: 15 });
+    rows.charges.push(ChargeRow { id: 22, usage_key: "b".into(), amount: 5, overdraft: 0 });
+    rows.refunds.push(RefundRow { id: 21, charge: 20, amount: 20 });
+    rows.outflows.push(OutflowRow { seq: 8, award: GRANT, lot: LOT_ID, amount: 5 });
+    rows
+}
+
+fn account(accounts: &mut Vec<AccountRow>, (bucket, donation, award, lot): Where) -> &mut AccountRow {
+    let same = |row: &AccountRow| (row.bucket, row.donation, row.award, row.lot) == (bucket as i64, donation, award, lot);
+    let place = accounts.iter().position(same).unwrap_or_else(|| {
+        let no = accounts.len() as i64 + 1;
+        accounts.push(AccountRow { no, bucket: bucket as i64, donation, award, lot, balance: 0, postings: 0, unit: "USD".into() });
+        accounts.len() - 1
+    });
+    &mut accounts[place]
+}
+
+/// The law that the audit finds broken.
+fn broken(rows: &Rows) -> Option<&'static str> {
+    let why = Audit::default().feed(rows, &mut Tally::default()).err()?;
+    LAWS.into_iter().find(|law| why.starts_with(law))
+}
+
+#[test]
+fn books_made_by_hand_are_sound() {
+    assert_eq!(Audit::default().feed(&rows_of(&sound()), &mut Tally::default()), Ok(()));
+}
+
+#[test]
+fn every_law_broken_in_the_entries_is_found() {
+    type Tamper = fn(&mut Vec<Made>);
+    let tampered: [(&str, Tamper); 8] = [
+        (SUM, |books| books[3].lines[1].1 += 1),
+        (LOT, |books| books[1].kind = Kind::Pledge),
+        (SHARE, |books| books[2].kind = Kind::Cancellation),
+        (ASSET, |books| books[2].lines.iter_mut().for_each(|line| line.1 *= 2)),
+        (REFUND, |books| books[4].subject = 22),
+        (OVERDRAFT_FIRST, |books| books[4] = made(Kind::Refund, 21, 20, &[(SPENT, FREE, 20)])),
+        (MIRROR, |books| books.push(made(Kind::Reversal, 26, 25, &[(LAPSED, AVAILABLE, 44)]))),
+        (ORDER, |books| books[5].stamp = 21),
+    ];
+    for (law, tamper) in tampered {
+        let mut books = sound();
+        tamper(&mut books);
+        assert_eq!(broken(&rows_of(&books)), Some(law), "tampered with: {law}");
+    }
+}
+
+#[test]
+fn every_law_broken_in_the_rows_is_found() {
+    type Tamper = fn(&mut Rows);
+    let tampered: [(&str, Tamper); 12] = [
+        (RUNNING, |rows| rows.postings[4].balance += 1),
+        (RUNNING, |rows| rows.postings[4].nth += 1),
+        (LEDGER, |rows| rows.accounts[2].balance += 1),
+        (STORED, |rows| {
+            rows.accounts[2].balance += 1;
+            rows.accounts[3].balance -= 1
+        }),
+        (STORED, |rows| rows.accounts[2].postings += 1),
+        (STORED, |rows| rows.accounts.retain(|row| row.balance != 0)),
+        (ONCE, |rows| rows.charges[1].usage_key = "a".into()),
+        (ONCE, |rows| rows.charges[1].amount += 1),
+        (REFUND, |rows| rows.refunds[0].amount += 1),
+        (OUTFLOW, |rows| drop(rows.outflows.pop())),
+        (ORDER, |rows| drop(rows.entries.remove(4))),
+        (ORDER, |rows| rows.head.seq += 1),
+    ];
+    for (law, tamper) in tampered {
+        let mut rows = rows_of(&sound());
+        tamper(&mut rows);
+        assert_eq!(broken(&rows), Some(law), "tampered with: {law}");
+    }
+}
+
+/// Books of one donation, accepted.
+fn begun(ledger: &mut Ledger) -> Session<'_> {
+    let mut tally = Tally::default();
+    let mut session = Session::open(ledger, &mut tally).expect("a corner of the ledger");
+    let gift = Gift { pledged: 100, field: None, resource: None, teaching: false, priority: 0, returns: false, name: None };
+    let delivered_at = session.model.now - DAY;
+    let deliver = Command::Deliver { who: 0, donation: 0, amount: 70, delivered_at, expires_at: None, wrong_unit: false };
+    for command in [Command::Propose { who: 0, gift }, Command::Accept { who: 1, donation: 0 }, deliver] {
+        session.step(&command, &mut tally).expect("the books and the model agree");
+    }
+    session
+}
+
+#[test]
+fn a_wrong_model_differs_from_the_books() {
+    let mut ledger = Ledger::in_memory();
+    let mut session = begun(&mut ledger);
+    session.look(&mut Tally::default()).expect("all is well");
+    session.model.now += 1;
+    session.model.apply(&Command::Return { who: 0, lot: 0, amount: Some(1) });
+    let why = session.look(&mut Tally::default()).expect_err("a return that the books know nothing of");
+    assert!(why.contains("equals the model's"), "{why}");
+    let why = session.step(&Command::Return { who: 0, lot: 0, amount: Some(70) }, &mut Tally::default());
+    assert!(why.is_err_and(|why| why.contains("the model")), "an answer that the model does not give");
+}
+
+#[test]
+fn a_missing_guard_of_the_journal_is_found() {
+    for database in support::database::databases() {
+        let at = Database::parse(&database.url).expect("a database's URL");
+        let kind = database.kind;
+        let mut ledger = Ledger::on(database, 1);
+        begun(&mut ledger);
+        rows::try_to_change(&at).unwrap_or_else(|why| panic!("{kind}: {why}"));
+        let mut conn = at.connect().expect("a connection");
+        let unguarded = match kind {
+            "SQLite" => "DROP TRIGGER postings_refuses_update",
+            _ => "DROP TRIGGER postings_refuses_change ON postings",
+        };
+        conn.batch(unguarded).unwrap_or_else(|fault| panic!("{kind}: {fault}"));
+        let why = rows::try_to_change(&at).expect_err("a guard that is gone");
+        assert!(why.contains("UPDATE postings"), "{kind}: {why}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_sequence() {
+    let numbers = |seed| {
+        let mut dice = Dice::new(seed);
+        [dice.next(), dice.next(), dice.next()]
+    };
+    assert_eq!(numbers(7), numbers(7));
+    assert_ne!(numbers(7), numbers(8));
+}

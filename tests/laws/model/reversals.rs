@@ -1,0 +1,67 @@
+//! The model's reversals: the exact mirror, once.
+
+use almoner::refusal::Code;
+
+use super::{Account, Model, Said, State};
+use crate::command::Target;
+
+impl Model {
+    pub(super) fn reverse(&mut self, what: Target) -> Result<Said, Code> {
+        match what {
+            Target::Delivery(lot) => self.reverse_delivery(lot),
+            Target::Return(at) => {
+                let found = self.returns.get_mut(at).ok_or(Code::NotFound)?;
+                once(&mut found.reversed)?;
+                let (lot, amount) = (found.lot, found.amount);
+                self.shift(Account::Returned(lot), Account::Available(lot), amount);
+                Ok(Said::Done)
+            }
+            Target::Charge(at) => self.reverse_charge(at),
+            // Undone by verbs of their own.
+            Target::Pledge(at) => there(self.donations.get(at).is_some_and(|d| d.accepted)),
+            Target::Award(at) => there(self.grants.get(at).is_some_and(|g| matches!(g.state, State::Open | State::Ended))),
+            Target::Refund(at) => there(at < self.refunds),
+            Target::ClockReturn => there(self.clock_returned),
+        }
+    }
+
+    /// Refused where the lot has not got it all any more, by the clock.
+    fn reverse_delivery(&mut self, lot: usize) -> Result<Said, Code> {
+        let found = self.lots.get_mut(lot).ok_or(Code::NotFound)?;
+        once(&mut found.reversed)?;
+        let (donation, from_pledge, amount) = (found.donation, found.from_pledge, i128::from(found.amount));
+        self.sweep();
+        self.draw(Account::Available(lot), Account::Receivable(donation), amount)?;
+        self.shift(Account::Receivable(donation), Account::Given(donation), amount - from_pledge);
+        Ok(Said::Done)
+    }
+
+    /// Only a charge that nothing has touched since, of a grant that could still be charged; what is freed covers overdrafts first.
+    fn reverse_charge(&mut self, at: usize) -> Result<Said, Code> {
+        let found = self.charges.get(at).ok_or(Code::NotFound)?.clone();
+        once(&mut self.charges[at].reversed)?;
+        if found.touched || found.amount == 0 || !self.active(found.grant, found.record.ended_at) {
+            return Err(Code::NotReversible);
+        }
+        for (lot, part) in &found.drawn {
+            self.shift(Account::Spent(found.grant, *lot), Account::Granted(found.grant, *lot), *part);
+        }
+        self.shift(Account::OverdraftSpent(found.grant), Account::OverdraftOwed(found.grant), found.beyond);
+        self.charges[at].parts.clear();
+        self.charges[at].owed = 0;
+        self.cover(found.grant);
+        Ok(Said::Done)
+    }
+}
+
+fn once(reversed: &mut bool) -> Result<(), Code> {
+    if *reversed {
+        return Err(Code::AlreadyReversed);
+    }
+    *reversed = true;
+    Ok(())
+}
+
+fn there(exists: bool) -> Result<Said, Code> {
+    Err(if exists { Code::NotReversible } else { Code::NotFound })
+}

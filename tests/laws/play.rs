@@ -1,0 +1,243 @@
+//! Playing a sequence on the real books and on the model at once, and making a failing one short.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use almoner::reports::balance::{self, Moment};
+use almoner::store::{Conn, Database, Store};
+use almoner::time::Clock;
+
+use crate::audit::{self, Audit};
+use crate::command::{self, Command, DAY, Target};
+use crate::dice::Dice;
+use crate::driver::Driver;
+use crate::model::{Model, Said};
+use crate::rows;
+use crate::support::database::TestDatabase;
+use crate::tally::Tally;
+use crate::world;
+
+/// A ledger that many sequences share, each in its own corner.
+pub struct Ledger {
+    store: Store,
+    clock: Clock,
+    audit: Audit,
+    played: usize,
+    /// How many steps go by between two looks at all the books.
+    every: usize,
+    _keeper: Option<Conn>,
+    _database: Option<TestDatabase>,
+}
+
+impl Ledger {
+    /// In memory: SQLite's own, shared between connections as long as one is open.
+    pub fn in_memory() -> Ledger {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("file:laws-{}?mode=memory&cache=shared", COUNT.fetch_add(1, Ordering::Relaxed));
+        let database = Database::Sqlite(name.into());
+        let keeper = database.connect().expect("a database in memory");
+        Ledger::open(&database, 1, Some(keeper), None)
+    }
+
+    /// On a database of its own.
+    pub fn on(database: TestDatabase, every: usize) -> Ledger {
+        let at = Database::parse(&database.url).expect("a database's URL");
+        Ledger::open(&at, every, None, Some(database))
+    }
+
+    fn open(database: &Database, every: usize, keeper: Option<Conn>, owned: Option<TestDatabase>) -> Ledger {
+        let clock = Clock::held(world::DAWN);
+        let store = Store::open(database, clock.clone()).expect("an open store");
+        Ledger { store, clock, audit: Audit::default(), played: 0, every, _keeper: keeper, _database: owned }
+    }
+
+    /// The program's own verification of the whole ledger, which must find what the audit found: nothing broken.
+    pub fn verify(&self) -> Result<(), String> {
+        let found = self.store.read(almoner::reports::verify::verify).map_err(|fault| fault.to_string())?;
+        let broken: Vec<&String> = found.laws.iter().flat_map(|law| &law.findings).collect();
+        if found.holds() { Ok(()) } else { Err(format!("the program's own verification: {broken:?}")) }
+    }
+}
+
+/// A step of a sequence: its place decides how it opens, its seed the rest.
+pub type Step = (usize, u64);
+
+/// A sequence being played.
+pub struct Session<'l> {
+    ledger: &'l mut Ledger,
+    driver: Driver,
+    pub model: Model,
+    /// Accounts up to this one belong to earlier sequences.
+    before: i64,
+    steps: usize,
+}
+
+impl<'l> Session<'l> {
+    /// Opens a corner of the ledger for one sequence.
+    pub fn open(ledger: &'l mut Ledger, tally: &mut Tally) -> Result<Session<'l>, String> {
+        ledger.clock.set(ledger.clock.now().plus(DAY));
+        let rows = ledger.store.read(|conn| rows::since(conn, ledger.audit.head, 0)).map_err(|fault| fault.to_string())?;
+        let before = rows.accounts.last().map_or(0, |account| account.no);
+        ledger.audit.feed(&rows, tally)?;
+        ledger.played += 1;
+        let driver = Driver::begin(&ledger.store, &ledger.clock, &format!("s{}", ledger.played))?;
+        let now = ledger.clock.now().micros();
+        let model = Model::at(now, world::rates(now));
+        Ok(Session { ledger, driver, model, before, steps: 0 })
+    }
+
+    /// One command on both; the answers must agree, and at every look all laws hold and every account is the model's.
+    pub fn step(&mut self, command: &Command, tally: &mut Tally) -> Result<Said, String> {
+        if matches!(command, Command::Reverse { what: Target::ClockReturn, .. }) {
+            self.look(tally)?;
+        }
+        let expected = self.model.apply(command);
+        let said = self.driver.run(command).map_err(|fault| format!("a fault: {fault}"))?;
+        if said != expected {
+            return Err(format!("the books say {said:?}, the model {expected:?}"));
+        }
+        tally.add("commands", "all", 1);
+        tally.add("commands", "refused", u64::from(said.refused()));
+        said.codes().iter().for_each(|code| tally.add("refusals", code.slug(), 1));
+        if let Said::Batch(ones) = &said {
+            ones.iter().for_each(|one| tally.add("usage records", one.word(), 1));
+        }
+        self.steps += 1;
+        if self.steps.is_multiple_of(self.ledger.every) {
+            self.look(tally)?;
+        }
+        Ok(said)
+    }
+
+    /// Checks all laws from the postings, and every account against the model.
+    pub fn look(&mut self, tally: &mut Tally) -> Result<(), String> {
+        let (head, before) = (self.ledger.audit.head, self.before);
+        let rows = self.ledger.store.read(|conn| rows::since(conn, head, before)).map_err(|fault| fault.to_string())?;
+        rows.entries.iter().for_each(|entry| self.driver.notice(entry.kind, entry.actor, entry.recorded_at));
+        self.ledger.audit.feed(&rows, tally)?;
+        let (real, expected) = (self.driver.balances(&rows.accounts)?, self.model.balances());
+        tally.add("laws checked", audit::MODEL, 1);
+        if real == expected {
+            return Ok(());
+        }
+        let differ = |(account, balance): &(&_, &i128)| expected.get(account) != Some(balance);
+        let more: Vec<_> = real.iter().filter(differ).collect();
+        let less: Vec<_> = expected.iter().filter(|(account, balance)| real.get(account) != Some(balance)).collect();
+        Err(format!("{}: the books have {more:?}, the model {less:?}", audit::MODEL))
+    }
+
+    /// Lets everything that can expire do so, books it, and looks again; the balances at the end, in the model's words.
+    pub fn close(&mut self, tally: &mut Tally) -> Result<String, String> {
+        self.step(&Command::Wait(90 * DAY), tally)?;
+        self.step(&Command::Sweep, tally)?;
+        self.look(tally)?;
+        tally.add("laws checked", audit::APPEND_ONLY, rows::try_to_change(self.ledger.store.database())? as u64);
+        Ok(format!("{:?}", self.model.balances()))
+    }
+
+    /// What the reports say of every grant and lot by the clock; and whether a grant's parts are the award.
+    pub fn reports(&self) -> Result<Vec<String>, String> {
+        let now = self.ledger.clock.now();
+        let look = |conn: &mut Conn| {
+            let mut lines = Vec::new();
+            for grant in self.driver.grants() {
+                let b = balance::grant_balance(conn, *grant, Moment::Now(now))?;
+                let parts = [b.available, b.lapsing, b.held, b.spent, b.lapsed, b.deobligated].map(|amount| amount.minor);
+                lines.push(format!("{parts:?} {} {} {}", b.refunded, b.overdraft, parts.iter().sum::<i64>() == b.grant.awarded.minor));
+            }
+            for lot in self.driver.lots() {
+                let lot = almoner::donations::lot(conn, *lot)?;
+                let w = balance::lot_whereabouts(conn, &lot, now)?;
+                let parts = [w.delivered, w.available, w.granted, w.held, w.spent, w.lapsed, w.returned];
+                lines.push(format!("{:?}", parts.map(|amount| amount.minor)));
+            }
+            Ok(lines)
+        };
+        self.ledger.store.read(look).map_err(|fault| fault.to_string())
+    }
+}
+
+/// A sequence that did not end well.
+#[derive(Debug)]
+pub struct Failure {
+    /// How many of the steps were played.
+    pub played: usize,
+    pub commands: Vec<Command>,
+    pub why: String,
+}
+
+/// Plays a sequence to its end; the commands it came to, the answers, and the balances at the end.
+pub fn play(ledger: &mut Ledger, steps: &[Step], tally: &mut Tally) -> Result<Story, Failure> {
+    let mut commands = Vec::with_capacity(steps.len());
+    let mut answers = Vec::with_capacity(steps.len());
+    let outcome = (|| {
+        let mut session = Session::open(ledger, tally)?;
+        let began = session.model.now;
+        for (place, seed) in steps {
+            let command = command::choose(*place, &mut Dice::new(*seed), &session.model);
+            commands.push(command.clone());
+            answers.push(session.step(&command, tally)?);
+        }
+        session.look(tally)?;
+        let reports = session.reports()?;
+        let end = session.close(tally)?;
+        Ok((began, reports, end))
+    })();
+    match outcome {
+        Ok((began, reports, end)) => Ok(Story { began, commands, answers, reports, end }),
+        Err(why) => Err(Failure { played: commands.len(), commands, why }),
+    }
+}
+
+/// What happened in a sequence.
+pub struct Story {
+    began: i64,
+    pub commands: Vec<Command>,
+    answers: Vec<Said>,
+    reports: Vec<String>,
+    end: String,
+}
+
+/// Plays the same commands once more with a sweep before each: the clock decides, so no answer and no balance may differ.
+pub fn replay_swept(ledger: &mut Ledger, story: &Story, tally: &mut Tally) -> Result<(), String> {
+    let mut session = Session::open(ledger, tally)?;
+    let later = session.model.now - story.began;
+    for (command, before) in story.commands.iter().zip(&story.answers) {
+        session.step(&Command::Sweep, tally)?;
+        let said = session.step(&command.shifted(later), tally)?;
+        // How much a sweep finds to book depends on the last one, and nothing else may.
+        let of_sweeps = matches!(command, Command::Sweep | Command::Reverse { what: Target::ClockReturn, .. });
+        tally.add("laws checked", audit::CLOCK, 1);
+        if !of_sweeps && said != *before {
+            return Err(format!("{}: {command:?} is answered {before:?} unswept and {said:?} swept", audit::CLOCK));
+        }
+    }
+    session.step(&Command::Sweep, tally)?;
+    session.look(tally)?;
+    let reports = session.reports()?;
+    if let Some((unswept, swept)) = story.reports.iter().zip(&reports).find(|(a, b)| a != b) {
+        return Err(format!("{}: reported as {unswept} unswept and {swept} swept", audit::CLOCK));
+    }
+    let end = session.close(tally)?;
+    if end != story.end {
+        return Err(format!("{}: ends as {} unswept and {end} swept", audit::CLOCK, story.end));
+    }
+    Ok(())
+}
+
+/// Leaves out of a failing sequence whatever it fails without.
+pub fn shorten(mut steps: Vec<Step>, mut fails: impl FnMut(&[Step]) -> Option<Failure>) -> Option<Failure> {
+    let mut shortest = fails(&steps)?;
+    steps.truncate(shortest.played);
+    for at in (0..steps.len()).rev() {
+        if at >= steps.len() {
+            continue;
+        }
+        let mut without = steps.clone();
+        without.remove(at);
+        if let Some(failure) = fails(&without) {
+            without.truncate(failure.played);
+            (steps, shortest) = (without, failure);
+        }
+    }
+    Some(shortest)
+}
