@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use almoner::actor::{Actor, Role};
 use almoner::http::problem;
+use almoner::id::GrantId;
 use almoner::refusal::Code;
 use almoner::time::{Clock, SECOND};
 use base64::Engine;
@@ -106,7 +107,7 @@ fn doors(town: &Town, own: &Side) -> Seen {
         (Code::WrongIdType, town.get(officer, &format!("/v1/grants/{}", own.lot))),
         (Code::WrongIdType, town.get(officer, &format!("/v1/grants?project={}", own.lot.replace("lot_", "prj_") + "0"))),
         (Code::NotFound, town.get(officer, "/v1/nothing")),
-        (Code::NotFound, town.get(officer, &format!("/v1/grants/{}", own.lot.replace("lot_", "grt_")))),
+        (Code::NotFound, town.get(officer, &format!("/v1/grants/{}", GrantId::from_stamp(1)))),
         (Code::NotFound, town.server.get("/problems/nothing", None, &[])),
         (Code::MethodNotAllowed, put),
         (Code::NotAcceptable, town.server.get("/v1/grants", Some(officer), &[("accept", "image/png")])),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use almoner::id::ProjectId;
 use almoner::refusal::{Code, FieldCode};
 use serde_json::{Value, json};
 
@@ -80,9 +81,9 @@ fn others<'t>(town: &'t Town, own: &'t Side) -> Vec<Case<'t>> {
         usage(json!({"quantities": {"gpu/hour": 1}}), AmountNotString, "/quantities/gpu~1hour"),
         usage(json!({"amount": usd("1")}), NotAllowed, "/amount"),
         usage(json!({"resource": own.grant}), WrongIdType, "/resource"),
-        grants(json!({"period": {"from": day(1), "to": day(1)}}), PeriodInverted, "/period"),
+        grants(json!({"period": {"from": day(1), "to": day(0)}}), PeriodInverted, "/period"),
         grants(json!({"project": own.project.replace("prj_", "lot_")}), WrongIdType, "/project"),
-        grants(json!({"project": own.lot.replace("lot_", "prj_")}), Unknown, "/project"),
+        grants(json!({"project": ProjectId::from_stamp(1)}), Unknown, "/project"),
         grants(json!({"expires_at": day(9)}), UnknownField, "/expires_at"),
         grants(json!({"period": {"from": "yesterday", "to": day(1)}}), Malformed, "/period/from"),
         grants(json!({"justification": "x".repeat(4001)}), TooLong, "/justification"),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use almoner::actor::{Role, Roles};
 use almoner::http::api::routes::routes;
 use almoner::http::route::Route;
+use almoner::id::{ChargeId, Transaction};
 use serde_json::{Value, json};
 
 use crate::golden;
@@ -108,7 +109,7 @@ fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("usg") => side.usage.clone(),
             Some("chg") => side.charge.clone(),
             // A charge and its transaction are one entry of the journal.
-            Some("txn") => side.charge.replace("chg_", "txn_"),
+            Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),
             None if route.pattern.starts_with("/v1/accounts/") => account(),
             other => panic!("{}: no example of {name}, {other:?}", route.pattern),

@@ -33,7 +33,6 @@ pub struct Staff {
 }
 
 /// One donor, researcher and provider, and what is theirs.
-#[derive(Debug)]
 pub struct Side {
     pub as_donor: String,
     pub as_researcher: String,
@@ -41,7 +40,6 @@ pub struct Side {
     pub donor: String,
     pub donation: String,
     pub lot: String,
-    pub university: String,
     pub centre: String,
     pub project: String,
     pub resource: String,
@@ -209,38 +207,19 @@ impl Town {
             self.post(&as_provider, "/v1/usage", &job(&format!("lost-{name}"), &resource, &json!({"account": "nobody"}))).expect(409);
         let usage = text(&lost.json["params"], "quarantine");
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
-        Side {
-            as_donor,
-            as_researcher,
-            as_provider,
-            donor,
-            donation,
-            lot,
-            university,
-            centre,
-            project,
-            resource,
-            rate,
-            grant,
-            charge,
-            usage,
-        }
+        Side { as_donor, as_researcher, as_provider, donor, donation, lot, centre, project, resource, rate, grant, charge, usage }
     }
 }
 
-/// A usage record of four GPU-hours yesterday, 10 USD at the town's rate.
+/// A usage record of four GPU-hours yesterday, 10 USD at the town's rate; told twice it is told in the same words.
 pub fn job(external_id: &str, resource: &str, more: &Value) -> Value {
+    let at = |days: i64, time: &str| format!("{}T{time}Z", day(days).split('T').next().expect("a day"));
     let mut record = json!({
-        "external_id": external_id, "resource": resource, "quantities": {"gpu-hour": "4"}, "started_at": day(-2).replace(day_part(&day(-2)), "T10:00:00Z"),
-        "ended_at": day(-1).replace(day_part(&day(-1)), "T10:00:00Z"),
+        "external_id": external_id, "resource": resource, "quantities": {"gpu-hour": "4"},
+        "started_at": at(-2, "22:00:00"), "ended_at": at(-1, "02:00:00"),
     });
     merge(&mut record, more);
     record
-}
-
-/// The time of day: a job told twice must be told in the same words.
-fn day_part(instant: &str) -> &str {
-    &instant[instant.find('T').expect("RFC 3339")..]
 }
 
 /// Sets or, by `null`, keeps as null the members of another object.
