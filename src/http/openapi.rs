@@ -61,7 +61,9 @@ fn operation(route: &Route) -> Value {
         "security": if route.roles == Roles::default() { json!([]) } else { json!([{"bearer": []}]) },
     });
     if let Some(shape) = route.body {
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": reference(&(shape.name)())}}});
+        let mut content = json!({"application/json": {"schema": reference(&(shape.name)())}});
+        stream(route, &mut content);
+        operation["requestBody"] = json!({"required": true, "content": content});
     }
     operation
 }
@@ -112,9 +114,22 @@ fn responses(route: &Route) -> Map<String, Value> {
         } else {
             json!({"application/json": {"schema": reference(&name)}})
         };
+        stream(route, &mut success["content"]);
     }
+    let otherwise = route.otherwise.map(|shape| {
+        let content = json!({"application/json": {"schema": reference(&(shape.name)())}});
+        ("200".to_string(), json!({"description": "Nothing new was made.", "content": content}))
+    });
     let refused = statuses(route).into_iter().map(|status| (status.to_string(), json!({"$ref": "#/components/responses/Problem"})));
-    refused.chain([(route.status.to_string(), success)]).collect()
+    refused.chain(otherwise).chain([(route.status.to_string(), success)]).collect()
+}
+
+/// Adds the form of one record a line, which JSON Schema can't state.
+fn stream(route: &Route, content: &mut Value) {
+    let [_, _, ndjson] = MEDIA_TYPES;
+    if route.streams {
+        content[ndjson] = json!({"schema": {"type": "string"}});
+    }
 }
 
 /// The statuses of refusals that a row implies.
@@ -143,6 +158,7 @@ fn list_name(item: &str) -> String {
 fn schemas(routes: &[Route]) -> BTreeMap<String, Value> {
     let mut named = BTreeMap::from([("Problem".to_string(), problem_schema())]);
     for route in routes {
+        named.extend(route.otherwise.into_iter().flat_map(all_of));
         let Some(shape) = route.answer else { continue };
         named.extend(all_of(shape));
         if route.lists {

@@ -58,8 +58,12 @@ pub struct Route {
     pub body: Option<Shape>,
     /// What is answered: of a list, one item.
     pub answer: Option<Shape>,
+    /// What is answered with 200 where nothing new is made: to a repeat, to a dismissal.
+    pub otherwise: Option<Shape>,
     /// Whether it answers a list.
     pub lists: bool,
+    /// Whether it takes and answers NDJSON too.
+    pub streams: bool,
     /// Whether it wants an `Idempotency-Key`.
     pub wants_key: bool,
     /// Whether it wants an `If-Match`.
@@ -83,7 +87,9 @@ impl Route {
             status: 200,
             body: None,
             answer: None,
+            otherwise: None,
             lists: false,
+            streams: false,
             wants_key: false,
             wants_version: false,
             own_params: &[],
@@ -104,6 +110,16 @@ impl Route {
     /// Answers JSON of this shape.
     pub fn answer(self, shape: Shape) -> Route {
         Route { answer: Some(shape), ..self }
+    }
+
+    /// Answers 200 and this shape where nothing new is made.
+    pub fn otherwise(self, shape: Shape) -> Route {
+        Route { otherwise: Some(shape), ..self }
+    }
+
+    /// Takes and answers NDJSON too.
+    pub fn stream(self) -> Route {
+        Route { streams: true, ..self }
     }
 
     /// Answers a list, as JSON, CSV or NDJSON.

@@ -94,9 +94,19 @@ impl Server {
     }
 
     /// Asks the server to end, and waits for it.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub fn terminate(self) -> ExitStatus {
+        self.ask_to_end();
+        self.end()
+    }
+
+    /// Asks the server to end.
+    pub fn ask_to_end(&self) {
         let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
         assert!(asked.success(), "the server had ended before it was asked to:\n{}", self.log());
+    }
+
+    /// Waits for the end of a server that was asked to end.
+    pub fn end(mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {

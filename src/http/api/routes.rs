@@ -57,11 +57,11 @@ routes! {
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
     get  "/v1/usage"                                [R P O U]   usage::list_usage                                            => 200 (usage::UsageView) .list().query(usage::CHARGES);
-    post "/v1/usage"                                [P]         usage::create_usage (usage::UsageBody)                       => 201 (usage::ChargeView);
-    post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .query(batch::BATCH);
+    post "/v1/usage"                                [P]         usage::create_usage (usage::UsageBody)                       => 201 (usage::ChargeView) .otherwise(usage::REPEATED);
+    post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .stream().query(batch::BATCH);
     get  "/v1/usage/totals"                         [R P O U]   usage::usage_totals                                          => 200 (usage::UsageTotals) .query(usage::CHARGES);
     get  "/v1/usage/quarantine"                     [P O U]     usage::list_quarantine                                       => 200 (usage::QuarantineView) .list().query(usage::QUARANTINE);
-    post "/v1/usage/quarantine/{id:usg}/resolve"    [P O]       usage::resolve_quarantine (usage::ResolutionBody)            => 201 (usage::ChargeView) .key();
+    post "/v1/usage/quarantine/{id:usg}/resolve"    [P O]       usage::resolve_quarantine (usage::ResolutionBody)            => 201 (usage::ChargeView) .key().otherwise(usage::DISMISSED);
     get  "/v1/usage/{id:usg}"                       [R P O U]   usage::get_usage                                             => 200 (usage::UsageView);
     get  "/v1/charges"                              [R P O U]   usage::list_charges                                          => 200 (usage::ChargeView) .list().query(usage::CHARGES);
     get  "/v1/charges/{id:chg}"                     [R P O U]   usage::get_charge                                            => 200 (usage::ChargeView);

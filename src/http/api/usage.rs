@@ -16,6 +16,7 @@ use crate::http::body::{Json, PathId};
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
+use crate::http::route::Shape;
 use crate::id::{self, InstitutionId};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page};
@@ -122,6 +123,12 @@ pub struct JobBody {
     #[schema(min_length = 1, max_length = 60)]
     state: Option<String>,
 }
+
+/// What a repeat of a record is answered with: the charge that it made the first time.
+pub const REPEATED: Shape = Shape::of::<ChargeView>();
+
+/// What the dismissal of a record in quarantine is answered with.
+pub const DISMISSED: Shape = Shape::of::<QuarantineView>();
 
 /// The organisation that a provider's token reports for.
 pub fn provider_of(who: &Actor) -> Result<InstitutionId, Refusal> {

@@ -1,0 +1,139 @@
+//! Who may what: every route, tried by nobody and by each role, on objects of its own and of another, against a checked-in table.
+
+use std::fmt::Write;
+
+use almoner::actor::{Role, Roles};
+use almoner::http::api::routes::routes;
+use almoner::http::route::Route;
+use almoner::id::{ChargeId, Transaction};
+use serde_json::{Value, json};
+
+use crate::golden;
+use crate::support::database::databases;
+use crate::town::{Side, Town, day, job, text, usd};
+
+const FILE: &str = "tests/api/rights.txt";
+
+const HEAD: &str = "\
+# Who may what. UPDATE_GOLDEN=1 tests/run --test api rewrites this file; read what changed before you keep it.
+#
+# A cell is the status that was answered: for an own object / for another's where that differs, and behind a colon how many rows a list
+# showed. 409 and 422 are refusals by the books behind the door: whoever sees them was let in.
+";
+
+#[test]
+fn everybody_may_what_the_table_says() {
+    for database in databases() {
+        let (town, own, foreign) = Town::settled(database);
+        // Reading first, so that what is written does not change what is read.
+        let (reading, writing): (Vec<Route>, Vec<Route>) = routes().into_iter().partition(|route| route.method == "get");
+        let mut table = HEAD.to_owned();
+        let columns = std::iter::once("nobody").chain(Role::ALL.map(Role::word));
+        let _ = writeln!(table, "{}", line("#", "operation", columns.map(str::to_owned)));
+        for route in reading.iter().chain(&writing) {
+            let (method, path, _, operation) = route.right();
+            let who = std::iter::once(None).chain(Role::ALL.map(Some));
+            let cells = who.map(|role| cell(&town, route, role, &own, &foreign));
+            let _ = writeln!(table, "{}", line(&format!("{method:<4} {path}"), operation, cells));
+        }
+        golden(FILE, &table);
+    }
+}
+
+fn line(route: &str, operation: &str, cells: impl Iterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.map(|cell| format!("{cell:<10}")).collect();
+    format!("{route:<46} {operation:<24} {}", cells.join(" ")).trim_end().to_owned()
+}
+
+fn cell(town: &Town, route: &Route, role: Option<Role>, own: &Side, foreign: &Side) -> String {
+    let token = role.map(|role| match role {
+        Role::Donor => &own.as_donor,
+        Role::Officer => &town.staff.officer,
+        Role::Researcher => &own.as_researcher,
+        Role::Provider => &own.as_provider,
+        Role::Auditor => &town.staff.auditor,
+        Role::Admin => &town.staff.admin,
+    });
+    let [mine, theirs] = [own, foreign].map(|side| ask(town, route, token.map(String::as_str), side));
+    check(route, role, &mine);
+    check(route, role, &theirs);
+    if mine == theirs { mine } else { format!("{mine}/{theirs}") }
+}
+
+/// What the row itself says must be so, whatever is in the file.
+fn check(route: &Route, role: Option<Role>, cell: &str) {
+    let right = route.right();
+    let let_in = route.roles == Roles::default() || role.is_some_and(|role| route.roles.has(role));
+    let expected = if let_in {
+        ""
+    } else if role.is_none() {
+        "401"
+    } else {
+        "403"
+    };
+    assert!(cell.starts_with(expected), "{right:?} for {role:?}: {cell}");
+    assert!(
+        !let_in || !["401", "403", "400", "405", "415", "428", "5"].iter().any(|status| cell.starts_with(status)),
+        "{right:?} for {role:?}: {cell}"
+    );
+}
+
+fn ask(town: &Town, route: &Route, token: Option<&str>, side: &Side) -> String {
+    let path = path(town, route, side);
+    if route.method == "get" {
+        let limit = if route.lists { "?limit=200" } else { "" };
+        let answer = town.server.get(&format!("{path}{limit}"), token, &[]);
+        let rows = answer.json["data"].as_array().filter(|_| route.lists).map(|rows| format!(":{}", rows.len()));
+        return format!("{}{}", answer.status, rows.unwrap_or_default());
+    }
+    let key = town.fresh("right");
+    let headers = [("idempotency-key", key.as_str()), ("if-match", "\"v1\"")];
+    town.server.post(&path, token, &headers, &body(town, route.operation, side)).status.to_string()
+}
+
+fn path(town: &Town, route: &Route, side: &Side) -> String {
+    let account = || {
+        let listed = town.get(&town.staff.auditor, &format!("/v1/accounts?lot={}", side.lot)).expect(200).json;
+        text(&listed["data"][0], "id")
+    };
+    route.path_params().fold(route.path(), |path, (name, prefix)| {
+        let id = match prefix {
+            Some("dnr") => side.donor.clone(),
+            Some("dnt") => side.donation.clone(),
+            Some("lot") => side.lot.clone(),
+            Some("ins") => side.centre.clone(),
+            Some("prj") => side.project.clone(),
+            Some("res") => side.resource.clone(),
+            Some("rate") => side.rate.clone(),
+            Some("grt") => side.grant.clone(),
+            Some("usg") => side.usage.clone(),
+            Some("chg") => side.charge.clone(),
+            // A charge and its transaction are one entry of the journal.
+            Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
+            None if name == "slug" => "not_found".into(),
+            None if route.pattern.starts_with("/v1/accounts/") => account(),
+            other => panic!("{}: no example of {name}, {other:?}", route.pattern),
+        };
+        path.replace(&format!("{{{name}}}"), &id)
+    })
+}
+
+/// A request that gets as far as the scope of the object, and where it can be had changes nothing.
+fn body(town: &Town, operation: &str, side: &Side) -> Value {
+    let too_much = usd("999999999");
+    match operation {
+        "return_lot" => json!({"amount": too_much}),
+        "create_refund" => json!({"amount": too_much, "reason": "To be refused."}),
+        "resolve_quarantine" => json!({"action": "charge"}),
+        "create_rate" => json!({"meter": "No Meter", "price": usd("1"), "from": day(0)}),
+        "create_resource" => json!({"name": "Cluster", "provider": side.centre}),
+        "add_member" => json!({"subject": "colleague", "role": "member"}),
+        "create_account_mapping" => json!({"account": town.fresh("account")}),
+        "create_usage" => job(&town.fresh("right"), &side.resource, &json!({"grant": side.grant, "quantities": {"gpu-hour": "0"}})),
+        "charge_batch" => json!({"records": []}),
+        "create_grant" => json!({
+            "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
+        }),
+        _ => json!({}),
+    }
+}

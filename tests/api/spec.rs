@@ -1,0 +1,157 @@
+//! The description of the API: what is checked in is what the routes say, it is sound in itself, and the running server keeps to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+
+use almoner::actor::{Actor, Role};
+use almoner::http::api::routes::routes;
+use almoner::http::openapi::document;
+use almoner::id::Id;
+use serde_json::Value;
+
+use crate::support::database::databases;
+use crate::support::tool;
+use crate::town::{Side, Town, actor};
+
+const FILE: &str = "api-spec/openapi.json";
+
+fn described() -> Value {
+    document(&routes())
+}
+
+#[test]
+fn the_description_is_checked_in() {
+    let text = serde_json::to_string_pretty(&described()).expect("JSON") + "\n";
+    crate::golden(FILE, &text);
+}
+
+/// Every member of that name anywhere in the document.
+fn members<'v>(value: &'v Value, name: &str, found: &mut Vec<&'v Value>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get(name));
+            map.values().for_each(|inner| members(inner, name, found));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| members(inner, name, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
+    let description = described();
+    let (mut references, mut operations) = (Vec::new(), Vec::new());
+    members(&description, "$ref", &mut references);
+    members(&description, "operationId", &mut operations);
+    let mut used = BTreeSet::new();
+    for reference in references {
+        let pointer = reference.as_str().and_then(|text| text.strip_prefix('#')).expect("a reference into the document");
+        assert!(description.pointer(pointer).is_some(), "{pointer} leads nowhere");
+        used.insert(pointer.to_owned());
+    }
+    let names: BTreeSet<&str> = operations.iter().filter_map(|name| name.as_str()).collect();
+    assert_eq!((names.len(), operations.len()), (routes().len(), routes().len()), "operations share a name");
+    let schemas = description["components"]["schemas"].as_object().expect("schemas");
+    let idle: Vec<&String> = schemas.keys().filter(|name| !used.contains(&format!("/components/schemas/{name}"))).collect();
+    assert!(idle.is_empty(), "schemas that nothing uses: {idle:?}");
+}
+
+#[test]
+fn a_name_of_a_schema_means_one_type() {
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    for shape in routes().iter().flat_map(|route| [route.body, route.answer]).flatten() {
+        let mut all = vec![((shape.name)().into_owned(), (shape.schema)())];
+        (shape.others)(&mut all);
+        for (name, schema) in all {
+            let text = serde_json::to_string(&schema).expect("JSON");
+            let first = known.entry(name.clone()).or_insert_with(|| text.clone());
+            assert_eq!(*first, text, "two types are called {name}");
+        }
+    }
+}
+
+#[test]
+fn the_server_shows_its_description() {
+    let town = Town::found(crate::support::database::sqlite());
+    assert_eq!(town.server.get("/openapi.json", None, &[]).expect(200).json, described());
+    let page = town.server.get("/docs/", None, &[]).expect(200);
+    assert!(page.header("content-type").starts_with("text/html"), "{}", page.header("content-type"));
+    assert!(!page.text.contains("https://"), "the page fetches nothing from elsewhere");
+    assert_eq!(town.server.get("/docs", None, &[]).status, 308);
+}
+
+/// schemathesis, from the path or from where `tests/run` puts it.
+fn schemathesis() -> Option<PathBuf> {
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/schemathesis");
+    if own.is_file() { Some(own) } else { tool("schemathesis") }
+}
+
+/// Somebody with every role, and both sides' objects.
+fn everybody(own: &Side) -> Actor {
+    Actor {
+        donor: Id::parse(&own.donor).ok(),
+        projects: vec![Id::parse(&own.project).expect("a project")],
+        provider: Id::parse(&own.centre).ok(),
+        ..actor("everybody", &Role::ALL)
+    }
+}
+
+/// The description with real identifiers as examples, so that the tool gets past every 404.
+fn with_examples(own: &Side) -> Value {
+    let mut description = described();
+    let examples = [
+        ("dnr", &own.donor),
+        ("dnt", &own.donation),
+        ("lot", &own.lot),
+        ("ins", &own.centre),
+        ("prj", &own.project),
+        ("res", &own.resource),
+        ("rate", &own.rate),
+        ("grt", &own.grant),
+        ("usg", &own.usage),
+        ("chg", &own.charge),
+    ];
+    name_examples(&mut description, &examples);
+    description
+}
+
+fn name_examples(value: &mut Value, examples: &[(&str, &String)]) {
+    match value {
+        Value::Object(map) => {
+            let pattern = map.get("pattern").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if let Some((_, id)) = examples.iter().find(|(prefix, _)| pattern.starts_with(&format!("^{prefix}_"))) {
+                map.insert("examples".into(), serde_json::json!([id]));
+            }
+            map.values_mut().for_each(|inner| name_examples(inner, examples));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|inner| name_examples(inner, examples)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_server_keeps_to_its_description() {
+    let Some(program) = schemathesis() else { return };
+    for database in databases() {
+        let kind = database.kind;
+        let (town, own, _) = Town::settled(database);
+        let token = town.token(&everybody(&own));
+        let file = town.folder().join("openapi.json");
+        std::fs::write(&file, with_examples(&own).to_string()).expect("a file");
+        let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+        let run = Command::new(&program)
+            .arg("run")
+            .arg(&file)
+            .args(["--url", &town.server.address, "--header", &format!("Authorization: Bearer {token}")])
+            .args(["--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "7"])
+            .args(["--workers", "2", "--no-color", "--continue-on-failure", "--suppress-health-check", "all"])
+            .current_dir(town.folder())
+            .output()
+            .expect("schemathesis runs");
+        let told = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success(), "on {kind}:\n{told}\n{}", String::from_utf8_lossy(&run.stderr));
+        let audit = town.get(&town.staff.auditor, "/v1/audit").expect(200).json;
+        assert_eq!(audit["holds"], true, "{audit}");
+    }
+}
