@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, Insertable, PgConnection, RunQueryDsl};
+use diesel::prelude::*;
 
 use super::support::database::TestDatabase;
 use super::{Sample, timed};
@@ -14,7 +14,7 @@ diesel::table! {
 
 /// One row.
 #[derive(Insertable)]
-#[diesel(table_name = floor)]
+#[diesel(table_name = floor, treat_none_as_default_value = false)]
 struct Bare {
     id: i64,
     a: i64,
