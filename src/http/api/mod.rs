@@ -10,6 +10,7 @@ pub mod door;
 pub mod grants;
 pub mod meta;
 pub mod projects;
+pub mod quarantine;
 pub mod resources;
 pub mod routes;
 pub mod scope;

@@ -1,7 +1,7 @@
 //! The whole API on one screen: method, path, who may (D donor, O officer, R researcher, P provider, U auditor, M admin, ANY of them,
 //! A everybody), handler, what it takes, what it answers.
 
-use super::{batch, books, donations, grants, meta, projects, resources, usage};
+use super::{batch, books, donations, grants, meta, projects, quarantine, resources, usage};
 use crate::http::{openapi, problem};
 use crate::routes;
 
@@ -60,8 +60,8 @@ routes! {
     post "/v1/usage"                                [P]         usage::create_usage (usage::UsageBody)                       => 201 (usage::ChargeView) .otherwise(usage::REPEATED);
     post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .stream().query(batch::BATCH);
     get  "/v1/usage/totals"                         [R P O U]   usage::usage_totals                                          => 200 (usage::UsageTotals) .query(usage::CHARGES);
-    get  "/v1/usage/quarantine"                     [P O U]     usage::list_quarantine                                       => 200 (usage::QuarantineView) .list().query(usage::QUARANTINE);
-    post "/v1/usage/quarantine/{id:usg}/resolve"    [P O]       usage::resolve_quarantine (usage::ResolutionBody)            => 201 (usage::ChargeView) .key().otherwise(usage::DISMISSED);
+    get  "/v1/usage/quarantine"                     [P O U]     quarantine::list_quarantine                                     => 200 (quarantine::QuarantineView) .list().query(quarantine::QUARANTINE);
+    post "/v1/usage/quarantine/{id:usg}/resolve"    [P O]       quarantine::resolve_quarantine (quarantine::ResolutionBody)            => 201 (usage::ChargeView) .key().otherwise(quarantine::DISMISSED);
     get  "/v1/usage/{id:usg}"                       [R P O U]   usage::get_usage                                             => 200 (usage::UsageView);
     get  "/v1/charges"                              [R P O U]   usage::list_charges                                          => 200 (usage::ChargeView) .list().query(usage::CHARGES);
     get  "/v1/charges/{id:chg}"                     [R P O U]   usage::get_charge                                            => 200 (usage::ChargeView);

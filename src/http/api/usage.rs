@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use crate::actor::{Actor, Role, Roles};
+use crate::actor::{Actor, Roles};
 use crate::amount::Amount;
 use crate::directory;
 use crate::fields::Fields;
@@ -18,12 +18,13 @@ use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
 use crate::http::route::Shape;
 use crate::id::{self, InstitutionId};
-use crate::refusal::{Code, FieldCode, Refusal};
+use crate::refusal::{Code, Refusal};
 use crate::store::{Conn, Fault, Page};
-use crate::usage::{self, Charge, ChargeRow, Incoming, Of, Outcome, QuarantineRow, Record, Refunded, Resolution, charge, refund};
+use crate::usage::{self, Charge, ChargeRow, Incoming, Of, Outcome, Record, Refunded, charge, refund};
 
-use super::door::{Answered, App, created, ok, stamps};
-use super::grants::{grants_asked, own_grant};
+use super::door::{Answered, App, created, stamps};
+use super::grants::grants_asked;
+use super::quarantine::quarantined_usage;
 use super::scope::{Scope, within};
 use super::view::{LotPart, Money, MoneyIn, instant, lot_parts};
 
@@ -127,9 +128,6 @@ pub struct JobBody {
 /// What a repeat of a record is answered with: the charge that it made the first time.
 pub const REPEATED: Shape = Shape::of::<ChargeView>();
 
-/// What the dismissal of a record in quarantine is answered with.
-pub const DISMISSED: Shape = Shape::of::<QuarantineView>();
-
 /// The organisation that a provider's token reports for.
 pub fn provider_of(who: &Actor) -> Result<InstitutionId, Refusal> {
     who.provider.ok_or_else(|| Refusal::new(Code::Forbidden, "Your token names no organisation to report for."))
@@ -168,15 +166,15 @@ fn charged(charge: &Charge) -> HttpResponse {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
 pub struct UsageView {
-    object: &'static str,
-    id: String,
-    created_at: String,
-    provider: String,
+    pub object: &'static str,
+    pub id: String,
+    pub created_at: String,
+    pub provider: String,
     /// `charged`, or the state of its quarantine.
-    state: String,
-    charge: Option<String>,
+    pub state: String,
+    pub charge: Option<String>,
     /// The record in its canonical form.
-    record: Value,
+    pub record: Value,
 }
 
 fn charged_usage(row: &ChargeRow) -> UsageView {
@@ -362,100 +360,6 @@ pub async fn get_refund<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Refu
         let charge = own_charge(conn, &who, Roles(R), id::ChargeId::from_stamp(row.charge))?;
         let unit = grants::grant(conn, charge.grant())?.awarded.unit;
         Ok(refund_view(&row, Amount::new(row.amount, unit)))
-    })
-    .await
-}
-
-/// A record that could not be charged.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Quarantined)]
-pub struct QuarantineView {
-    #[serde(flatten)]
-    usage: UsageView,
-    /// The code of the reason.
-    reason: String,
-    detail: String,
-}
-
-fn quarantined_usage(row: &QuarantineRow) -> UsageView {
-    UsageView {
-        object: "usage",
-        id: row.id().to_string(),
-        created_at: instant(row.id().created_at()),
-        provider: InstitutionId::from_stamp(row.provider).to_string(),
-        state: row.state.clone(),
-        charge: row.charge.map(|stamp| id::ChargeId::from_stamp(stamp).to_string()),
-        record: serde_json::from_str(&row.record).unwrap_or_default(),
-    }
-}
-
-fn quarantine_view(row: &QuarantineRow) -> QuarantineView {
-    QuarantineView { usage: quarantined_usage(row), reason: row.reason.clone(), detail: row.detail.clone() }
-}
-
-/// Filters of the quarantine.
-pub const QUARANTINE: &[Param] =
-    &[Param::any("state", Form::OneOf(&["open", "charged", "dismissed"])), Param::any("provider", Form::Id("ins"))];
-
-/// Lists the quarantine; a provider sees its own records.
-pub async fn list_quarantine<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, app: Data<App>) -> Answered {
-    let providers = stamps(query.ids::<id::Institution>("provider")?);
-    let states = query.texts("state");
-    let look = move |conn: &mut Conn, scope: &Scope, page| {
-        let of = Of { providers: within(providers.clone(), scope.providers()), states: states.clone(), ..Of::default() };
-        usage::store::quarantine(conn, &of, page)
-    };
-    app.list(&who, &request, &query, look, |_, row| Ok((row.id, quarantine_view(&row)))).await
-}
-
-/// How a record in quarantine is resolved.
-#[derive(ToSchema)]
-#[schema(as = NewResolution)]
-#[allow(dead_code, reason = "describes the body; the strict reader reads it")]
-pub struct ResolutionBody {
-    #[schema(pattern = "^(charge|dismiss)$")]
-    action: String,
-    /// To be charged to; the grant that is found if absent.
-    #[schema(pattern = "^grt_[0-9a-hjkmnp-tv-z]{26}$")]
-    grant: Option<String>,
-    /// Why it is dismissed.
-    #[schema(min_length = 1, max_length = 1000)]
-    reason: Option<String>,
-}
-
-/// Charges a record in quarantine, or dismisses it.
-pub async fn resolve_quarantine<const R: u8>(
-    who: Permit<R>,
-    PathId(id): PathId<id::Usage>,
-    request: HttpRequest,
-    body: Json,
-    app: Data<App>,
-) -> Answered {
-    let mut f = Fields::of(&body.value)?;
-    let action = f.one_of("action", &["charge", "dismiss"]);
-    let grant = f.optional().id("grant");
-    let reason = f.optional().text("reason", 1000).map(String::from);
-    if action == Some("dismiss") && reason.is_none() && !f.given("reason") {
-        f.refuse("reason", FieldCode::Required, "A dismissal says why.");
-    }
-    if action == Some("dismiss") && grant.is_some() {
-        f.refuse("grant", FieldCode::NotAllowed, "A dismissed record is charged to nothing.");
-    }
-    let dismissed = || reason.clone().map(Resolution::Dismiss);
-    let how = f.make(|| if action? == "dismiss" { dismissed() } else { Some(Resolution::Charge(grant)) })?;
-    let actor = Actor::clone(&who);
-    app.once(&who, &request, &body.raw, move |work, person| {
-        let row = usage::quarantined(work.sql()?, id)?;
-        let scope = Scope::of(work.sql()?, &actor, Roles(R))?;
-        scope.admits(scope.providers().is_some_and(|own| own.contains(&row.provider)))?;
-        if let (Resolution::Charge(Some(grant)), false) = (&how, actor.has(Role::Officer)) {
-            // A provider may only name a grant that its own resources are for.
-            own_grant(work.sql()?, &actor, Roles(R), *grant)?;
-        }
-        match usage::resolve(work, person, id, &how)? {
-            Some(charge) => created("charges", charge.row.id(), &ChargeView::from(&charge)),
-            None => ok(&quarantine_view(&usage::quarantined(work.sql()?, id)?)),
-        }
     })
     .await
 }
