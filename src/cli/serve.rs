@@ -1,5 +1,6 @@
 //! `almoner serve`: the books over HTTP, until a signal.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
@@ -30,7 +31,7 @@ pub struct Options {
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
     /// What to log: error, warn, info, debug, trace, or by module
-    #[arg(long, value_name = "FILTER", env = "ALMONER_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "ALMONER_LOG", default_value = "info,actix_server=warn")]
     pub log: String,
 }
 
@@ -46,7 +47,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
 /// Begins to log as asked.
 pub fn start_log(options: &Options) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&options.log).map_err(|e| Failure::new(Exit::Usage, format!("--log: {e}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match options.log_format {
         LogFormat::Pretty => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

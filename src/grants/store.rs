@@ -169,6 +169,12 @@ pub fn decisions(conn: &mut Conn, grant: &Grant, page: Page) -> Result<Vec<Decis
     Ok(found)
 }
 
+/// Which grant a decision is on.
+pub fn grant_of_decision(conn: &mut Conn, id: DecisionId) -> Result<Option<GrantId>, Fault> {
+    let found: Option<i64> = on!(conn, c => decisions::table.find(id.stamp()).select(decisions::award).first(c).optional())?;
+    Ok(found.map(GrantId::from_stamp))
+}
+
 /// How credits left a grant otherwise than by use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outflow {

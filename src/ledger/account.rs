@@ -90,7 +90,8 @@ impl Bucket {
         }
     }
 
-    const fn word(self) -> &'static str {
+    /// The last part of its accounts' names.
+    pub const fn word(self) -> &'static str {
         match self {
             Bucket::Receivable => "receivable",
             Bucket::Given => "given",

@@ -281,6 +281,11 @@ pub fn refunds(conn: &mut Conn, charge: ChargeId, page: Page) -> Result<Vec<Refu
     Ok(on!(conn, c => paged!(own, refunds::id, page, c))?)
 }
 
+/// One refund.
+pub fn refund(conn: &mut Conn, id: RefundId) -> Result<Option<RefundRow>, Fault> {
+    Ok(on!(conn, c => refunds::table.find(id.stamp()).first(c).optional())?)
+}
+
 /// All refunds of a grant's charges.
 pub fn refunds_of_grant(conn: &mut Conn, grant: GrantId) -> Result<Vec<RefundRow>, Fault> {
     let own = refunds::table.inner_join(charges::table.on(charges::id.eq(refunds::charge))).filter(charges::award.eq(grant.stamp()));

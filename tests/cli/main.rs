@@ -338,8 +338,11 @@ fn what_is_not_charged_is_told_line_by_line() {
             })
             .collect();
         rows.sort();
-        let wanted =
-            [("2", "conflict: a was", other), ("3", "quarantined as usg_", nobody.into()), ("4", "rejected: ended_at", future.into())];
+        let wanted = [
+            ("2", "conflict: a was", other),
+            ("3", "quarantined: unattributed", nobody.into()),
+            ("4", "rejected: ended_at", future.into()),
+        ];
         let wanted = wanted.into_iter().chain([("5", "rejected: external_id", long), ("6", "rejected: \"yesterday\"", unreadable.into())]);
         for ((number, reason, line), (n, r, l)) in rows.iter().zip(wanted) {
             assert_eq!((*number, line.as_str()), (n, l.as_str()));

@@ -32,8 +32,7 @@ const ORDER: &[&str] = &[
 const ROOT_MACROS: &[&str] = &["on", "paged", "narrowed", "roles", "routes"];
 
 /// Files that may use floats, each with its reason: never one that an amount passes through.
-const FLOAT_PERMITS: &[(&str, &str)] =
-    &[("src/metrics.rs", "Prometheus speaks floats; it counts requests and seconds, never credits")];
+const FLOAT_PERMITS: &[(&str, &str)] = &[("src/metrics.rs", "Prometheus speaks floats; it counts requests and seconds, never credits")];
 
 const FILE_LINES: usize = 500;
 const FUNCTION_LINES: usize = 70;

@@ -136,8 +136,8 @@ fn every_law_broken_in_the_rows_is_found() {
         (ONCE, |rows| rows.charges[1].usage_key = "a".into()),
         (ONCE, |rows| rows.charges[1].amount += 1),
         (REFUND, |rows| rows.refunds[0].amount += 1),
-        (OUTFLOW, |rows| drop(rows.outflows.pop())),
-        (ORDER, |rows| drop(rows.entries.remove(4))),
+        (OUTFLOW, |rows| _ = rows.outflows.pop()),
+        (ORDER, |rows| _ = rows.entries.remove(4)),
         (ORDER, |rows| rows.head.seq += 1),
     ];
     for (law, tamper) in tampered {

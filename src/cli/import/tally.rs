@@ -68,9 +68,9 @@ impl Tally {
                 self.conflicts += 1;
                 Ok(Some(format!("conflict: {} was charged before with other content, as {id}.", incoming.record.external_id)))
             }
-            Outcome::Quarantined(id, refusal) => {
+            Outcome::Quarantined(_, refusal) => {
                 *self.quarantined.entry(refusal.code.slug()).or_default() += 1;
-                Ok(Some(format!("quarantined as {id}: {}", refusal)))
+                Ok(Some(format!("quarantined: {refusal}")))
             }
             Outcome::Rejected(refusal) => Ok(Some(self.reject(refusal))),
         }

@@ -86,18 +86,30 @@ pub async fn get_account<const R: u8>(_who: Permit<R>, name: Path<String>, query
 #[schema(as = AccountEntry)]
 pub struct EntryView {
     object: &'static str,
-    /// Its transaction.
-    transaction: String,
+    /// Its transaction; donors are not told.
+    transaction: Option<String>,
     kind: &'static str,
+    /// The account; donors are told what of their lot it holds, not whose grant.
     account: String,
     amount: Money,
     /// The account's balance after it.
     balance: Money,
     /// The line's number in its account.
     number: i64,
-    seq: i64,
+    /// Its place in the journal; donors are not told.
+    seq: Option<i64>,
     recorded_at: String,
     effective_at: String,
+}
+
+impl EntryView {
+    /// What a donor may see of a line: no project's grant, no identifier that carries a time, no time finer than a day.
+    fn for_donor(self, key: &Key) -> EntryView {
+        let day = |instant: &str| instant.split('T').next().map(|day| format!("{day}T00:00:00.000000Z")).unwrap_or_default();
+        let account = if key.grant == 0 { key.name() } else { format!("granted:{}", key.bucket.word()) };
+        let (recorded_at, effective_at) = (day(&self.recorded_at), day(&self.effective_at));
+        EntryView { transaction: None, seq: None, account, recorded_at, effective_at, ..self }
+    }
 }
 
 /// Shows a line with what its entry says.
@@ -105,13 +117,13 @@ fn line_view(conn: &mut Conn, seq: i64, line: Line) -> Result<EntryView, Fault> 
     let entry = ledger::entries_of(conn, &[seq])?.pop().ok_or_else(|| Fault::Internal(format!("entry {seq} is missing")))?;
     Ok(EntryView {
         object: "account_entry",
-        transaction: entry.id().to_string(),
+        transaction: Some(entry.id().to_string()),
         kind: entry.kind.word(),
         account: line.account.name(),
         amount: Amount::new(line.amount, line.unit).into(),
         balance: Amount::new(line.balance, line.unit).into(),
         number: line.nth,
-        seq,
+        seq: Some(seq),
         recorded_at: instant(entry.recorded_at),
         effective_at: instant(entry.effective_at),
     })
@@ -159,9 +171,14 @@ pub async fn list_lot_entries<const R: u8>(
 ) -> Answered {
     let look = move |conn: &mut Conn, scope: &Scope, page: Page| {
         scope.lot(&donations::lot(conn, id)?)?;
-        ledger::lines_of(conn, Of { lot: Some(id.stamp()), ..Of::default() }, page)
+        let lines = ledger::lines_of(conn, Of { lot: Some(id.stamp()), ..Of::default() }, page)?;
+        Ok(lines.into_iter().map(|(key, line)| (key, line, scope.all())).collect())
     };
-    app.list(&who, &request, &query, look, |conn, (key, line)| Ok((key, line_view(conn, ledger::seq_of_posting(key), line)?))).await
+    let show = |conn: &mut Conn, (key, line, all): (i64, Line, bool)| {
+        let view = line_view(conn, ledger::seq_of_posting(key), line)?;
+        Ok((key, if all { view } else { view.for_donor(&line.account) }))
+    };
+    app.list(&who, &request, &query, look, show).await
 }
 
 /// A transaction.

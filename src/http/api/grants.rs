@@ -308,7 +308,7 @@ pub async fn decide_grant<const R: u8>(
     let decide = move |work: &mut crate::store::Work<'_>, person| {
         let decided = grants::decide(work, person, id, version, &verdict, &reason, dry_run)?;
         let version = decided.grant.version;
-        changed(format!("/v1/grants/{id}/decisions"), version, &taken(decided, dry_run))
+        changed(format!("/v1/decisions/{}", decided.decision.id), version, &taken(decided, dry_run))
     };
     app.once(&who, &request, &body.raw, decide).await
 }
@@ -327,6 +327,17 @@ pub async fn list_decisions<const R: u8>(
         grants::store::decisions(conn, &grant, page)
     };
     app.list(&who, &request, &query, look, |_, decision| Ok((decision.id.stamp(), DecisionView::from(decision)))).await
+}
+
+/// Shows one decision.
+pub async fn get_decision<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Decision>, app: Data<App>) -> Answered {
+    app.show(move |conn| {
+        let grant = grants::store::grant_of_decision(conn, id)?.ok_or_else(Refusal::not_found)?;
+        let grant = own_grant(conn, &who, Roles(R), grant)?;
+        let one = grants::store::decisions(conn, &grant, Page::ALL)?.into_iter().find(|decision| decision.id == id);
+        Ok(DecisionView::from(one.ok_or_else(Refusal::not_found)?))
+    })
+    .await
 }
 
 /// What a grant has left.

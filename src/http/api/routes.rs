@@ -29,7 +29,7 @@ routes! {
     post "/v1/donations/{id:dnt}/deliveries"        [O]         donations::create_delivery (donations::DeliveryBody)         => 201 (donations::LotView) .key();
     get  "/v1/lots"                                 [D O U]     donations::list_lots                                         => 200 (donations::LotView) .list().query(donations::LOTS);
     get  "/v1/lots/{id:lot}"                        [D O U]     donations::get_lot                                           => 200 (donations::LotView);
-    get  "/v1/lots/{id:lot}/entries"                [O U]       books::list_lot_entries                                      => 200 (books::EntryView) .list();
+    get  "/v1/lots/{id:lot}/entries"                [D O U]     books::list_lot_entries                                      => 200 (books::EntryView) .list();
     post "/v1/lots/{id:lot}/return"                 [O]         donations::return_lot (donations::ReturnBody)                => 201 (donations::LotView) .key();
     get  "/v1/institutions"                         [ANY]       projects::list_institutions                                  => 200 (projects::InstitutionView) .list().query(projects::INSTITUTIONS);
     post "/v1/institutions"                         [O M]       projects::create_institution (projects::InstitutionBody)     => 201 (projects::InstitutionView) .key();
@@ -53,6 +53,7 @@ routes! {
     get  "/v1/grants/{id:grt}"                      [O R U]     grants::get_grant                                            => 200 (grants::GrantView);
     get  "/v1/grants/{id:grt}/decisions"            [O R U]     grants::list_decisions                                       => 200 (grants::DecisionView) .list();
     post "/v1/grants/{id:grt}/decisions"            [O]         grants::decide_grant (grants::DecisionBody)                  => 201 (grants::DecisionTaken) .key().version().query(grants::DECIDE);
+    get  "/v1/decisions/{id:dec}"                   [O R U]     grants::get_decision                                         => 200 (grants::DecisionView);
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
     get  "/v1/usage"                                [R P O U]   usage::list_usage                                            => 200 (usage::UsageView) .list().query(usage::CHARGES);
@@ -66,6 +67,7 @@ routes! {
     get  "/v1/charges/{id:chg}"                     [R P O U]   usage::get_charge                                            => 200 (usage::ChargeView);
     get  "/v1/charges/{id:chg}/refunds"             [R P O U]   usage::list_refunds                                          => 200 (usage::RefundView) .list();
     post "/v1/charges/{id:chg}/refunds"             [P O]       usage::create_refund (usage::RefundBody)                     => 201 (usage::RefundPosted) .key();
+    get  "/v1/refunds/{id:rfd}"                     [R P O U]   usage::get_refund                                            => 200 (usage::RefundView);
     get  "/v1/accounts"                             [O U]       books::list_accounts                                         => 200 (books::AccountView) .list().query(books::ACCOUNTS);
     get  "/v1/accounts/{id}"                        [O U]       books::get_account                                           => 200 (books::AccountView) .query(grants::MOMENT);
     get  "/v1/accounts/{id}/entries"                [O U]       books::list_account_entries                                  => 200 (books::EntryView) .list();

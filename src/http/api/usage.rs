@@ -355,6 +355,17 @@ pub async fn list_refunds<const R: u8>(
     app.list(&who, &request, &query, look, show).await
 }
 
+/// Shows one refund.
+pub async fn get_refund<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Refund>, app: Data<App>) -> Answered {
+    app.show(move |conn| {
+        let row = usage::store::refund(conn, id)?.ok_or_else(Refusal::not_found)?;
+        let charge = own_charge(conn, &who, Roles(R), id::ChargeId::from_stamp(row.charge))?;
+        let unit = grants::grant(conn, charge.grant())?.awarded.unit;
+        Ok(refund_view(&row, Amount::new(row.amount, unit)))
+    })
+    .await
+}
+
 /// A record that could not be charged.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Quarantined)]

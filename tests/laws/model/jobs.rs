@@ -174,7 +174,7 @@ impl Model {
         for (meter, thousandths) in METERS.iter().zip(quantities).filter(|(_, thousandths)| *thousandths >= 0) {
             let rated = RATED.iter().position(|rated| rated[..3] == meter[..3]).ok_or(Code::RateMissing)?;
             let in_force = |r: &&Rate| r.stands && (r.resource, r.meter) == (record.resource, rated) && r.from <= record.ended_at;
-            let found = self.rates.iter().enumerate().filter(|(_, r)| in_force(&r)).max_by_key(|(at, r)| (r.from, *at));
+            let found = self.rates.iter().enumerate().filter(|(_, r)| in_force(r)).max_by_key(|(at, r)| (r.from, *at));
             let price = i128::from(found.ok_or(Code::RateMissing)?.1.price);
             let seconds = if meter.ends_with("hour") { 3600 } else { 1 };
             sum += i128::from(thousandths) * seconds * price * if record.high { 2 } else { 1 };

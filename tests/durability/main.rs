@@ -1,0 +1,10 @@
+//! The books under violence, on both databases: servers killed in the middle of a load, four servers racing for the last credit of one
+//! lot, tables that refuse to be rewritten, processes that take turns.
+
+mod desk;
+mod kill;
+mod migrations;
+mod race;
+#[path = "../support/mod.rs"]
+mod support;
+mod turns;

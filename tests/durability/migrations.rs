@@ -1,0 +1,114 @@
+//! The schema up, down and up again; and what the database itself refuses, whatever program speaks to it.
+
+use almoner::grants::Overdraft;
+use almoner::ledger::store::{APPEND_ONLY, guards};
+use almoner::store::{Conn, Database, migrate};
+
+use crate::desk::Desk;
+use crate::support::database::databases;
+
+#[derive(diesel::QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    n: i64,
+}
+
+fn count(conn: &mut Conn, of: &str) -> i64 {
+    use diesel::RunQueryDsl;
+    let query = diesel::sql_query(format!("SELECT count(*) AS n FROM {of}"));
+    let found: Count = almoner::store::on!(conn, c => query.get_result(c)).unwrap_or_else(|e| panic!("{of}: {e}"));
+    found.n
+}
+
+/// Tables of the books, without the list of the steps taken.
+fn tables(conn: &mut Conn) -> i64 {
+    let of = match conn {
+        Conn::Sqlite(_) => "sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_\\_diesel%' ESCAPE '\\'",
+        Conn::Postgres(_) => "pg_tables WHERE schemaname = current_schema() AND tablename NOT LIKE '\\_\\_diesel%'",
+    };
+    count(conn, of)
+}
+
+#[test]
+fn the_schema_goes_up_down_and_up() {
+    for database in databases() {
+        let conn = &mut Database::parse(&database.url).expect("a URL").connect().expect("a connection");
+        let steps = migrate::pending(conn).expect("steps");
+        assert!(!steps.is_empty());
+        assert_eq!(migrate::up(conn).expect("up").len(), steps.len());
+        let full = tables(conn);
+        assert!(full > 20, "{full} tables");
+        assert_eq!(migrate::pending(conn).expect("none").len(), 0);
+        assert_eq!(migrate::up(conn).expect("up to date").len(), 0);
+        assert!(guards(conn).expect("guards").iter().all(|(_, there)| *there));
+        assert_eq!(migrate::down(conn).expect("down").len(), steps.len());
+        assert_eq!((tables(conn), migrate::pending(conn).expect("steps")), (0, steps.clone()), "{}", database.kind);
+        assert_eq!(migrate::up(conn).expect("up again").len(), steps.len());
+        assert_eq!(tables(conn), full);
+        assert!(guards(conn).expect("guards").iter().all(|(_, there)| *there));
+    }
+}
+
+fn refused(conn: &mut Conn, sql: &str, word: &str) {
+    match conn.batch(sql) {
+        Ok(()) => panic!("{sql} was let through"),
+        Err(fault) => assert!(fault.to_string().to_lowercase().contains(word), "{sql}: {fault}"),
+    }
+}
+
+/// A row of each of the tables that small books leave empty: on SQLite only a row can be refused.
+const ROWS: &str = "
+    INSERT INTO reversals (seq, reverses, reason) VALUES (1, 1, 'a row');
+    INSERT INTO refunds (id, seq, charge, amount, reason) VALUES (1, 1, 1, 1, 'a row');
+    INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
+    INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
+
+#[test]
+fn what_was_written_stays_written() {
+    for database in databases() {
+        let desk = Desk::open(&database, 100, Overdraft::Reject);
+        let conn = &mut desk.connect();
+        conn.batch(ROWS).expect("rows");
+        for table in APPEND_ONLY {
+            let rows = count(conn, table);
+            assert!(rows > 0, "{table} is empty");
+            let column = match *table {
+                "units" => "name",
+                "postings" | "lots" | "covers" | "outflows" | "refunds" => "amount",
+                "accounts" => "no",
+                "journal" => "effective_at",
+                _ => "reason",
+            };
+            let word = if *table == "accounts" { "accounts" } else { "append-only" };
+            if *table != "accounts" {
+                refused(conn, &format!("UPDATE {table} SET {column} = {column}"), word);
+            }
+            refused(conn, &format!("DELETE FROM {table}"), word);
+            match conn {
+                Conn::Sqlite(_) => refused(conn, &format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table}"), word),
+                Conn::Postgres(_) => refused(conn, &format!("TRUNCATE {table} CASCADE"), "append-only"),
+            }
+            assert_eq!(count(conn, table), rows, "{table}");
+        }
+    }
+}
+
+#[test]
+fn the_database_refuses_what_no_program_may_do() {
+    for database in databases() {
+        let desk = Desk::open(&database, 100, Overdraft::Reject);
+        let conn = &mut desk.connect();
+        for bucket in [1, 3, 6, 7] {
+            let negative = "INSERT INTO accounts (no, bucket, donation, award, lot, unit, balance, postings)";
+            refused(conn, &format!("{negative} VALUES (9{bucket}, {bucket}, 9, 9, 9, 'CREDIT', -1, 1)"), "check");
+        }
+        refused(conn, "UPDATE accounts SET balance = -1 WHERE bucket = 6", "check");
+        assert_eq!(count(conn, "accounts WHERE bucket = 6 AND balance = 100"), 1);
+        let decision = "INSERT INTO decisions (id, award, verdict, awarded, requester, officer, reason, seq)";
+        refused(conn, &format!("{decision} SELECT 9, id, 'reject', 0, requester, requester, 'mine', 9 FROM grants"), "check");
+        refused(conn, "UPDATE donations SET accepted_by = proposed_by", "check");
+        refused(conn, "UPDATE rates SET confirmed_by = proposed_by", "check");
+        refused(conn, "INSERT INTO head (one, seq, stamp) VALUES (2, 0, 0)", "check");
+        conn.batch("UPDATE donations SET version = version").expect("what is allowed is allowed");
+    }
+}
