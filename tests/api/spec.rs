@@ -109,6 +109,8 @@ fn narrowed(own: &Side) -> Value {
         ("res", &own.resource),
         ("rate", &own.rate),
         ("grt", &own.grant),
+        ("dec", &own.decision),
+        ("rfd", &own.refund),
         ("usg", &own.usage),
         ("chg", &own.charge),
     ];
