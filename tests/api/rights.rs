@@ -106,6 +106,8 @@ fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("res") => side.resource.clone(),
             Some("rate") => side.rate.clone(),
             Some("grt") => side.grant.clone(),
+            Some("dec") => side.decision.clone(),
+            Some("rfd") => side.refund.clone(),
             Some("usg") => side.usage.clone(),
             Some("chg") => side.charge.clone(),
             // A charge and its transaction are one entry of the journal.

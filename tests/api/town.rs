@@ -46,7 +46,11 @@ pub struct Side {
     pub rate: String,
     /// Active, for the side's resource, without overdraft.
     pub grant: String,
+    /// The award of that grant.
+    pub decision: String,
     pub charge: String,
+    /// Of one dollar of that charge.
+    pub refund: String,
     /// A record in quarantine.
     pub usage: String,
 }
@@ -203,11 +207,30 @@ impl Town {
         let project = self.id(&as_researcher, "/v1/projects", &project);
         let grant = self.grant(&as_researcher, &project, "100", &json!({"resources": [resource]}), "reject");
         let charge = self.id(&as_provider, "/v1/usage", &job(&format!("first-{name}"), &resource, &json!({"grant": grant})));
+        let decisions = self.get(&self.staff.officer, &format!("/v1/grants/{grant}/decisions")).expect(200).json;
+        let decision = text(&decisions["data"][0], "id");
+        let refund = self.id(&as_provider, &format!("/v1/charges/{charge}/refunds"), &json!({"amount": usd("1"), "reason": "A fault."}));
         let lost =
             self.post(&as_provider, "/v1/usage", &job(&format!("lost-{name}"), &resource, &json!({"account": "nobody"}))).expect(409);
         let usage = text(&lost.json["params"], "quarantine");
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
-        Side { as_donor, as_researcher, as_provider, donor, donation, lot, centre, project, resource, rate, grant, charge, usage }
+        Side {
+            as_donor,
+            as_researcher,
+            as_provider,
+            donor,
+            donation,
+            lot,
+            centre,
+            project,
+            resource,
+            rate,
+            grant,
+            decision,
+            charge,
+            refund,
+            usage,
+        }
     }
 }
 
