@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::r2d2::ManageConnection;
@@ -98,6 +99,28 @@ impl fmt::Debug for Database {
     }
 }
 
+/// How long a writer waits for its turn among the processes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it sleeps between two tries to get SQLite's lock.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Takes SQLite's write lock. SQLite's own waiting sleeps up to 100 ms between two tries and so hardly ever meets the short pause
+/// between two commits of a busy process, which would keep all others out until it has nothing left to write.
+fn take_lock(c: &mut SqliteConnection, patience: Duration) -> Result<(), Fault> {
+    let begun = Instant::now();
+    c.batch_execute("PRAGMA busy_timeout=0")?;
+    let taken = loop {
+        match c.batch_execute("BEGIN IMMEDIATE") {
+            Err(diesel::result::Error::DatabaseError(_, why)) if why.message().contains("locked") && begun.elapsed() < patience => {
+                std::thread::sleep(PAUSE);
+            }
+            taken => break taken,
+        }
+    };
+    c.batch_execute("PRAGMA busy_timeout=60000")?;
+    Ok(taken?)
+}
+
 #[derive(diesel::QueryableByName)]
 struct Head {
     #[diesel(sql_type = BigInt)]
@@ -120,9 +143,13 @@ impl Conn {
 
     /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head (sequence, stamp).
     pub(super) fn begin_turn(&mut self) -> Result<(i64, i64), Fault> {
+        self.begin_turn_within(PATIENCE)
+    }
+
+    fn begin_turn_within(&mut self, patience: Duration) -> Result<(i64, i64), Fault> {
         let head: Head = match self {
             Conn::Sqlite(c) => {
-                c.batch_execute("BEGIN IMMEDIATE")?;
+                take_lock(c, patience)?;
                 sql_query("SELECT seq, stamp FROM head").get_result(c)?
             }
             Conn::Postgres(c) => {
@@ -136,11 +163,10 @@ impl Conn {
 
     /// Whether the writer's turn can be had within 2 s; it is given back at once. The connection is good for nothing else afterwards.
     pub fn try_turn(&mut self) -> Result<(), Fault> {
-        match self {
-            Conn::Sqlite(c) => c.batch_execute("PRAGMA busy_timeout=2000")?,
-            Conn::Postgres(c) => c.batch_execute("SET lock_timeout='2s'")?,
+        if let Conn::Postgres(c) = self {
+            c.batch_execute("SET lock_timeout='2s'")?;
         }
-        self.begin_turn()?;
+        self.begin_turn_within(Duration::from_secs(2))?;
         self.batch("ROLLBACK")
     }
 
