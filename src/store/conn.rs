@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::r2d2::ManageConnection;
 use diesel::sql_types::{BigInt, Text};
-use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::Fault;
 
@@ -146,18 +146,24 @@ impl Conn {
         self.begin_turn_within(PATIENCE)
     }
 
+    /// A turn whose head can't be read is given back at once, so that it keeps nobody out.
     fn begin_turn_within(&mut self, patience: Duration) -> Result<(i64, i64), Fault> {
-        let head: Head = match self {
+        let head: QueryResult<Head> = match self {
             Conn::Sqlite(c) => {
                 take_lock(c, patience)?;
-                sql_query("SELECT seq, stamp FROM head").get_result(c)?
+                sql_query("SELECT seq, stamp FROM head").get_result(c)
             }
             Conn::Postgres(c) => {
                 // The row lock is the turn: who holds it is the one writer until the commit.
                 c.batch_execute("BEGIN")?;
-                sql_query("SELECT seq, stamp FROM head FOR UPDATE").get_result(c)?
+                sql_query("SELECT seq, stamp FROM head FOR UPDATE").get_result(c)
             }
         };
+        if head.is_err() {
+            // If even this fails the connection is broken, and is replaced by who owns it.
+            let _ = self.batch("ROLLBACK");
+        }
+        let head = head?;
         Ok((head.seq, head.stamp))
     }
 
