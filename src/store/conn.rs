@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::r2d2::ManageConnection;
 use diesel::sql_types::{BigInt, Text};
-use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::Fault;
 
@@ -98,6 +99,28 @@ impl fmt::Debug for Database {
     }
 }
 
+/// How long a writer waits for its turn among the processes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it sleeps between two tries to get SQLite's lock.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Takes SQLite's write lock. SQLite's own waiting sleeps up to 100 ms between two tries and so hardly ever meets the short pause
+/// between two commits of a busy process, which would keep all others out until it has nothing left to write.
+fn take_lock(c: &mut SqliteConnection, patience: Duration) -> Result<(), Fault> {
+    let begun = Instant::now();
+    c.batch_execute("PRAGMA busy_timeout=0")?;
+    let taken = loop {
+        match c.batch_execute("BEGIN IMMEDIATE") {
+            Err(diesel::result::Error::DatabaseError(_, why)) if why.message().contains("locked") && begun.elapsed() < patience => {
+                std::thread::sleep(PAUSE);
+            }
+            taken => break taken,
+        }
+    };
+    c.batch_execute("PRAGMA busy_timeout=60000")?;
+    Ok(taken?)
+}
+
 #[derive(diesel::QueryableByName)]
 struct Head {
     #[diesel(sql_type = BigInt)]
@@ -120,27 +143,36 @@ impl Conn {
 
     /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head (sequence, stamp).
     pub(super) fn begin_turn(&mut self) -> Result<(i64, i64), Fault> {
-        let head: Head = match self {
+        self.begin_turn_within(PATIENCE)
+    }
+
+    /// A turn whose head can't be read is given back at once, so that it keeps nobody out.
+    fn begin_turn_within(&mut self, patience: Duration) -> Result<(i64, i64), Fault> {
+        let head: QueryResult<Head> = match self {
             Conn::Sqlite(c) => {
-                c.batch_execute("BEGIN IMMEDIATE")?;
-                sql_query("SELECT seq, stamp FROM head").get_result(c)?
+                take_lock(c, patience)?;
+                sql_query("SELECT seq, stamp FROM head").get_result(c)
             }
             Conn::Postgres(c) => {
                 // The row lock is the turn: who holds it is the one writer until the commit.
                 c.batch_execute("BEGIN")?;
-                sql_query("SELECT seq, stamp FROM head FOR UPDATE").get_result(c)?
+                sql_query("SELECT seq, stamp FROM head FOR UPDATE").get_result(c)
             }
         };
+        if head.is_err() {
+            // If even this fails the connection is broken, and is replaced by who owns it.
+            let _ = self.batch("ROLLBACK");
+        }
+        let head = head?;
         Ok((head.seq, head.stamp))
     }
 
     /// Whether the writer's turn can be had within 2 s; it is given back at once. The connection is good for nothing else afterwards.
     pub fn try_turn(&mut self) -> Result<(), Fault> {
-        match self {
-            Conn::Sqlite(c) => c.batch_execute("PRAGMA busy_timeout=2000")?,
-            Conn::Postgres(c) => c.batch_execute("SET lock_timeout='2s'")?,
+        if let Conn::Postgres(c) = self {
+            c.batch_execute("SET lock_timeout='2s'")?;
         }
-        self.begin_turn()?;
+        self.begin_turn_within(Duration::from_secs(2))?;
         self.batch("ROLLBACK")
     }
 

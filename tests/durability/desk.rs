@@ -63,7 +63,7 @@ impl Desk<'_> {
 
     /// Starts one more server on these books.
     pub fn serve(&self) -> Server {
-        Server::start_with(self.database, &self.data, |command| command.args(["--log", "error"]))
+        Server::start_with(self.database, &self.data, |command| command.args(["--log", "warn"]))
     }
 
     /// All laws hold, recomputed by the program itself.

@@ -172,3 +172,19 @@ fn a_full_queue_refuses_and_keeps_what_it_took() {
         desk.verify().ok();
     }
 }
+
+/// A turn that could not be begun leaves nothing open behind it: once the database is whole again, so is the server.
+#[test]
+fn a_turn_that_failed_does_not_stand_in_the_way_of_the_next() {
+    for database in databases() {
+        let desk = Desk::open(&database, 1000, Overdraft::Reject);
+        let server = desk.serve();
+        desk.use_hours(&server, "before", 1).expect(201);
+        let mut other = desk.connect();
+        other.batch("ALTER TABLE head RENAME TO head_away").expect("the head taken away");
+        desk.use_hours(&server, "during", 1).expect(500);
+        other.batch("ALTER TABLE head_away RENAME TO head").expect("the head given back");
+        assert_eq!(told(&desk.use_hours(&server, "after", 1).expect(201)), costs("1", "998"), "{}", database.kind);
+        desk.verify().ok();
+    }
+}
