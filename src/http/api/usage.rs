@@ -166,15 +166,15 @@ fn charged(charge: &Charge) -> HttpResponse {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
 pub struct UsageView {
-    pub object: &'static str,
-    pub id: String,
-    pub created_at: String,
-    pub provider: String,
+    pub(super) object: &'static str,
+    pub(super) id: String,
+    pub(super) created_at: String,
+    pub(super) provider: String,
     /// `charged`, or the state of its quarantine.
-    pub state: String,
-    pub charge: Option<String>,
+    pub(super) state: String,
+    pub(super) charge: Option<String>,
     /// The record in its canonical form.
-    pub record: Value,
+    pub(super) record: Value,
 }
 
 fn charged_usage(row: &ChargeRow) -> UsageView {
