@@ -4,6 +4,9 @@
 mod books;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../tools/mod.rs"]
+mod tools;
+mod year;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,32 +1,22 @@
 //! The books in other people's tools: the demo's whole year, and the real log of a university cluster. beancount, hledger and ledger
 //! must accept each export and agree with the API on every account's balance to the last digit.
 
-#[path = "cli/books.rs"]
-mod books;
-mod support;
-mod tools;
-
 use std::collections::HashMap;
-use std::path::Path;
 
 use almoner::amount::{Amount, Unit};
 use serde_json::Value;
 
-use support::database::{TestDatabase, databases};
-use support::server::Server;
-use support::{Run, program, real_data};
-use tools::{Balances, Tool};
-
-fn run(database: &TestDatabase, data: &Path, args: &[&str]) -> Run {
-    let mut command = program();
-    command.args(args).arg("--data").arg(data).args(["--database", &database.url]);
-    Run::from(command.output().expect("the program starts")).ok()
-}
+use crate::Desk;
+use crate::books;
+use crate::support::database::databases;
+use crate::support::real_data;
+use crate::support::server::Server;
+use crate::tools::{self, Balances, Tool};
 
 /// Every account's balance, as the API tells an auditor.
-fn balances(database: &TestDatabase, data: &Path) -> Balances {
-    let token = run(database, data, &["token", "--role", "auditor", "--as", "tester"]).stdout.trim().to_owned();
-    let server = Server::start(database, data);
+fn balances(desk: &Desk<'_>) -> Balances {
+    let token = desk.run(&["token", "--role", "auditor", "--as", "tester"]).ok().stdout.trim().to_owned();
+    let server = Server::start(desk.database, &desk.data);
     let scales = server.get("/v1/units", None, &[]).expect(200).json;
     let scales = scales["data"].as_array().expect("units").iter();
     let units: HashMap<String, Unit> = scales
@@ -45,13 +35,13 @@ fn balances(database: &TestDatabase, data: &Path) -> Balances {
     rows.lines().map(row).collect()
 }
 
-fn check_with_tools(database: &TestDatabase, data: &Path) {
-    run(database, data, &["verify"]);
-    let ours = balances(database, data);
+fn check_with_tools(desk: &Desk<'_>) {
+    desk.run(&["verify"]).ok();
+    let ours = balances(desk);
     assert!(ours.len() > 5, "{} accounts", ours.len());
     for tool in Tool::ALL {
-        let file = data.join(tool.format().word());
-        run(database, data, &["export", "--format", tool.format().word(), "-o", file.to_str().expect("a path in UTF-8")]);
+        let file = desk.data.join(tool.format().word());
+        desk.run(&["export", "--format", tool.format().word(), "-o", file.to_str().expect("a path in UTF-8")]).ok();
         tools::verify(tool, &file, &ours);
     }
 }
@@ -59,9 +49,9 @@ fn check_with_tools(database: &TestDatabase, data: &Path) {
 #[test]
 fn the_demos_year_holds_in_the_auditors_own_tools() {
     for database in databases() {
-        let data = database.folder().join("demo");
-        run(&database, &data, &["demo", "--no-serve", "--seed", "11"]);
-        check_with_tools(&database, &data);
+        let desk = Desk::new(&database);
+        desk.run(&["demo", "--no-serve", "--seed", "11"]).ok();
+        check_with_tools(&desk);
     }
 }
 
@@ -69,12 +59,9 @@ fn the_demos_year_holds_in_the_auditors_own_tools() {
 fn a_real_log_holds_in_the_auditors_own_tools() {
     let Some(log) = real_data("slurm-hpc/phillips.log") else { return };
     for database in databases() {
-        let data = database.folder().join("data");
-        run(&database, &data, &["init"]);
-        let books = books::fill(&database);
+        let (desk, books) = Desk::filled(&database);
         let grant = format!("{}={}", books::UNKNOWN, books.grants[books::UNKNOWN]);
-        let log = log.to_str().expect("a path in UTF-8");
-        run(&database, &data, &["import", log, "--columns", "xdmod", "--resource", "chestnut", "--map-account", &grant]);
-        check_with_tools(&database, &data);
+        desk.run(&crate::import(&log, &grant, &[])).ok();
+        check_with_tools(&desk);
     }
 }
