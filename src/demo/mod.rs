@@ -12,9 +12,9 @@ mod reporting;
 mod stage;
 
 use crate::actor::{Actor, Role};
-use crate::grants::sweep;
+use crate::grants::{self, sweep};
 use crate::id::{DonationId, GrantId, LotId, UsageId};
-use crate::store::{Fault, Store};
+use crate::store::{Fault, Page, Store};
 use crate::time::Time;
 use givers::Givers;
 use places::{ACCELERATOR, Place, SITES};
@@ -116,7 +116,7 @@ fn play(store: &Store, issuer: &str, seed: u64, until: Time, jobs: i64, progress
     }
     let givers = Givers::arrive(&stage)?;
     let reporting = Reporting::new(random, &plan, jobs);
-    let mut year = Year { stage, sites, givers, programme: Programme::new(plan), reporting, ended: 0, proposed_rate: None };
+    let mut year = Year { stage, sites, givers, programme: Programme::new(plan), reporting, proposed_rate: None };
     for day in 0..DAYS {
         year.stage.turn_to(day, 490)?;
         year.givers.play(&year.stage, day, &units, &year.sites)?;
@@ -135,7 +135,6 @@ struct Year<'s> {
     givers: Givers,
     programme: Programme,
     reporting: Reporting,
-    ended: u64,
     proposed_rate: Option<crate::id::RateId>,
 }
 
@@ -157,7 +156,7 @@ impl Year<'_> {
         self.reporting.refund(&self.stage, day, &self.sites)?;
         if self.stage.weekday(day) == 6 {
             self.stage.turn_to(day, 1380)?;
-            self.ended += self.stage.store.write(sweep::sweep)?.grants as u64;
+            self.stage.store.write(sweep::sweep)?;
         }
         self.reporting.work(&self.stage, day);
         self.reporting.report(&self.stage, day, &self.sites)
@@ -177,7 +176,10 @@ impl Year<'_> {
     }
 
     fn made(self) -> Result<Made, Fault> {
-        let Year { stage, sites, givers, programme, reporting, ended, .. } = self;
+        let Year { stage, sites, givers, programme, reporting, .. } = self;
+        // An award books ends too, not the sweep alone, so they are counted in the books.
+        let of = grants::Of { states: Some(vec![grants::State::Ended.word().into()]), ..grants::Of::default() };
+        let ended = stage.store.read(|conn| grants::store::grants(conn, &of, Page::ALL))?.len() as u64;
         let (waiting, rejected) = programme.undecided()?;
         let mut researcher = stage.actor("demo-researcher", Role::Researcher);
         researcher.projects = vec![programme.project(LIVELY)?, programme.project(OVERDRAWN)?];

@@ -49,7 +49,7 @@ fn sql_outside_the_stores_is_found() {
 
 #[test]
 fn floats_are_found() {
-    let rule = rules::floats_stay_away;
+    let rule: Rule = |house| rules::floats_outside(house, &[]);
     let amount = |text: &str, wanted| finds(rule, "src/amount.rs", text, wanted);
     amount("fn f(x: f64) {}", 1);
     amount("fn f() { x as f32 }", 1);

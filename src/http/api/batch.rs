@@ -245,6 +245,7 @@ impl Sender {
         let (actor, provider, manner) = (self.actor.clone(), self.provider, self.manner);
         let seen: Arc<Mutex<Vec<Outcome>>> = Arc::default();
         let seen_here = seen.clone();
+        let weight = incoming.len().max(1);
         let command = move |work: &mut Work<'_>| {
             let person = directory::person_for(work, &actor)?;
             let outcomes = usage::charge(work, person, provider, &incoming)?;
@@ -254,7 +255,7 @@ impl Sender {
             }
             Ok(outcomes)
         };
-        match self.app.store.submit(CHUNK, command)?.arrive().await {
+        match self.app.store.submit(weight, command)?.arrive().await {
             Err(Fault::Undone) => Ok(std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner))),
             outcomes => Ok(outcomes?),
         }
