@@ -337,3 +337,36 @@ pub async fn audit<const R: u8>(_who: Permit<R>, app: Data<App>) -> Answered {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amount::Unit;
+    use crate::id::{GrantId, LotId};
+    use crate::ledger::Bucket;
+
+    #[test]
+    fn a_donor_is_told_what_became_of_a_credit_and_not_of_whom() {
+        let key = Key::grant(GrantId::from_stamp(7_000), LotId::from_stamp(5_000), Bucket::Spent);
+        let money = || Money::from(Amount::zero(Unit::new("USD", 6).expect("a unit")));
+        let line = EntryView {
+            object: "account_entry",
+            transaction: Some("txn_x".into()),
+            kind: "charge",
+            account: key.name(),
+            amount: money(),
+            balance: money(),
+            number: 1,
+            seq: Some(9),
+            recorded_at: "2026-03-02T10:11:12.000000Z".into(),
+            effective_at: "2026-03-01T23:59:59.000000Z".into(),
+        };
+        let shown = serde_json::to_value(line.for_donor(&key)).expect("JSON");
+        assert_eq!((&shown["account"], &shown["recorded_at"]), (&"granted:spent".into(), &"2026-03-02T00:00:00.000000Z".into()));
+        let text = shown.to_string();
+        for hidden in ["txn_", "grt_", "10:11", "23:59"] {
+            assert!(!text.contains(hidden), "{hidden}: {text}");
+        }
+        assert!(shown["seq"].is_null());
+    }
+}
