@@ -119,9 +119,4 @@ impl Actor {
     pub fn has(&self, role: Role) -> bool {
         self.roles.has(role)
     }
-
-    /// Whether the actor reads without regard to whose an object is.
-    pub fn reads_all(&self) -> bool {
-        self.roles.meets(Roles::default().with(Role::Officer).with(Role::Auditor).with(Role::Admin))
-    }
 }

@@ -53,12 +53,7 @@ pub fn accounts_of_grant(work: &mut Work<'_>, grant: i64) -> Result<Vec<Key>, Fa
     books.load_grant(conn, grant)
 }
 
-/// The unit of a code. Errors: `validation_failed` with `unit_unknown` at the pointer.
-pub fn unit(work: &mut Work<'_>, code: &str, pointer: &str) -> Result<Unit, Fault> {
-    Ok(find_unit(&units(work)?, code, pointer)?)
-}
-
-/// The unit of a code among those known.
+/// The unit of a code among those known. Errors: `validation_failed` with `unit_unknown` at the pointer.
 pub fn find_unit(units: &HashMap<String, Unit>, code: &str, pointer: &str) -> Result<Unit, Refusal> {
     let unknown = || Refusal::field(pointer, crate::refusal::FieldCode::UnitUnknown, format!("There is no unit {code:?}."));
     units.get(code).copied().ok_or_else(unknown)
