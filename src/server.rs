@@ -12,7 +12,7 @@ use actix_web::web::Data;
 use actix_web::{App, Error, HttpServer};
 use tracing_actix_web::TracingLogger;
 
-use crate::grants::sweep::{Swept, sweep};
+use crate::grants::sweep::Swept;
 use crate::http::api::door;
 use crate::http::api::routes::routes;
 use crate::http::keys::Keys;
@@ -20,6 +20,7 @@ use crate::http::token::Verifier;
 use crate::http::{openapi, request, route};
 use crate::metrics;
 use crate::store::{Fault, Store, answers};
+use crate::usage::sweep;
 
 /// How often what the clock has decided is booked.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

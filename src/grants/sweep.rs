@@ -37,9 +37,11 @@ pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
 /// include what ended grants have left.
 pub fn book_ends(work: &mut Work<'_>) -> Result<usize, Fault> {
     let now = work.now();
-    let due = store::overdue(work.sql()?, now.plus(-GRACE))?;
-    due.iter().try_for_each(|id| end(work, *id))?;
-    Ok(due.len())
+    let mut ended = 0;
+    for id in store::overdue(work.sql()?, now.plus(-GRACE))? {
+        ended += usize::from(end(work, id)?);
+    }
+    Ok(ended)
 }
 
 /// Where what is left of a lot's credits goes, and what that is called.
@@ -52,9 +54,15 @@ fn destination(lot: &Lot, expired: bool) -> (Key, &'static str) {
 }
 
 /// Books a grant's end: credits that had not expired by then go back to their lots, expired ones where the donation says. What expires
-/// after the grant's end is the lot's to lose: whenever the end is booked, it reads the same.
-fn end(work: &mut Work<'_>, id: GrantId) -> Result<(), Fault> {
+/// after the grant's end is the lot's to lose: whenever the end is booked, it reads the same. `false` where something is still held: no
+/// hold outlasts its grant, so its expiry is to be booked first.
+fn end(work: &mut Work<'_>, id: GrantId) -> Result<bool, Fault> {
     let funded = super::funded(work, id)?;
+    for lot in &funded.lots {
+        if ledger::balance(work, Key::grant(id, lot.id, Bucket::Held))? > 0 {
+            return Ok(false);
+        }
+    }
     let ended_at = funded.grant.about.period.to;
     let mut draft = Draft::moving(Kind::End, None, ended_at, funded.grant.awarded.unit).about(id.stamp());
     let mut outflows = Vec::new();
@@ -71,7 +79,8 @@ fn end(work: &mut Work<'_>, id: GrantId) -> Result<(), Fault> {
     }
     let mut ended = grant(work.sql()?, id)?;
     (ended.state, ended.version) = (State::Ended, ended.version + 1);
-    store::update_grant(work.sql_mut()?, &ended)
+    store::update_grant(work.sql_mut()?, &ended)?;
+    Ok(true)
 }
 
 /// Books a lot's expiry, its shares in grants included; whether there was anything left.

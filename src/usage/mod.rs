@@ -4,20 +4,22 @@
 //! know about statements or about HTTP.
 
 pub mod charge;
+pub mod hold;
 pub mod price;
 pub mod rate;
 pub mod readers;
 pub mod record;
 pub mod refund;
+mod settle;
 pub mod store;
 pub mod totals;
 
 use serde_json::json;
 
 use crate::directory::{self, unknown};
-use crate::grants::sweep::sweep;
+use crate::grants::sweep::{self, Swept};
 use crate::id::{GrantId, Id, InstitutionId, PersonId, RateId, TransactionId, UsageId};
-use crate::ledger::{self, Draft, Entry, Kind};
+use crate::ledger::{self, Bucket, Draft, Entry, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
 pub use charge::{Charge, Outcome, charge};
@@ -72,6 +74,18 @@ pub fn confirm_rate(work: &mut Work<'_>, who: PersonId, id: RateId) -> Result<Ra
     find_rate(work.sql()?, id)
 }
 
+/// Books everything that the clock has decided: holds that have expired, then ends of grants and lots. Running it again books nothing
+/// more.
+pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
+    hold::book_expired(work)?;
+    sweep::sweep(work)
+}
+
+/// Books the holds that have expired and the grants that have ended: what is decided about a lot's free credits comes after this.
+pub fn book_ends(work: &mut Work<'_>) -> Result<usize, Fault> {
+    Ok(hold::book_expired(work)? + sweep::book_ends(work)?)
+}
+
 /// How a record in quarantine is resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Resolution {
@@ -105,10 +119,12 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
         Resolution::Charge(grant) => {
             let units = ledger::units(work)?;
             let value = serde_json::from_str(&row.record).map_err(|_| charge::unreadable(id))?;
-            let record = Record::read(&value, &|code| units.get(code).copied()).map_err(|_| charge::unreadable(id))?;
+            let mut record = Record::read(&value, &|code| units.get(code).copied()).map_err(|_| charge::unreadable(id))?;
             let named = grant.or(record.grant);
+            // Whoever names the grant now decides who pays, whatever became of the hold.
+            record.hold = record.hold.filter(|_| grant.is_none());
             let provider = InstitutionId::from_stamp(row.provider);
-            let charged = charge::attempt(work, who, provider, &Incoming::new(provider, record), named)?;
+            let charged = charge::retry(work, who, provider, &Incoming::new(provider, record), named)?;
             store::close_quarantine(work.sql_mut()?, row.id, "charged", Some(charged.row.id()))?;
             Ok(Some(charged))
         }
@@ -134,15 +150,22 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
         Kind::Return => entry.actor.is_some(),
         Kind::Charge => {
             let row = refund::charge(work.sql()?, id.seen_as())?;
+            // Its mirror would set credits aside for a hold that has ended.
+            let of_hold = entry.lines.iter().any(|line| line.account.bucket == Bucket::Held);
             let untouched = refund::parts(work.sql()?, &row)?.total()? == row.amount && store::covers(work.sql()?, row.id())?.is_empty();
             let reversed = ledger::store::reversal_of(work.sql()?, row.seq)?.is_some();
             let grant = crate::grants::funded(work, row.grant())?;
-            reversed || (untouched && grant.grant.pays_for(row.ended_at(), work.now()).is_ok())
+            reversed || (untouched && !of_hold && grant.grant.pays_for(row.ended_at(), work.now()).is_ok())
         }
         _ => false,
     };
     if !allowed {
         return Err(Refusal::new(Code::NotReversible, Code::NotReversible.title()).with("kind", entry.kind.word()).into());
+    }
+    if entry.kind == Kind::Charge {
+        let row = refund::charge(work.sql()?, id.seen_as())?;
+        let funded = crate::grants::funded(work, row.grant())?;
+        hold::book_due(work, &funded.grant)?;
     }
     if entry.kind == Kind::Delivery {
         // Whether the lot still has it all is for the clock to say, swept or not.
@@ -151,7 +174,8 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
     let birth = ledger::reverse(work, who, &entry, reason)?;
     if entry.kind == Kind::Charge {
         let row = refund::charge(work.sql()?, id.seen_as())?;
-        refund::cover(work, row.grant())?;
+        let now = work.now();
+        refund::cover(work, row.grant(), now)?;
     }
     transaction(work.sql()?, Id::from_stamp(birth.stamp))
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::amount::Amount;
 use crate::fields::{Fields, Units};
-use crate::id::{GrantId, InstitutionId, ResourceId};
+use crate::id::{GrantId, HoldId, InstitutionId, ResourceId};
 use crate::refusal::{FieldCode, Refusal};
 use crate::time::Time;
 
@@ -35,6 +35,10 @@ pub struct Record {
     pub ended_at: Time,
     /// The provider's name for the user.
     pub user: Option<String>,
+    /// The hold that it draws on, if it is named.
+    pub hold: Option<HoldId>,
+    /// Which increment of the job it states, from 1; `None` for the job's total.
+    pub part: Option<i32>,
     /// The job.
     pub job: Job,
 }
@@ -75,6 +79,8 @@ impl Record {
         let started_at = f.optional().time("started_at");
         let ended_at = f.time("ended_at");
         let user = f.optional().text("user", 180);
+        let hold = f.optional().id("hold");
+        let part = f.optional().whole("part", 1..=i64::from(i32::MAX)).and_then(|number| i32::try_from(number).ok());
         let job = f.optional().object("job", |j| {
             let cluster = j.optional().text("cluster", 180).map(String::from);
             let id = j.optional().text("id", 180).map(String::from);
@@ -97,6 +103,8 @@ impl Record {
                 started_at,
                 ended_at: ended_at?,
                 user: user.map(String::from),
+                hold,
+                part,
                 job: job.unwrap_or_default(),
             })
         })
@@ -111,11 +119,19 @@ impl Record {
             }
             Used::Priced(amount) => (None, Some(serde_json::json!({"value": amount.to_string(), "unit": amount.unit.code()}))),
         };
-        serde_json::json!({
+        let mut made = serde_json::json!({
             "external_id": self.external_id, "grant": self.grant, "account": self.account, "resource": self.resource,
             "quantities": quantities, "amount": amount, "qos": self.qos, "started_at": self.started_at.map(|t| t.to_string()),
             "ended_at": self.ended_at.to_string(), "user": self.user, "job": self.job,
-        })
+        });
+        // Most records are neither a part nor name a hold, and most of the books are records.
+        let rare = [("part", self.part.map(Value::from)), ("hold", self.hold.map(|hold| Value::from(hold.to_string())))];
+        for (name, value) in rare {
+            if let (Some(value), Some(map)) = (value, made.as_object_mut()) {
+                map.insert(name.into(), value);
+            }
+        }
+        made
     }
 }
 
@@ -162,7 +178,7 @@ pub struct Incoming {
     pub record: Record,
     /// SHA-256 of provider and external id, cut to 128 bits: the narrow form of the natural key.
     pub key: [u8; 16],
-    /// SHA-256 of the canonical text, cut to 128 bits.
+    /// SHA-256 of the canonical text without the hold, cut to 128 bits.
     pub digest: [u8; 16],
     /// The canonical text.
     pub text: String,
@@ -170,11 +186,22 @@ pub struct Incoming {
 
 impl Incoming {
     /// Makes a record of a provider ready.
-    pub fn new(provider: InstitutionId, record: Record) -> Incoming {
-        let text = record.canonical().to_string();
+    pub fn new(provider: InstitutionId, mut record: Record) -> Incoming {
         let key = key(provider, &record.external_id);
+        // Which hold pays is no part of what was used: the same record is the same whichever door it comes through.
+        let hold = record.hold.take();
+        let mut text = record.canonical().to_string();
         let digest = short(Sha256::new().chain_update(&text));
+        if hold.is_some() {
+            record.hold = hold;
+            text = record.canonical().to_string();
+        }
         Incoming { record, key, digest, text }
+    }
+
+    /// Which record of the job it is, as the database has it: 0 for the total.
+    pub fn part(&self) -> i32 {
+        self.record.part.unwrap_or(0)
     }
 }
 
@@ -221,6 +248,21 @@ mod tests {
         assert_eq!((made(&same).key, made(&same).digest), (first.key, first.digest));
         assert_eq!(made(&other).key, first.key);
         assert_ne!(made(&other).digest, first.digest);
+    }
+
+    #[test]
+    fn parts_are_records_of_their_own_and_the_hold_is_none_of_the_content() {
+        let made = |v: &Value| Incoming::new(Id::from_stamp(1), Record::read(v, &usd).expect("readable"));
+        let (mut part, mut held) = (sample(), sample());
+        part["part"] = 2.into();
+        held["hold"] = serde_json::to_value(HoldId::from_stamp(9_000)).expect("a text");
+        assert_eq!((made(&part).key, made(&part).part()), (made(&sample()).key, 2));
+        assert_ne!(made(&part).digest, made(&sample()).digest);
+        assert_eq!(made(&held).digest, made(&sample()).digest);
+        let again: Value = serde_json::from_str(&made(&held).text).expect("JSON");
+        assert_eq!(Record::read(&again, &usd).map(|record| record.hold), Ok(Some(HoldId::from_stamp(9_000))));
+        part["part"] = 0.into();
+        assert!(Record::read(&part, &usd).is_err());
     }
 
     #[test]

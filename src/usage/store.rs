@@ -22,7 +22,7 @@ mod tables {
     }
     diesel::table! {
         charges (id) {
-            id -> BigInt, seq -> BigInt, usage_key -> Binary, digest -> Binary, provider -> BigInt, award -> BigInt,
+            id -> BigInt, seq -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, award -> BigInt,
             resource -> BigInt, amount -> BigInt, overdraft -> BigInt, balance_after -> BigInt, ended_at -> BigInt, rates -> Text,
             record -> Text,
         }
@@ -35,8 +35,8 @@ mod tables {
     }
     diesel::table! {
         quarantine (id) {
-            id -> BigInt, usage_key -> Binary, digest -> Binary, provider -> BigInt, reason -> Text, detail -> Text, record -> Text,
-            state -> Text, charge -> Nullable<BigInt>,
+            id -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, reason -> Text, detail -> Text,
+            record -> Text, state -> Text, charge -> Nullable<BigInt>,
         }
     }
     diesel::allow_tables_to_appear_in_same_query!(charges, refunds);
@@ -125,6 +125,8 @@ pub struct ChargeRow {
     pub seq: i64,
     /// The narrow natural key.
     pub usage_key: Vec<u8>,
+    /// Which part of the job; 0 for its total.
+    pub part: i32,
     /// What was sent, hashed.
     pub digest: Vec<u8>,
     /// Who reported it.
@@ -216,6 +218,8 @@ pub(super) fn overdrawn(conn: &mut Conn, grant: GrantId) -> Result<Vec<ChargeRow
 pub(super) struct Met {
     #[diesel(sql_type = Binary)]
     pub usage_key: Vec<u8>,
+    #[diesel(sql_type = Integer)]
+    pub part: i32,
     #[diesel(sql_type = Binary)]
     pub digest: Vec<u8>,
     #[diesel(sql_type = BigInt)]
@@ -225,31 +229,70 @@ pub(super) struct Met {
     pub charged: i32,
 }
 
-/// Which of these keys are charged or in quarantine already: one query for a whole batch.
+/// Which of these keys are charged or in quarantine already, with all their parts: one query for a whole batch.
 pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
     const SQLITE: &str = "WITH asked(k) AS (SELECT unhex(value) FROM json_each($1))
-        SELECT usage_key, digest, id, 1 AS charged FROM charges WHERE usage_key IN (SELECT k FROM asked)
+        SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key IN (SELECT k FROM asked)
         UNION ALL
-        SELECT usage_key, digest, id, 0 AS charged FROM quarantine WHERE usage_key IN (SELECT k FROM asked) AND state = 'open'";
-    const POSTGRES: &str = "SELECT usage_key, digest, id, 1 AS charged FROM charges WHERE usage_key = ANY($1)
+        SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key IN (SELECT k FROM asked) AND state = 'open'";
+    const POSTGRES: &str = "SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key = ANY($1)
         UNION ALL
-        SELECT usage_key, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
+        SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
     let found = match conn {
-        Conn::Sqlite(c) => {
-            let mut list = String::with_capacity(keys.len() * 35 + 2);
-            for key in keys {
-                list.push_str(if list.is_empty() { "[\"" } else { "\",\"" });
-                key.iter().for_each(|byte| list.extend([byte >> 4, byte & 15].map(|n| char::from_digit(n.into(), 16).unwrap_or('0'))));
-            }
-            list.push_str(if list.is_empty() { "[]" } else { "\"]" });
-            sql_query(SQLITE).bind::<Text, _>(list).load(c)?
-        }
+        Conn::Sqlite(c) => sql_query(SQLITE).bind::<Text, _>(hex_list(keys)).load(c)?,
         Conn::Postgres(c) => {
             let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
             sql_query(POSTGRES).bind::<Array<Binary>, _>(list).load(c)?
         }
     };
     Ok(found)
+}
+
+/// The same of parts: each is looked for with its own number and as its job's total, so that a job of many parts costs none of them more.
+pub(super) fn met_parts(conn: &mut Conn, asked: &[([u8; 16], i32)]) -> Result<Vec<Met>, Fault> {
+    const SQLITE: &str = "WITH keys AS (SELECT key AS n, unhex(value) AS k FROM json_each($1)),
+        asked AS (SELECT k, p.value AS p FROM keys JOIN json_each($2) p ON p.key = n UNION SELECT k, 0 FROM keys)
+        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p
+        UNION ALL
+        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
+    const POSTGRES: &str = "WITH keys AS (SELECT k, p FROM unnest($1, $2) AS asked(k, p)),
+        asked AS (SELECT k, p FROM keys UNION SELECT k, 0 FROM keys)
+        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p
+        UNION ALL
+        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
+    let keys: Vec<[u8; 16]> = asked.iter().map(|(key, _)| *key).collect();
+    let parts: Vec<i32> = asked.iter().map(|(_, part)| *part).collect();
+    let found = match conn {
+        Conn::Sqlite(c) => {
+            let parts = serde_json::json!(parts).to_string();
+            sql_query(SQLITE).bind::<Text, _>(hex_list(&keys)).bind::<Text, _>(parts).load(c)?
+        }
+        Conn::Postgres(c) => {
+            let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
+            sql_query(POSTGRES).bind::<Array<Binary>, _>(list).bind::<Array<Integer>, _>(parts).load(c)?
+        }
+    };
+    Ok(found)
+}
+
+/// Keys as a JSON list of hexadecimal texts.
+fn hex_list(keys: &[[u8; 16]]) -> String {
+    let mut list = String::with_capacity(keys.len() * 35 + 2);
+    for key in keys {
+        list.push_str(if list.is_empty() { "[\"" } else { "\",\"" });
+        key.iter().for_each(|byte| list.extend([byte >> 4, byte & 15].map(|n| char::from_digit(n.into(), 16).unwrap_or('0'))));
+    }
+    list.push_str(if list.is_empty() { "[]" } else { "\"]" });
+    list
+}
+
+/// The parts of a job that were charged and not reversed, oldest first.
+pub(super) fn parts_of(conn: &mut Conn, key: &[u8; 16]) -> Result<Vec<ChargeRow>, Fault> {
+    let own = charges::table.filter(charges::usage_key.eq(key.as_slice()).and(charges::part.gt(0))).order(charges::id);
+    let rows: Vec<ChargeRow> = on!(conn, c => own.load(c))?;
+    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    let reversed = ledger::store::reversed_among(conn, &seqs)?;
+    Ok(rows.into_iter().filter(|row| !reversed.contains(&row.seq)).collect())
 }
 
 /// A refund as the database has it.
@@ -323,6 +366,8 @@ pub struct QuarantineRow {
     pub id: i64,
     /// The narrow natural key.
     pub usage_key: Vec<u8>,
+    /// Which part of the job; 0 for its total.
+    pub part: i32,
     /// What was sent, hashed.
     pub digest: Vec<u8>,
     /// Who reported it.

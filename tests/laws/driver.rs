@@ -132,7 +132,7 @@ impl Driver {
             Command::Reverse { who, what } => self.reverse(*who, *what)?,
             Command::Wait(micros) => self.clock.set(self.clock.now().plus(*micros)),
             Command::Sweep => {
-                let swept = self.write(grants::sweep::sweep)?;
+                let swept = self.write(usage::sweep)?;
                 return Ok(Said::Swept { grants: swept.grants, lots: swept.lots });
             }
         }
@@ -165,7 +165,7 @@ impl Driver {
     fn give_back(&mut self, who: usize, lot: usize, amount: Option<i64>) -> Result<(), Stop> {
         let (who, id, amount) = (self.world.persons[who], at(&self.made.lots, lot), amount.map(|minor| self.amount(minor)));
         let stamp = self.write(move |work| {
-            grants::sweep::book_ends(work)?;
+            usage::book_ends(work)?;
             let next = work.birth().stamp;
             donations::return_lot(work, who, id, amount).map(|_| next)
         })?;
@@ -232,6 +232,8 @@ impl Driver {
             started_at: None,
             ended_at: Time::from_micros(record.ended_at),
             user: None,
+            hold: None,
+            part: None,
             job: Job { state: record.failed.then(|| "NODE_FAIL".into()), ..Job::default() },
         };
         Incoming::new(self.world.providers[provider], record)
