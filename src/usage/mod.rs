@@ -6,6 +6,7 @@
 pub mod charge;
 pub mod hold;
 pub mod price;
+pub mod quote;
 pub mod rate;
 pub mod readers;
 pub mod record;

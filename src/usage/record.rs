@@ -135,7 +135,8 @@ impl Record {
     }
 }
 
-fn used(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Used> {
+/// Reads `quantities` or `amount`, of which one must be there.
+pub fn used(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Used> {
     match (f.given("quantities"), f.given("amount")) {
         (true, true) => {
             f.optional().decimals("quantities", METERS);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::not;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
@@ -33,8 +34,8 @@ pub struct Of {
     pub grants: Option<Vec<i64>>,
     /// Only those of these providers.
     pub providers: Option<Vec<i64>>,
-    /// Only those in one of these states.
-    pub states: Option<Vec<String>>,
+    /// Only those in one of these states by the clock.
+    pub states: Option<(Vec<State>, Time)>,
     /// Only those with one of these external ids.
     pub external_ids: Option<Vec<String>>,
 }
@@ -94,7 +95,15 @@ fn holds_of(conn: &mut Conn, rows: Vec<Row>) -> Result<Vec<Hold>, Fault> {
 pub fn holds(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Hold>, Fault> {
     let rows: Vec<Row> = on!(conn, c => {
         let mut query = holds::table.select(columns!()).into_boxed();
-        narrowed!(query, holds::id => of.ids, holds::award => of.grants, holds::provider => of.providers, holds::state => of.states);
+        narrowed!(query, holds::id => of.ids, holds::award => of.grants, holds::provider => of.providers);
+        if let Some((states, now)) = &of.states {
+            let words: Vec<&str> = states.iter().map(|state| state.word()).collect();
+            let past = || holds::state.eq("open").and(holds::expires_at.le(now.micros()));
+            query = match states.contains(&State::Expired) {
+                true => query.filter(holds::state.eq_any(words).and(not(past())).or(past())),
+                false => query.filter(holds::state.eq_any(words).and(not(past()))),
+            };
+        }
         if let Some(names) = &of.external_ids { query = query.filter(holds::external_id.eq_any(names)); }
         paged!(query, holds::id, page, c)
     })?;
