@@ -151,22 +151,19 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
         Kind::Return => entry.actor.is_some(),
         Kind::Charge => {
             let row = refund::charge(work.sql()?, id.seen_as())?;
-            // Its mirror would set credits aside for a hold that has ended.
+            let grant = crate::grants::funded(work, row.grant())?;
+            // What the clock has freed may have covered it.
+            hold::book_due(work, &grant.grant)?;
+            // The mirror of what a hold paid would set credits aside for a hold that has ended.
             let of_hold = entry.lines.iter().any(|line| line.account.bucket == Bucket::Held);
             let untouched = refund::parts(work.sql()?, &row)?.total()? == row.amount && store::covers(work.sql()?, row.id())?.is_empty();
             let reversed = ledger::store::reversal_of(work.sql()?, row.seq)?.is_some();
-            let grant = crate::grants::funded(work, row.grant())?;
             reversed || (untouched && !of_hold && grant.grant.pays_for(row.ended_at(), work.now()).is_ok())
         }
         _ => false,
     };
     if !allowed {
         return Err(Refusal::new(Code::NotReversible, Code::NotReversible.title()).with("kind", entry.kind.word()).into());
-    }
-    if entry.kind == Kind::Charge {
-        let row = refund::charge(work.sql()?, id.seen_as())?;
-        let funded = crate::grants::funded(work, row.grant())?;
-        hold::book_due(work, &funded.grant)?;
     }
     if entry.kind == Kind::Delivery {
         // Whether the lot still has it all is for the clock to say, swept or not.

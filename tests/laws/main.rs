@@ -51,6 +51,7 @@ const REFUSALS: &[Code] = &[
     Code::AlreadyDecided,
     Code::RefundExceedsCharge,
     Code::UsageConflict,
+    Code::HoldNotOpen,
     Code::DuplicateExternalId,
     Code::AlreadyReversed,
     Code::NotReversible,

@@ -388,9 +388,10 @@ pub(super) fn of_job(
     job: &super::record::Job,
     ended_at: Time,
 ) -> Result<Option<Hold>, Fault> {
+    let now = work.now();
     let own = open::own(work, grant.id, grant.awarded.unit)?;
     match (&job.cluster, &job.id) {
-        (Some(cluster), Some(id)) if !own.is_empty() => Ok(own.for_job(provider, cluster, id, ended_at)),
+        (Some(cluster), Some(id)) if !own.is_empty() => Ok(own.for_job(provider, cluster, id, ended_at, now)),
         _ => Ok(None),
     }
 }

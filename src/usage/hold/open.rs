@@ -68,9 +68,10 @@ impl Own {
     }
 
     /// The oldest hold for a job that had not ended before the hold was made; an open one before an expired one.
-    pub fn for_job(&self, provider: InstitutionId, cluster: &str, job: &str, ended_at: Time) -> Option<Hold> {
+    pub fn for_job(&self, provider: InstitutionId, cluster: &str, job: &str, ended_at: Time, now: Time) -> Option<Hold> {
         let ids = self.jobs.get(&(provider, cluster.to_owned(), job.to_owned()))?;
-        let fits = |hold: &&Hold| hold.id.created_at() <= ended_at;
+        let late = |hold: &Hold| hold.state != State::Open && hold.expires_at <= now.plus(-LATE);
+        let fits = |hold: &&Hold| hold.id.created_at() <= ended_at && !late(hold);
         let fitting = ids.iter().filter_map(|id| self.holds.get(id)).filter(fits);
         fitting.min_by_key(|hold| (hold.state != State::Open, hold.id)).cloned()
     }

@@ -182,9 +182,9 @@ pub(super) fn insert(conn: &mut Conn, hold: &Hold) -> Result<(), Fault> {
 /// Writes what has changed of holds, in one statement.
 pub(super) fn update(conn: &mut Conn, changed: &[&Hold]) -> Result<(), Fault> {
     const SQLITE: &str = "UPDATE holds SET rest = v.value ->> 1, expires_at = v.value ->> 2, state = v.value ->> 3, closed = v.value ->> 4,
-        charge = v.value ->> 5, version = v.value ->> 6 FROM json_each($1) AS v WHERE id = v.value ->> 0";
+        charge = v.value ->> 5, version = v.value ->> 6 FROM json_each($1) AS v WHERE holds.id = v.value ->> 0";
     const POSTGRES: &str = "UPDATE holds SET rest = v ->> 1, expires_at = (v ->> 2)::bigint, state = v ->> 3, closed = (v ->> 4)::bigint,
-        charge = (v ->> 5)::bigint, version = (v ->> 6)::integer FROM json_array_elements($1::json) AS v WHERE id = (v ->> 0)::bigint";
+        charge = (v ->> 5)::bigint, version = (v ->> 6)::integer FROM json_array_elements($1::json) AS v WHERE holds.id = (v ->> 0)::bigint";
     let row = |hold: &&Hold| {
         let charge = hold.charge.map(ChargeId::stamp);
         let (state, expires_at) = (hold.state.word(), hold.expires_at.micros());
