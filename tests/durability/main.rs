@@ -2,6 +2,7 @@
 //! lot, tables that refuse to be rewritten, processes that take turns.
 
 mod desk;
+mod holds;
 mod kill;
 mod migrations;
 mod race;

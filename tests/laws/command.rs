@@ -235,10 +235,10 @@ const VERBS: &[(usize, Verb)] = &[
     (10, Verb::Decide),
     (2, Verb::AddRate),
     (3, Verb::ConfirmRate),
-    (32, Verb::Charge),
-    (14, Verb::Hold),
-    (4, Verb::Extend),
-    (3, Verb::Release),
+    (40, Verb::Charge),
+    (24, Verb::Hold),
+    (16, Verb::Extend),
+    (9, Verb::Release),
     (5, Verb::Resolve),
     (10, Verb::Refund),
     (5, Verb::Reverse),
@@ -430,10 +430,13 @@ fn record(dice: &mut Dice, model: &Model, place: usize) -> Record {
         part: None,
         job: None,
     };
-    if dice.chance(if model.holds.is_empty() { 2 } else { 35 }) {
+    if dice.chance(if model.holds.is_empty() { 2 } else { 45 }) {
         holds::draw_on(dice, model, &mut made);
     }
-    if dice.chance(18) {
+    if dice.chance(12) {
+        holds::overdraw(dice, model, &mut made);
+    }
+    if dice.chance(26) {
         holds::part(dice, model, &mut made);
     }
     made

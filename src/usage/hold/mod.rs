@@ -282,7 +282,7 @@ pub fn find(work: &mut Work<'_>, provider: InstitutionId, id: HoldId) -> Result<
         return Err(Refusal::not_found().into());
     }
     let funded = grants::funded(work, known.grant)?;
-    if known.state == State::Open && book_due(work, &funded.grant)? > 0 {
+    if matches!(known.state, State::Open | State::Expired) && book_due(work, &funded.grant)? > 0 {
         return Ok(open::remembered(work, id)?.unwrap_or(known));
     }
     Ok(known)

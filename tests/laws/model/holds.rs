@@ -2,6 +2,7 @@
 
 use almoner::refusal::Code;
 
+use super::jobs::{EXPIRY_COVERS, OTHER_LOTS, RELEASE_COVERS};
 use super::{Account, Model, Said, State, owner};
 use crate::command::{DAY, NewHold, Record};
 
@@ -109,7 +110,7 @@ impl Model {
     /// A provider's own hold, after what the clock has ended on its grant was booked.
     pub(super) fn own_hold(&mut self, provider: usize, hold: usize) -> Result<Hold, Code> {
         let found = self.holds.get(hold).filter(|found| found.provider == provider).ok_or(Code::NotFound)?;
-        if found.stands == Stands::Open {
+        if matches!(found.stands, Stands::Open | Stands::Expired) {
             self.book_due(found.grant);
         }
         Ok(self.holds[hold].clone())
@@ -130,6 +131,7 @@ impl Model {
         let added = self.plan_hold(found.grant, found.resource, expires_at, moved)?;
         left.iter().for_each(|(lot, part)| self.shift(Account::Held(found.grant, *lot), Account::Granted(found.grant, *lot), *part));
         added.iter().for_each(|(lot, part)| self.shift(Account::Granted(found.grant, *lot), Account::Held(found.grant, *lot), *part));
+        self.met.extend((!left.is_empty()).then_some(OTHER_LOTS));
         let rest = self.merged(found.grant, &[kept, added].concat());
         (self.holds[hold].rest, self.holds[hold].expires_at) = (rest.clone(), expires_at);
         self.cover(found.grant);
@@ -151,7 +153,9 @@ impl Model {
             return Err(Code::HoldNotOpen);
         }
         self.close(hold, Stands::Released);
+        let owed = self.balance(Account::OverdraftSpent(found.grant));
         self.cover(found.grant);
+        self.met.extend((self.balance(Account::OverdraftSpent(found.grant)) < owed).then_some(RELEASE_COVERS));
         Ok(Said::Held(Vec::new()))
     }
 
@@ -173,7 +177,9 @@ impl Model {
             let Some(next) = (0..self.holds.len()).filter(due).min_by_key(|at| (self.holds[*at].expires_at, *at)) else { return };
             self.close(next, Stands::Expired);
             let now = std::mem::replace(&mut self.now, self.holds[next].expires_at);
+            let owed = self.balance(Account::OverdraftSpent(grant));
             self.cover(grant);
+            self.met.extend((self.balance(Account::OverdraftSpent(grant)) < owed).then_some(EXPIRY_COVERS));
             self.now = now;
         }
     }

@@ -5,6 +5,19 @@ use almoner::refusal::Code;
 use super::{Account, Charge, GRACE, Kept, LEAD, Model, Rate, Said, Stands, State, half_even, owner};
 use crate::command::{METERS, RATED, RESOURCES, Record, Used};
 
+/// Turns that holds and jobs in parts take.
+pub const WITHIN: &str = "settled within what was held";
+pub const BEYOND: &str = "settled beyond what was held";
+pub const LATE: &str = "settled after it had expired";
+pub const BY_JOB: &str = "drawn on by its job's name";
+pub const PART: &str = "drawn on by a part";
+pub const TOTAL_ABOVE: &str = "a total at least its parts";
+pub const TOTAL_BELOW: &str = "a total below its parts";
+pub const EXPIRY_COVERS: &str = "an expiry that covers an overdraft";
+pub const RELEASE_COVERS: &str = "a release that covers an overdraft";
+pub const OTHER_LOTS: &str = "an extension to other lots";
+pub const TURNS: [&str; 10] = [WITHIN, BEYOND, LATE, BY_JOB, PART, TOTAL_ABOVE, TOTAL_BELOW, EXPIRY_COVERS, RELEASE_COVERS, OTHER_LOTS];
+
 /// What became of one record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum One {
@@ -110,6 +123,9 @@ impl Model {
         let before: i128 = earlier.iter().map(|at| self.charges[*at].amount).sum();
         let charged = self.post(provider, record, grant, hold, (price - before).max(0))?;
         let mut too_much = (before - price).max(0);
+        if !earlier.is_empty() {
+            self.met.push(if too_much > 0 { TOTAL_BELOW } else { TOTAL_ABOVE });
+        }
         for part in earlier.into_iter().rev() {
             let left = self.charges[part].left().min(too_much);
             if left > 0 {
@@ -166,6 +182,13 @@ impl Model {
             of_hold,
         });
         if let Some(at) = hold {
+            self.met.push(match (record.part, self.holds[at].stands, rest) {
+                (Some(_), ..) => PART,
+                (None, Stands::Expired, _) => LATE,
+                (None, _, 0) => WITHIN,
+                (None, ..) => BEYOND,
+            });
+            self.met.extend(record.hold.is_none().then_some(BY_JOB));
             self.holds[at].rest = left;
             if record.part.is_none() {
                 for (lot, part) in std::mem::take(&mut self.holds[at].rest) {

@@ -14,7 +14,7 @@ use almoner::refusal::Code;
 
 use crate::command::{Command, DAY, Gift, Record, Request};
 pub use holds::{Hold, Stands};
-pub use jobs::One;
+pub use jobs::{One, TURNS};
 
 /// How long after an end usage may still be reported, and how far ahead of the clock a time may lie.
 pub const GRACE: i64 = 7 * DAY;
@@ -181,6 +181,8 @@ pub struct Model {
     pub refunds: usize,
     /// Records sent, to make keys of.
     pub sent: usize,
+    /// Turns that a command took, for counting.
+    pub met: Vec<&'static str>,
     /// Whether a sweep has booked a return.
     pub clock_returned: bool,
     balances: BTreeMap<Account, i128>,
