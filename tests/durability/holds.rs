@@ -69,10 +69,11 @@ fn let_go(desk: &Desk<'_>, servers: &[Server], holds: &[String]) {
     }
 }
 
-/// The control: with the memory of holds and balances kept where another process has written (`memory.forget()` taken out of
-/// `src/store/writer.rs`), each server gives six away in the first round, and the commits of one fail by the dozen on the unique number of a
-/// posting, answered with 500. With the look at what is free taken out as well (`missing > 0` in `plan`, `src/usage/hold/mod.rs`), all twenty
-/// are given what is not there and the ledger refuses: the asset would fall below zero.
+/// Each guard was taken out by hand once, and the test then failed in its first round on both databases. What was seen:
+/// - without forgetting (`memory.forget()` where the head is another's, in `src/store/writer.rs`): commits fail on the unique number of a
+///   posting in its account, and are answered with 500;
+/// - without the look at what is missing (`missing > 0` in `plan`, in `src/usage/hold/mod.rs`): all twenty are told that they hold 75, and
+///   500 are held.
 fn race(database: &TestDatabase) {
     let desk = Desk::open(database, CREDITS, Overdraft::Reject);
     let servers: Vec<Server> = (0..PROCESSES).map(|_| desk.serve()).collect();
