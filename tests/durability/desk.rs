@@ -14,7 +14,7 @@ use almoner::id::{GrantId, InstitutionId, PersonId, ResourceId};
 use almoner::ledger;
 use almoner::reports::balance::{GrantBalance, Moment, grant_balance};
 use almoner::store::{Conn, Database, Fault, Page, Store, Work};
-use almoner::time::{Clock, Period, Time};
+use almoner::time::{Clock, DAY, Period, Time};
 use almoner::usage::{self, ChargeRow, NewRate};
 use serde_json::{Value, json};
 
@@ -34,6 +34,8 @@ pub struct Desk<'d> {
     pub provider: String,
     /// The officer's token.
     pub officer: String,
+    /// When every hold ends: the same whenever it is asked for again.
+    pub expires_at: String,
     data: PathBuf,
 }
 
@@ -53,7 +55,9 @@ impl Desk<'_> {
         let Made { provider, resource, grant } = store.write(move |work| fill(work, credits, overdraft)).expect("small books");
         let token = |args: &[&str]| run(&[&["token", "--ttl", "12h"], args].concat()).stdout.trim().to_owned();
         let reports = token(&["--role", "provider", "--as", "reporter", "--provider", &provider.to_string()]);
-        Desk { database, grant, resource, provider: reports, officer: token(&["--role", "officer", "--as", "second"]), data }
+        let officer = token(&["--role", "officer", "--as", "second"]);
+        let expires_at = Clock::system().now().plus(30 * DAY).to_string();
+        Desk { database, grant, resource, provider: reports, officer, expires_at, data }
     }
 
     /// The program on these books.

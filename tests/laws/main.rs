@@ -28,7 +28,7 @@ use tally::Tally;
 /// Sequences in memory and on each database, and steps of each.
 const IN_MEMORY: u64 = 2000;
 const ON_DATABASE: u64 = 200;
-const STEPS: usize = 56;
+const STEPS: usize = 64;
 /// Steps between two looks at the books of a database.
 const EVERY: usize = 8;
 /// Sequences that share one ledger before the next is begun.

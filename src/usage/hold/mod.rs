@@ -380,7 +380,12 @@ pub fn book_expired(work: &mut Work<'_>) -> Result<usize, Fault> {
     Ok(booked)
 }
 
-/// The hold that a record of this job settles, if there is one on the grant; nothing is looked for on a grant without holds.
+/// Whether a grant has any hold that may yet be settled: all that a charge has to ask where there is none.
+pub(super) fn any(work: &mut Work<'_>, grant: &Grant) -> Result<bool, Fault> {
+    Ok(!open::own(work, grant.id, grant.awarded.unit)?.is_empty())
+}
+
+/// The hold that a record of this job settles, if there is one on the grant.
 pub(super) fn of_job(
     work: &mut Work<'_>,
     grant: &Grant,
@@ -391,7 +396,7 @@ pub(super) fn of_job(
     let now = work.now();
     let own = open::own(work, grant.id, grant.awarded.unit)?;
     match (&job.cluster, &job.id) {
-        (Some(cluster), Some(id)) if !own.is_empty() => Ok(own.for_job(provider, cluster, id, ended_at, now)),
+        (Some(cluster), Some(id)) => Ok(own.for_job(provider, cluster, id, ended_at, now)),
         _ => Ok(None),
     }
 }
