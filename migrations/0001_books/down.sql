@@ -21,5 +21,6 @@ DROP TABLE postings;
 DROP TABLE accounts;
 DROP TABLE journal;
 DROP TABLE units;
+DROP TABLE runs;
 DROP TABLE answers;
 DROP TABLE head;

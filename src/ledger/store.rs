@@ -11,7 +11,8 @@ use super::books::{Change, LINES, State};
 use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
 use crate::id::PersonId;
-use crate::store::{Conn, Fault, Page, on, paged};
+use crate::store::runs::{self, List, Staged, Trail};
+use crate::store::{Conn, Fault, Page, insert_rows, on, paged};
 use crate::time::Time;
 
 mod tables {
@@ -61,35 +62,42 @@ pub(super) struct PostingRow {
     pub balance: i64,
 }
 
+/// The runs that say which postings an account has.
+const POSTINGS: List = List(1);
+
 /// Rows to be written together.
-#[derive(Default)]
 pub(super) struct Rows {
-    pub journal: Vec<JournalRow>,
-    pub postings: Vec<PostingRow>,
+    journal: Vec<JournalRow>,
+    postings: Vec<PostingRow>,
+    of_accounts: Staged,
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows { journal: Vec::new(), postings: Vec::new(), of_accounts: Staged::new(POSTINGS) }
+    }
 }
 
 impl Rows {
+    pub fn is_empty(&self) -> bool {
+        self.journal.is_empty()
+    }
+
+    pub fn enter(&mut self, row: JournalRow) {
+        self.journal.push(row);
+    }
+
+    pub fn post(&mut self, row: PostingRow) {
+        self.of_accounts.add(row.account, row.id);
+        self.postings.push(row);
+    }
+
     pub fn write(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        match conn {
-            Conn::Sqlite(c) => {
-                // One cached statement run row by row is faster here than one statement for many rows.
-                for row in &self.journal {
-                    diesel::insert_into(journal::table).values(row).execute(c)?;
-                }
-                for row in &self.postings {
-                    diesel::insert_into(postings::table).values(row).execute(c)?;
-                }
-            }
-            Conn::Postgres(c) => {
-                diesel::copy_from(journal::table).from_insertable(&self.journal).execute(c)?;
-                if !self.postings.is_empty() {
-                    diesel::copy_from(postings::table).from_insertable(&self.postings).execute(c)?;
-                }
-            }
-        }
+        insert_rows!(conn, journal::table, &self.journal);
+        insert_rows!(conn, postings::table, &self.postings);
         self.journal.clear();
         self.postings.clear();
-        Ok(())
+        self.of_accounts.write(conn)
     }
 }
 
@@ -255,7 +263,7 @@ pub fn recorded_head(conn: &mut Conn) -> Result<(i64, i64), Fault> {
 
 /// The tables that must refuse UPDATE and DELETE.
 pub const APPEND_ONLY: &[&str] =
-    &["journal", "postings", "reversals", "units", "lots", "decisions", "refunds", "covers", "outflows", "accounts"];
+    &["journal", "postings", "runs", "reversals", "units", "lots", "decisions", "refunds", "covers", "outflows", "accounts"];
 
 /// Which of the append-only tables have their guards in place.
 pub fn guards(conn: &mut Conn) -> Result<Vec<(&'static str, bool)>, Fault> {
@@ -366,20 +374,39 @@ fn entry_of(row: JournalRow, lines: Vec<Line>) -> Result<Entry, Fault> {
     })
 }
 
-/// An account's lines, a page by line number, each with its entry's sequence.
-pub fn lines(conn: &mut Conn, account: &Account, page: Page) -> Result<Vec<(i64, Line)>, Fault> {
-    let own = postings::table.filter(postings::account.eq(account.no));
-    let rows: Vec<PostingRow> = on!(conn, c => paged!(own, postings::nth, page, c))?;
-    rows.iter().map(|row| Ok((row.id / LINES, line_of(row, Some(account))?))).collect()
+/// The lines of accounts in journal order, a page by posting number, which goes with each.
+pub fn lines(conn: &mut Conn, accounts: &[Account], page: Page) -> Result<Vec<(i64, Line)>, Fault> {
+    let numbers: Vec<i64> = accounts.iter().filter(|account| account.postings > 0).map(|account| account.no).collect();
+    let by_no: HashMap<i64, &Account> = accounts.iter().map(|account| (account.no, account)).collect();
+    let mut rows = Vec::new();
+    for some in runs::members_of(conn, POSTINGS, &numbers, page)?.chunks(LOOKUP) {
+        rows.extend(postings(conn, some, page.descending)?);
+    }
+    rows.iter().map(|row| Ok((row.id, line_of(row, by_no.get(&row.account).copied())?))).collect()
 }
 
-/// The lines of several accounts in journal order, a page by posting number, which goes with each.
-pub fn lines_of(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<(i64, Line)>, Fault> {
-    let accounts: HashMap<i64, Account> = accounts(conn, of, Page::ALL)?.into_iter().map(|a| (a.no, a)).collect();
-    let numbers: Vec<i64> = accounts.keys().copied().collect();
-    let own = postings::table.filter(postings::account.eq_any(numbers));
-    let rows: Vec<PostingRow> = on!(conn, c => paged!(own, postings::id, page, c))?;
-    rows.iter().map(|row| Ok((row.id, line_of(row, accounts.get(&row.account))?))).collect()
+/// Rows that are looked up by one statement.
+const LOOKUP: usize = 1000;
+
+fn postings(conn: &mut Conn, ids: &[i64], descending: bool) -> Result<Vec<PostingRow>, Fault> {
+    let mut rows: Vec<PostingRow> = on!(conn, c => postings::table.filter(postings::id.eq_any(ids)).order(postings::id).load(c))?;
+    if descending {
+        rows.reverse();
+    }
+    match rows.len() == ids.len() {
+        true => Ok(rows),
+        false => Err(Fault::Internal("the runs name postings that do not exist".into())),
+    }
+}
+
+/// The postings that each account is said to have, by the account's number.
+pub fn trails(conn: &mut Conn) -> Result<HashMap<i64, Trail>, Fault> {
+    runs::trails(conn, POSTINGS)
+}
+
+/// The number of the posting at this place (from 1) of an entry.
+pub const fn posting(seq: i64, place: i64) -> i64 {
+    seq * LINES + place
 }
 
 /// The sequence of the entry that a posting belongs to.
@@ -390,23 +417,24 @@ pub const fn seq_of_posting(number: i64) -> i64 {
 /// An account's balance after the journal's entry `seq`: repeatable for ever.
 pub fn balance_at(conn: &mut Conn, account: &Account, seq: i64) -> Result<i64, Fault> {
     let end = seq.saturating_add(1).saturating_mul(LINES);
-    let last = postings::table.filter(postings::account.eq(account.no).and(postings::id.lt(end)));
-    let found: Option<i64> = on!(conn, c => last.order(postings::nth.desc()).select(postings::balance).first(c).optional())?;
-    Ok(found.unwrap_or(0))
+    let Some(last) = runs::last_below(conn, POSTINGS, account.no, end)? else { return Ok(0) };
+    Ok(on!(conn, c => postings::table.find(last).select(postings::balance).first(c))?)
 }
 
-/// An account's balance from what is effective at or before a moment, as known now.
+/// An account's balance from what is effective at or before a moment, as known now. Reads all its postings.
 pub fn balance_as_of(conn: &mut Conn, account: &Account, at: Time) -> Result<i64, Fault> {
-    #[derive(QueryableByName)]
-    struct Sum {
-        #[diesel(sql_type = BigInt)]
-        total: i64,
+    let mut sum = 0i64;
+    let mut page = Page { limit: LOOKUP as i64, ..Page::ALL };
+    loop {
+        let lines = lines(conn, std::slice::from_ref(account), page)?;
+        let Some((last, _)) = lines.last() else { return Ok(sum) };
+        page.after = Some(*last);
+        let seqs: Vec<i64> = lines.iter().map(|(id, _)| seq_of_posting(*id)).collect();
+        let effective = journal::table.filter(journal::seq.eq_any(&seqs).and(journal::effective_at.le(at.micros()))).select(journal::seq);
+        let effective: Vec<i64> = on!(conn, c => effective.order(journal::seq).load(c))?;
+        let counts = lines.iter().filter(|(id, _)| effective.binary_search(&seq_of_posting(*id)).is_ok());
+        sum = counts.map(|(_, line)| line.amount).try_fold(sum, i64::checked_add).ok_or_else(crate::amount::out_of_range)?;
     }
-    const SUM: &str = "SELECT CAST(coalesce(sum(p.amount), 0) AS BIGINT) AS total FROM postings p JOIN journal j ON j.seq = p.id / 1024
-                       WHERE p.account = $1 AND j.effective_at <= $2";
-    let query = sql_query(SUM).bind::<BigInt, _>(account.no).bind::<BigInt, _>(at.micros());
-    let sum: Sum = on!(conn, c => query.get_result(c))?;
-    Ok(sum.total)
 }
 
 pub(super) fn insert_reversal(conn: &mut Conn, seq: i64, reverses: i64, reason: &str) -> Result<(), Fault> {

@@ -33,12 +33,15 @@ trait Dialect: Backend {
     const KEY: &'static str;
     /// `BYTES`.
     const BYTES: &'static str;
+    /// `CLUSTERED`: PostgreSQL has no such tables.
+    const CLUSTERED: &'static str;
     fn guards(step: &Step) -> &'static str;
 }
 
 impl Dialect for Sqlite {
     const KEY: &'static str = "INTEGER PRIMARY KEY";
     const BYTES: &'static str = "BLOB";
+    const CLUSTERED: &'static str = " WITHOUT ROWID";
     fn guards(step: &Step) -> &'static str {
         step.guards_sqlite
     }
@@ -47,6 +50,7 @@ impl Dialect for Sqlite {
 impl Dialect for Pg {
     const KEY: &'static str = "BIGINT PRIMARY KEY";
     const BYTES: &'static str = "BYTEA";
+    const CLUSTERED: &'static str = "";
     fn guards(step: &Step) -> &'static str {
         step.guards_postgres
     }
@@ -83,7 +87,7 @@ impl Bound {
 
 impl<D: Dialect> Migration<D> for Bound {
     fn run(&self, conn: &mut dyn BoxableConnection<D>) -> diesel::migration::Result<()> {
-        let text = self.0.up.replace("{KEY}", D::KEY).replace("{BYTES}", D::BYTES);
+        let text = self.0.up.replace("{KEY}", D::KEY).replace("{BYTES}", D::BYTES).replace("{CLUSTERED}", D::CLUSTERED);
         conn.batch_execute(&text)?;
         Ok(conn.batch_execute(D::guards(self.0))?)
     }

@@ -4,8 +4,9 @@
 //! for want of something that an officer or provider can still supply is kept in quarantine. Everything is decided from the writer's
 //! memory; rows are staged. Bound: a batch of 10,000 records looks up its keys in one query.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::price::{self, Price};
 use super::rate::Rate;
@@ -67,10 +68,13 @@ impl Outcome {
 /// What the writer remembers of usage.
 #[derive(Default)]
 pub(super) struct Desk {
-    staged: Vec<ChargeRow>,
-    staged_keys: HashMap<[u8; 16], Known>,
+    staged: store::Staged,
+    /// Keys that are charged: those that the command at work has met, and those whose rows are not written yet.
+    charged: FxHashMap<[u8; 16], Known>,
+    /// Keys in quarantine that the command at work has met.
+    waiting: FxHashMap<[u8; 16], Known>,
     epoch: u64,
-    rates: HashMap<ResourceId, Arc<Priced>>,
+    rates: FxHashMap<ResourceId, Arc<Priced>>,
 }
 
 /// A resource with its rates.
@@ -88,14 +92,21 @@ struct Known {
     charged: bool,
 }
 
+impl Desk {
+    /// A key may be in both once its quarantine is being resolved; the charge is what counts.
+    fn known(&self, key: &[u8; 16]) -> Option<Known> {
+        self.charged.get(key).or_else(|| self.waiting.get(key)).copied()
+    }
+
+    fn remember(&mut self, key: [u8; 16], known: Known) {
+        let keys = if known.charged { &mut self.charged } else { &mut self.waiting };
+        keys.insert(key, known);
+    }
+}
+
 impl Room for Desk {
     fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        if !self.staged.is_empty() {
-            store::write_charges(conn, &self.staged)?;
-            self.staged.clear();
-            self.staged_keys.clear();
-        }
-        Ok(())
+        self.staged.write(conn)
     }
 
     fn held(&self) -> usize {
@@ -105,37 +116,35 @@ impl Room for Desk {
 
 /// Charges records of one provider, each on its own, in order.
 pub fn charge(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, records: &[Incoming]) -> Result<Vec<Outcome>, Fault> {
-    let mut known = known(work, records)?;
+    meet(work, records)?;
     let mut outcomes = Vec::with_capacity(records.len());
     for record in records {
-        let outcome = charge_one(work, who, provider, record, known.get(&record.key).copied())?;
-        let entry = match &outcome {
-            Outcome::Charged(charge) => Some(Known { digest: record.digest, id: charge.row.id, charged: true }),
-            Outcome::Quarantined(id, _) => Some(Known { digest: record.digest, id: id.stamp(), charged: false }),
-            _ => None,
-        };
-        known.extend(entry.map(|entry| (record.key, entry)));
+        let known = work.room::<Desk>()?.known(&record.key);
+        let outcome = charge_one(work, who, provider, record, known)?;
+        let desk = work.room::<Desk>()?;
+        match &outcome {
+            Outcome::Charged(charge) => desk.remember(record.key, Known { digest: record.digest, id: charge.row.id, charged: true }),
+            Outcome::Quarantined(id, _) => desk.remember(record.key, Known { digest: record.digest, id: id.stamp(), charged: false }),
+            _ => {}
+        }
         outcomes.push(outcome);
     }
     Ok(outcomes)
 }
 
-/// Which of the keys were met before: in the database, or staged and not yet written.
-fn known(work: &mut Work<'_>, records: &[Incoming]) -> Result<HashMap<[u8; 16], Known>, Fault> {
+/// Remembers which of the keys the database has met before; what is staged and not yet written is remembered already.
+fn meet(work: &mut Work<'_>, records: &[Incoming]) -> Result<(), Fault> {
     let keys: Vec<[u8; 16]> = records.iter().map(|record| record.key).collect();
     let (desk, conn) = work.room_and_sql::<Desk>()?;
-    let mut known = HashMap::with_capacity(16);
+    if desk.staged.is_empty() {
+        desk.charged.clear();
+    }
+    desk.waiting.clear();
     let cut = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| Fault::Internal("a usage key in the database is cut".into()));
     for met in store::met(conn, &keys)? {
-        let entry = Known { digest: cut(met.digest)?, id: met.id, charged: met.charged == 1 };
-        // A key may be in both once its quarantine is being resolved; the charge is what counts.
-        let key = cut(met.usage_key)?;
-        if entry.charged || !known.contains_key(&key) {
-            known.insert(key, entry);
-        }
+        desk.remember(cut(met.usage_key)?, Known { digest: cut(met.digest)?, id: met.id, charged: met.charged == 1 });
     }
-    known.extend(keys.iter().filter_map(|key| desk.staged_keys.get(key).map(|entry| (*key, *entry))));
-    Ok(known)
+    Ok(())
 }
 
 fn charge_one(
@@ -298,8 +307,7 @@ fn post(
         record: incoming.text.clone(),
     };
     let desk = work.room::<Desk>()?;
-    desk.staged_keys.insert(incoming.key, Known { digest: incoming.digest, id: birth.stamp, charged: true });
-    desk.staged.push(row.clone());
+    desk.staged.add(row.clone());
     let lots = plan.into_iter().map(|(lot, part)| (lot, Amount::new(part, unit))).collect();
     let (overdraft, balance_after) = (Amount::new(beyond, unit), Amount::new(balance_after, unit));
     Ok(Charge { row, amount: price.amount, lots, overdraft, balance_after })

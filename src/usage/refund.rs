@@ -100,7 +100,8 @@ pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<A
         draft.shift(Key::grant(funded.grant.id, lot.id, Bucket::Spent), home(work, &funded, lot), *part);
     }
     let birth = ledger::post(work, draft)?;
-    let refund = RefundRow { id: birth.stamp, seq: birth.seq, charge: row.id, amount: amount.minor, reason: reason.into() };
+    let refund =
+        RefundRow { id: birth.stamp, seq: birth.seq, charge: row.id, award: row.award, amount: amount.minor, reason: reason.into() };
     store::insert_refund(work.sql_mut()?, &refund)?;
     for (lot, part) in &plan {
         pass_on(work, &funded, lot, *part, birth.seq)?;

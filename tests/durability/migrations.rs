@@ -59,7 +59,7 @@ fn refused(conn: &mut Conn, sql: &str, word: &str) {
 /// A row of each of the tables that small books leave empty: on SQLite only a row can be refused.
 const ROWS: &str = "
     INSERT INTO reversals (seq, reverses, reason) VALUES (1, 1, 'a row');
-    INSERT INTO refunds (id, seq, charge, amount, reason) VALUES (1, 1, 1, 1, 'a row');
+    INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
     INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
 
@@ -76,6 +76,7 @@ fn what_was_written_stays_written() {
                 "units" => "name",
                 "postings" | "lots" | "covers" | "outflows" | "refunds" => "amount",
                 "accounts" => "no",
+                "runs" => "members",
                 "journal" => "effective_at",
                 _ => "reason",
             };

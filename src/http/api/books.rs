@@ -140,9 +140,9 @@ pub async fn list_account_entries<const R: u8>(
     let key = Key::parse(&name)?;
     let look = move |conn: &mut Conn, _: &Scope, page: Page| {
         let account = ledger::account(conn, &key)?.ok_or_else(Refusal::not_found)?;
-        ledger::lines(conn, &account, page)
+        ledger::lines(conn, &[account], page)
     };
-    app.list(&who, &request, &query, look, |conn, (seq, line)| Ok((line.nth, line_view(conn, seq, line)?))).await
+    app.list(&who, &request, &query, look, |conn, (key, line)| Ok((key, line_view(conn, ledger::seq_of_posting(key), line)?))).await
 }
 
 /// Lists the lines of all of a grant's accounts, in journal order.
@@ -156,7 +156,8 @@ pub async fn list_grant_entries<const R: u8>(
     let actor = Actor::clone(&who);
     let look = move |conn: &mut Conn, _: &Scope, page: Page| {
         own_grant(conn, &actor, Roles(R), id)?;
-        ledger::lines_of(conn, Of { grant: Some(id.stamp()), ..Of::default() }, page)
+        let accounts = ledger::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)?;
+        ledger::lines(conn, &accounts, page)
     };
     app.list(&who, &request, &query, look, |conn, (key, line)| Ok((key, line_view(conn, ledger::seq_of_posting(key), line)?))).await
 }
@@ -171,7 +172,8 @@ pub async fn list_lot_entries<const R: u8>(
 ) -> Answered {
     let look = move |conn: &mut Conn, scope: &Scope, page: Page| {
         scope.lot(&donations::lot(conn, id)?)?;
-        let lines = ledger::lines_of(conn, Of { lot: Some(id.stamp()), ..Of::default() }, page)?;
+        let accounts = ledger::accounts(conn, Of { lot: Some(id.stamp()), ..Of::default() }, Page::ALL)?;
+        let lines = ledger::lines(conn, &accounts, page)?;
         Ok(lines.into_iter().map(|(key, line)| (key, line, scope.all())).collect())
     };
     let show = |conn: &mut Conn, (key, line, all): (i64, Line, bool)| {
