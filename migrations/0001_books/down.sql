@@ -23,3 +23,4 @@ DROP TABLE journal;
 DROP TABLE units;
 DROP TABLE answers;
 DROP TABLE head;
+DROP TABLE steps;
