@@ -25,6 +25,7 @@ CREATE TABLE answers (
   body TEXT NOT NULL,
   saved_at BIGINT NOT NULL
 );
+CREATE INDEX answers_by_age ON answers (saved_at);
 
 -- Ledger: the journal. Nothing here is ever updated or deleted, except the running state of accounts.
 CREATE TABLE units (

@@ -10,7 +10,7 @@ use super::account::{Bucket, Key};
 use super::books::{Change, LINES, State};
 use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
-use crate::id::PersonId;
+use crate::id::{LotId, PersonId};
 use crate::store::{Conn, Fault, Page, on, paged};
 use crate::time::Time;
 
@@ -226,6 +226,20 @@ pub fn accounts(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<Account>, Fau
         paged!(query, accounts::no, page, c)
     })?;
     rows.into_iter().map(|row| account_of(row, &units).map(Account::from)).collect()
+}
+
+/// Which of these lots hold credits, free or in grants; asked in parts, since a statement takes only so many of them.
+pub fn lots_with_credits(conn: &mut Conn, lots: &[LotId]) -> Result<Vec<LotId>, Fault> {
+    let buckets = [Bucket::Available as i32, Bucket::Granted as i32];
+    let mut found = Vec::new();
+    for some in lots.chunks(1000) {
+        let stamps: Vec<i64> = some.iter().map(|lot| lot.stamp()).collect();
+        let holding =
+            accounts::table.filter(accounts::lot.eq_any(stamps).and(accounts::bucket.eq_any(buckets)).and(accounts::balance.gt(0)));
+        let some: Vec<i64> = on!(conn, c => holding.select(accounts::lot).distinct().order(accounts::lot).load(c))?;
+        found.extend(some.into_iter().map(LotId::from_stamp));
+    }
+    Ok(found)
 }
 
 /// One account, if it exists.

@@ -31,6 +31,7 @@ pub struct Desk<'d> {
     pub grant: GrantId,
     pub project: ProjectId,
     pub resource: ResourceId,
+    pub provider_id: InstitutionId,
     /// The provider's token.
     pub provider: String,
     /// The officer's token.
@@ -55,7 +56,16 @@ impl Desk<'_> {
         let Made { provider, resource, project, grant } = store.write(move |work| fill(work, credits, overdraft)).expect("small books");
         let token = |args: &[&str]| run(&[&["token", "--ttl", "12h"], args].concat()).stdout.trim().to_owned();
         let reports = token(&["--role", "provider", "--as", "reporter", "--provider", &provider.to_string()]);
-        Desk { database, grant, project, resource, provider: reports, officer: token(&["--role", "officer", "--as", "second"]), data }
+        Desk {
+            database,
+            grant,
+            project,
+            resource,
+            provider_id: provider,
+            provider: reports,
+            officer: token(&["--role", "officer", "--as", "second"]),
+            data,
+        }
     }
 
     /// The program on these books.
@@ -65,7 +75,12 @@ impl Desk<'_> {
 
     /// Starts one more server on these books.
     pub fn serve(&self) -> Server {
-        Server::start_with(self.database, &self.data, |command| command.args(["--log", "warn"]))
+        self.serve_with(&[])
+    }
+
+    /// As `serve`, with more arguments.
+    pub fn serve_with(&self, args: &[&str]) -> Server {
+        Server::start_with(self.database, &self.data, |command| command.args(["--log", "warn"]).args(args))
     }
 
     /// All laws hold, recomputed by the program itself.
