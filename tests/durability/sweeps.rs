@@ -1,11 +1,12 @@
 //! What the clock decides and the sweep books: everything once, however many processes sweep, and to the same effect if none does.
 
 use std::collections::BTreeMap;
-use std::thread::sleep;
+use std::thread::{scope, sleep};
 use std::time::Instant;
 
 use almoner::amount::{Amount, Unit};
 use almoner::donations::{self, OnExpiry};
+use almoner::grants::sweep::{Swept, sweep_some};
 use almoner::grants::{self, Overdraft};
 use almoner::id::{GrantId, LotId};
 use almoner::ledger::{self, Kind};
@@ -96,7 +97,10 @@ fn two_processes_book_each_due_thing_once() {
         // A third is due before anybody sweeps, the rest while both do.
         let step = SECOND * 27 / 100;
         let due = make_due(&desk, COUNT, Clock::system().now().plus(-COUNT / 3 * step), step);
-        let servers = [serve(&desk, "1"), serve(&desk, "1")];
+        let first = serve(&desk, "1");
+        // Out of step, so that either finds things that the other has not booked.
+        sleep(millis(400));
+        let servers = [first, serve(&desk, "1")];
         await_booked(&desk, 2 * COUNT as usize);
         let ends = due.grants.iter().map(|grant| (("end", grant.stamp()), 1));
         let expiries = due.lots.iter().map(|lot| (("expiry", lot.stamp()), 1));
@@ -118,6 +122,35 @@ fn two_processes_book_each_due_thing_once() {
             database.kind,
             servers.each_ref().map(|s| figure(s, "almoner_sweep_booked_total{what=\"lots\"}"))
         );
+        desk.verify().ok();
+    }
+}
+
+#[test]
+fn sweeps_that_meet_take_turns() {
+    const COUNT: usize = 24;
+    for database in databases() {
+        let desk = Desk::open(&database, 100, Overdraft::Reject);
+        make_due(&desk, COUNT as i64, Clock::system().now().plus(-DAY), SECOND);
+        let stores = [(); 3].map(|()| at(&database, &Clock::system()));
+        let swept: Vec<[usize; 2]> = scope(|threads| {
+            let sweeping = stores.each_ref().map(|store| {
+                threads.spawn(|| {
+                    let mut all = [0, 0];
+                    loop {
+                        match store.write(|work| sweep_some(work, 3)).expect("a sweep") {
+                            some if some == Swept::default() => return all,
+                            Swept { grants, lots } => all = [all[0] + grants, all[1] + lots],
+                        }
+                    }
+                })
+            });
+            sweeping.into_iter().map(|thread| thread.join().expect("its end")).collect()
+        });
+        let sum = |of: usize| swept.iter().map(|all| all[of]).sum::<usize>();
+        assert_eq!((sum(0), sum(1)), (COUNT, COUNT), "{}: {swept:?}", database.kind);
+        assert!(booked(&desk).len() == 2 * COUNT && booked(&desk).values().all(|times| *times == 1));
+        println!("{}: grants and lots booked by each {swept:?}", database.kind);
         desk.verify().ok();
     }
 }
