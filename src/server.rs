@@ -94,6 +94,8 @@ async fn sweep_all(store: &Store) -> Result<Swept, Fault> {
     let ended = loop {
         match sweep_once(store).await {
             Ok(None) => break Ok(all),
+            // What was due is booked by another process, or can't be booked yet.
+            Ok(Some(some)) if some == Swept::default() => break Ok(all),
             Ok(Some(some)) => (all.grants, all.lots) = (all.grants + some.grants, all.lots + some.lots),
             Err(fault) => break Err(fault),
         }
