@@ -24,3 +24,4 @@ DROP TABLE units;
 DROP TABLE runs;
 DROP TABLE answers;
 DROP TABLE head;
+DROP TABLE steps;

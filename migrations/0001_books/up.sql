@@ -3,7 +3,13 @@
 -- `id` columns hold stamps: the unique recorded_at (µs) of the journal entry in which the object was born. `seq` columns hold
 -- gapless journal sequences. Amounts are whole numbers of the unit's smallest part; times are µs since 1970, UTC.
 
--- Store: whose turn it is to write, and where the journal ends.
+-- Store: the steps of the schema that were taken, each with the SHA-256 of its text.
+CREATE TABLE steps (
+  name TEXT NOT NULL PRIMARY KEY,
+  fingerprint TEXT NOT NULL
+);
+
+-- Whose turn it is to write, and where the journal ends.
 CREATE TABLE head (
   one {KEY} CHECK (one = 1),
   seq BIGINT NOT NULL,
@@ -20,6 +26,7 @@ CREATE TABLE answers (
   body TEXT NOT NULL,
   saved_at BIGINT NOT NULL
 );
+CREATE INDEX answers_by_age ON answers (saved_at);
 
 -- Lists kept by runs: the members of an owner that one commit added, as the first and the differences to it.
 CREATE TABLE runs (

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Text};
 
 use super::account::{Bucket, Key};
 use super::books::{Change, LINES, State};
 use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
-use crate::id::PersonId;
+use crate::id::{LotId, PersonId};
 use crate::store::runs::{self, List, Staged, Trail};
 use crate::store::{Conn, Fault, Page, insert_rows, on, paged};
 use crate::time::Time;
@@ -52,7 +52,7 @@ pub(super) struct JournalRow {
     pub body: Option<String>,
 }
 
-#[derive(Insertable, Queryable, Clone, Copy)]
+#[derive(Insertable, Queryable, QueryableByName, Clone, Copy)]
 #[diesel(table_name = postings, treat_none_as_default_value = false)]
 pub(super) struct PostingRow {
     pub id: i64,
@@ -236,6 +236,20 @@ pub fn accounts(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<Account>, Fau
     rows.into_iter().map(|row| account_of(row, &units).map(Account::from)).collect()
 }
 
+/// Which of these lots hold credits, free or in grants; asked in parts, since a statement takes only so many of them.
+pub fn lots_with_credits(conn: &mut Conn, lots: &[LotId]) -> Result<Vec<LotId>, Fault> {
+    let buckets = [Bucket::Available as i32, Bucket::Granted as i32];
+    let mut found = Vec::new();
+    for some in lots.chunks(1000) {
+        let stamps: Vec<i64> = some.iter().map(|lot| lot.stamp()).collect();
+        let holding =
+            accounts::table.filter(accounts::lot.eq_any(stamps).and(accounts::bucket.eq_any(buckets)).and(accounts::balance.gt(0)));
+        let some: Vec<i64> = on!(conn, c => holding.select(accounts::lot).distinct().order(accounts::lot).load(c))?;
+        found.extend(some.into_iter().map(LotId::from_stamp));
+    }
+    Ok(found)
+}
+
 /// One account, if it exists.
 pub fn account(conn: &mut Conn, key: &Key) -> Result<Option<Account>, Fault> {
     let units = units(conn)?;
@@ -333,6 +347,32 @@ pub fn transactions(conn: &mut Conn, page: Page) -> Result<Vec<Entry>, Fault> {
     with_lines(conn, rows)
 }
 
+/// The lines of these entries by sequence, in one query however far apart the entries are.
+pub fn lines_of_entries(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
+    // Each sequence looks its own postings up, in either database by the key.
+    const SQLITE: &str = "SELECT p.id, p.account, p.amount, p.nth, p.balance FROM json_each($1) s
+        CROSS JOIN postings p ON p.id BETWEEN s.value * $2 AND s.value * $2 + $2 - 1 ORDER BY p.id";
+    const POSTGRES: &str = "SELECT p.id, p.account, p.amount, p.nth, p.balance FROM unnest($1) s (seq)
+        JOIN postings p ON p.id BETWEEN s.seq * $2 AND s.seq * $2 + $2 - 1 ORDER BY p.id";
+    let rows: Vec<PostingRow> = match conn {
+        Conn::Sqlite(c) => sql_query(SQLITE).bind::<Text, _>(serde_json::json!(seqs).to_string()).bind::<BigInt, _>(LINES).load(c)?,
+        Conn::Postgres(c) => sql_query(POSTGRES).bind::<Array<BigInt>, _>(seqs).bind::<BigInt, _>(LINES).load(c)?,
+    };
+    lines_by_seq(conn, &rows)
+}
+
+fn lines_by_seq(conn: &mut Conn, rows: &[PostingRow]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
+    let mut numbers: Vec<i64> = rows.iter().map(|p| p.account).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let accounts = accounts_by_no(conn, &numbers)?;
+    let mut by_seq: HashMap<i64, Vec<Line>> = HashMap::new();
+    for row in rows {
+        by_seq.entry(row.id / LINES).or_default().push(line_of(row, accounts.get(&row.account))?);
+    }
+    Ok(by_seq)
+}
+
 fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Fault> {
     let range = rows.iter().map(|r| r.seq).fold((i64::MAX, i64::MIN), |(low, high), seq| (low.min(seq), high.max(seq)));
     if range.0 > range.1 {
@@ -340,14 +380,7 @@ fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Faul
     }
     let (low, high) = (range.0 * LINES, range.1 * LINES + (LINES - 1));
     let lines: Vec<PostingRow> = on!(conn, c => postings::table.filter(postings::id.between(low, high)).order(postings::id).load(c))?;
-    let mut numbers: Vec<i64> = lines.iter().map(|p| p.account).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let accounts = accounts_by_no(conn, &numbers)?;
-    let mut by_seq: HashMap<i64, Vec<Line>> = HashMap::new();
-    for row in &lines {
-        by_seq.entry(row.id / LINES).or_default().push(line_of(row, accounts.get(&row.account))?);
-    }
+    let mut by_seq = lines_by_seq(conn, &lines)?;
     rows.into_iter()
         .map(|row| {
             let lines = by_seq.remove(&row.seq).unwrap_or_default();
@@ -445,8 +478,14 @@ pub(super) fn insert_reversal(conn: &mut Conn, seq: i64, reverses: i64, reason: 
 
 /// The sequence of the reversal of an entry, if it was reversed.
 pub fn reversal_of(conn: &mut Conn, seq: i64) -> Result<Option<i64>, Fault> {
-    let found = reversals::table.filter(reversals::reverses.eq(seq)).select(reversals::seq);
-    Ok(on!(conn, c => found.first(c).optional())?)
+    Ok(reversals_of(conn, &[seq])?.remove(&seq))
+}
+
+/// The sequences of the reversals of these entries, by what they reverse.
+pub fn reversals_of(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, i64>, Fault> {
+    let found = reversals::table.filter(reversals::reverses.eq_any(seqs)).select((reversals::reverses, reversals::seq));
+    let rows: Vec<(i64, i64)> = on!(conn, c => found.load(c))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Every reversal: (its sequence, what it reverses).

@@ -15,6 +15,7 @@ pub mod totals;
 use serde_json::json;
 
 use crate::directory::{self, unknown};
+use crate::donations;
 use crate::grants::sweep::sweep;
 use crate::id::{GrantId, Id, InstitutionId, PersonId, RateId, TransactionId, UsageId};
 use crate::ledger::{self, Draft, Entry, Kind};
@@ -149,9 +150,13 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
         sweep(work)?;
     }
     let birth = ledger::reverse(work, who, &entry, reason)?;
-    if entry.kind == Kind::Charge {
-        let row = refund::charge(work.sql()?, id.seen_as())?;
-        refund::cover(work, row.grant())?;
+    match (entry.kind, entry.subject) {
+        (Kind::Charge, _) => {
+            let row = refund::charge(work.sql()?, id.seen_as())?;
+            refund::cover(work, row.grant())?;
+        }
+        (Kind::Delivery, Some(donation)) => donations::delivery_reversed(work, who, Id::from_stamp(donation))?,
+        _ => {}
     }
     transaction(work.sql()?, Id::from_stamp(birth.stamp))
 }
