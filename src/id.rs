@@ -53,6 +53,8 @@ kinds! {
     Grant GrantId "grt";
     /// An officer's verdict on a request.
     Decision DecisionId "dec";
+    /// Credits set aside for a job.
+    Hold HoldId "hld";
     /// A usage record as it arrived.
     Usage UsageId "usg";
     /// Priced usage, posted.

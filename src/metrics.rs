@@ -51,17 +51,17 @@ pub fn answered(method: &str, route: &str, status: u16, took: Duration) {
     }
 }
 
-/// Counts one sweep that ended then: the grants and lots it booked, or nothing where it failed.
-pub fn swept(booked: Option<(usize, usize)>, at: Time) {
+/// Counts one sweep that ended then: how many of what it booked, or nothing where it failed.
+pub fn swept(booked: Option<[(&str, usize); 3]>, at: Time) {
     let outcome = if booked.is_some() { "done" } else { "failed" };
     if let Some(sweeps) = &METRICS.sweeps {
         sweeps.with_label_values(&[outcome]).inc();
     }
-    let Some((grants, lots)) = booked else { return };
+    let Some(counts) = booked else { return };
     if let Some(last) = &METRICS.last_sweep {
         last.set(at.micros() / SECOND);
     }
-    for (what, count) in [("grants", grants), ("lots", lots)] {
+    for (what, count) in counts {
         if let Some(booked) = &METRICS.booked {
             booked.with_label_values(&[what]).inc_by(count as u64);
         }

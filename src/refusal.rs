@@ -63,6 +63,7 @@ codes! {
         TermsNotMet "terms_not_met" "The donor's terms do not admit this." "Choose lots whose terms match.";
         AlreadyDecided "already_decided" "This is past the state in which that could be done." "Read its current state.";
         RefundExceedsCharge "refund_exceeds_charge" "More would be given back than was charged." "Refund at most what is left of the charge.";
+        HoldNotOpen "hold_not_open" "The hold is not open any more." "Make another hold, or report the usage without one.";
         UsageConflict "usage_conflict" "The same usage was reported before with other content." "Refund the earlier charge, or report under another external_id.";
         DuplicateExternalId "duplicate_external_id" "That external_id is in use for another object of this kind." "Use the object that has it, or another external_id.";
         AlreadyReversed "already_reversed" "The transaction was reversed before, and is reversed once at most." "Read the reversal that exists.";

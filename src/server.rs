@@ -15,7 +15,6 @@ use actix_web::{App, Error, HttpServer};
 use tracing::Instrument;
 use tracing_actix_web::TracingLogger;
 
-use crate::grants::sweep::{Swept, is_due, sweep_some};
 use crate::http::api::door;
 use crate::http::api::routes::routes;
 use crate::http::keys::Keys;
@@ -23,6 +22,7 @@ use crate::http::token::Verifier;
 use crate::http::{openapi, request, route};
 use crate::metrics;
 use crate::store::{Fault, Store, Work, answers};
+use crate::usage::{Swept, is_due, sweep_some};
 
 /// How many things that the clock has decided one commit books at most: other commands come between.
 const SWEEP_SOME: usize = 100;
@@ -83,7 +83,8 @@ async fn measure(request: ServiceRequest, next: Next<impl MessageBody>) -> Resul
 async fn sweep_for_ever(store: Store, every: Duration) {
     loop {
         let swept = sweep_all(&store).instrument(tracing::info_span!("sweep")).await;
-        metrics::swept(swept.as_ref().ok().map(|swept| (swept.grants, swept.lots)), store.clock().now());
+        let booked = |swept: &Swept| [("holds", swept.holds), ("grants", swept.grants), ("lots", swept.lots)];
+        metrics::swept(swept.as_ref().ok().map(booked), store.clock().now());
         sleep(every).await;
     }
 }
@@ -96,12 +97,14 @@ async fn sweep_all(store: &Store) -> Result<Swept, Fault> {
             Ok(None) => break Ok(all),
             // What was due is booked by another process, or can't be booked yet.
             Ok(Some(some)) if some == Swept::default() => break Ok(all),
-            Ok(Some(some)) => (all.grants, all.lots) = (all.grants + some.grants, all.lots + some.lots),
+            Ok(Some(some)) => {
+                all = Swept { holds: all.holds + some.holds, grants: all.grants + some.grants, lots: all.lots + some.lots };
+            }
             Err(fault) => break Err(fault),
         }
     };
     if all != Swept::default() {
-        tracing::info!(grants = all.grants, lots = all.lots, "booked what had ended");
+        tracing::info!(holds = all.holds, grants = all.grants, lots = all.lots, "booked what had ended");
     }
     ended.inspect_err(|fault| tracing::error!(%fault, "the sweep failed; it is tried again"))
 }

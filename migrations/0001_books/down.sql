@@ -1,6 +1,7 @@
 DROP TABLE quarantine;
 DROP TABLE covers;
 DROP TABLE refunds;
+DROP TABLE holds;
 DROP TABLE charges;
 DROP TABLE rates;
 DROP TABLE outflows;

@@ -245,11 +245,13 @@ CREATE TABLE rates (
 );
 CREATE INDEX rates_of_resource ON rates (resource);
 
--- Which charges a grant has stands in list 2 of the runs.
+-- Which charges a grant has stands in list 2 of the runs. part 0 is a job's total; the key of the job's total and of its parts is the
+-- same.
 CREATE TABLE charges (
   id {KEY},
   seq BIGINT NOT NULL,
-  usage_key {BYTES} NOT NULL UNIQUE,
+  usage_key {BYTES} NOT NULL,
+  part INTEGER NOT NULL,
   digest {BYTES} NOT NULL,
   provider BIGINT NOT NULL,
   award BIGINT NOT NULL,
@@ -259,9 +261,36 @@ CREATE TABLE charges (
   balance_after BIGINT NOT NULL,
   ended_at BIGINT NOT NULL,
   rates TEXT NOT NULL,
-  record TEXT NOT NULL
+  record TEXT NOT NULL,
+  UNIQUE (usage_key, part)
 );
 CREATE INDEX overdrawn_charges ON charges (award, id) WHERE overdraft > 0;
+
+-- Credits set aside for jobs. `rest` says lot by lot what is still set aside, or, of a hold that is closed, what went back; `closed` is the
+-- sequence of the entry that closed it. An expired hold may still be settled.
+CREATE TABLE holds (
+  id {KEY},
+  award BIGINT NOT NULL REFERENCES grants (id),
+  provider BIGINT NOT NULL,
+  resource BIGINT NOT NULL,
+  amount BIGINT NOT NULL CHECK (amount > 0),
+  rest TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'released', 'expired')),
+  cluster TEXT,
+  job TEXT,
+  submitted_at BIGINT,
+  external_id TEXT,
+  closed BIGINT,
+  charge BIGINT,
+  version INTEGER NOT NULL,
+  CHECK (closed IS NOT NULL OR state = 'open')
+);
+CREATE UNIQUE INDEX holds_by_name ON holds (provider, external_id);
+CREATE INDEX holds_of_award ON holds (award, closed);
+CREATE INDEX unsettled_holds ON holds (award) WHERE state IN ('open', 'expired');
+CREATE INDEX due_holds ON holds (expires_at) WHERE state = 'open';
+CREATE INDEX jobs_of_holds ON holds (provider, cluster, job) WHERE state IN ('open', 'expired');
 
 CREATE TABLE refunds (
   id {KEY},
@@ -287,6 +316,7 @@ CREATE INDEX covers_of_charge ON covers (charge);
 CREATE TABLE quarantine (
   id {KEY},
   usage_key {BYTES} NOT NULL,
+  part INTEGER NOT NULL,
   digest {BYTES} NOT NULL,
   provider BIGINT NOT NULL,
   reason TEXT NOT NULL,
@@ -295,4 +325,4 @@ CREATE TABLE quarantine (
   state TEXT NOT NULL CHECK (state IN ('open', 'charged', 'dismissed')),
   charge BIGINT
 );
-CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key) WHERE state = 'open';
+CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key, part) WHERE state = 'open';

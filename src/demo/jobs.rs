@@ -149,6 +149,8 @@ pub(super) fn record(
         started_at: Some(started_at),
         ended_at: run.ended_at,
         user: Some(format!("user{}", live.project * 4 + number.unsigned_abs() as usize % 3)),
+        hold: None,
+        part: None,
         job: Job { cluster: Some(site.cluster.to_owned()), id: Some(id), state: Some(run.state.to_owned()) },
     })
 }

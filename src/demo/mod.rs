@@ -12,10 +12,11 @@ mod reporting;
 mod stage;
 
 use crate::actor::{Actor, Role};
-use crate::grants::{self, sweep};
+use crate::grants;
 use crate::id::{DonationId, GrantId, LotId, UsageId};
 use crate::store::{Fault, Page, Store};
 use crate::time::Time;
+use crate::usage;
 use givers::Givers;
 use places::{ACCELERATOR, Place, SITES};
 use programme::{LIVELY, OVERDRAWN, Plan, Programme};
@@ -156,7 +157,7 @@ impl Year<'_> {
         self.reporting.refund(&self.stage, day, &self.sites)?;
         if self.stage.weekday(day) == 6 {
             self.stage.turn_to(day, 1380)?;
-            self.stage.store.write(sweep::sweep)?;
+            self.stage.store.write(usage::sweep)?;
         }
         self.reporting.work(&self.stage, day);
         self.reporting.report(&self.stage, day, &self.sites)

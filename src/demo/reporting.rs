@@ -210,6 +210,8 @@ impl Reporting {
             started_at,
             ended_at,
             user: Some("user0".into()),
+            hold: None,
+            part: None,
             job: Job { cluster, id, state: Some("COMPLETED".into()) },
         };
         let (who, provider) = (place.person, place.institution);

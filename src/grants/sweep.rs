@@ -54,10 +54,11 @@ pub fn book_ends(work: &mut Work<'_>) -> Result<usize, Fault> {
 
 fn book_some_ends(work: &mut Work<'_>, most: usize) -> Result<usize, Fault> {
     let now = work.now();
-    let mut due = store::overdue(work.sql()?, now.plus(-GRACE))?;
-    due.truncate(most);
-    due.iter().try_for_each(|id| end(work, *id))?;
-    Ok(due.len())
+    let mut ended = 0;
+    for id in store::overdue(work.sql()?, now.plus(-GRACE))?.into_iter().take(most) {
+        ended += usize::from(end(work, id)?);
+    }
+    Ok(ended)
 }
 
 /// Where what is left of a lot's credits goes, and what that is called.
@@ -70,9 +71,15 @@ fn destination(lot: &Lot, expired: bool) -> (Key, &'static str) {
 }
 
 /// Books a grant's end: credits that had not expired by then go back to their lots, expired ones where the donation says. What expires
-/// after the grant's end is the lot's to lose: whenever the end is booked, it reads the same.
-fn end(work: &mut Work<'_>, id: GrantId) -> Result<(), Fault> {
+/// after the grant's end is the lot's to lose: whenever the end is booked, it reads the same. `false` where something is still held: no
+/// hold outlasts its grant, so its expiry is to be booked first.
+fn end(work: &mut Work<'_>, id: GrantId) -> Result<bool, Fault> {
     let funded = super::funded(work, id)?;
+    for lot in &funded.lots {
+        if ledger::balance(work, Key::grant(id, lot.id, Bucket::Held))? > 0 {
+            return Ok(false);
+        }
+    }
     let ended_at = funded.grant.about.period.to;
     let mut draft = Draft::moving(Kind::End, None, ended_at, funded.grant.awarded.unit).about(id.stamp());
     let mut outflows = Vec::new();
@@ -89,7 +96,8 @@ fn end(work: &mut Work<'_>, id: GrantId) -> Result<(), Fault> {
     }
     let mut ended = grant(work.sql()?, id)?;
     (ended.state, ended.version) = (State::Ended, ended.version + 1);
-    store::update_grant(work.sql_mut()?, &ended)
+    store::update_grant(work.sql_mut()?, &ended)?;
+    Ok(true)
 }
 
 /// Books the expiry of a lot that still holds credits, its shares in grants included.

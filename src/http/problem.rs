@@ -69,8 +69,8 @@ pub const fn status(code: Code) -> StatusCode {
         NotFound => StatusCode::NOT_FOUND,
         MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-        InsufficientCredits | GrantNotActive | LotExpired | TermsNotMet | AlreadyDecided | RefundExceedsCharge | UsageConflict
-        | DuplicateExternalId | AlreadyReversed | NotReversible | Unattributed => StatusCode::CONFLICT,
+        InsufficientCredits | GrantNotActive | LotExpired | TermsNotMet | AlreadyDecided | RefundExceedsCharge | HoldNotOpen
+        | UsageConflict | DuplicateExternalId | AlreadyReversed | NotReversible | Unattributed => StatusCode::CONFLICT,
         VersionMismatch => StatusCode::PRECONDITION_FAILED,
         IfMatchRequired => StatusCode::PRECONDITION_REQUIRED,
         TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -78,6 +78,14 @@ kinds! {
     Quarantine 43 "quarantine";
     /// A record set aside was dismissed.
     Dismissal 44 "dismissal";
+    /// Credits were set aside for a job.
+    Hold 45 "hold";
+    /// A hold was given a later end, and other lots where its own end sooner.
+    HoldExtension 46 "hold_extension";
+    /// A hold was given up unused.
+    Release 47 "release";
+    /// A hold passed its end.
+    HoldExpiry 48 "hold_expiry";
     /// The mirror of an earlier transaction.
     Reversal 50 "reversal";
 }
@@ -86,7 +94,13 @@ impl Kind {
     /// Whether entries of this kind are transactions: they may have lines.
     pub const fn moves(self) -> bool {
         use Kind::*;
-        matches!(self, Pledge | Delivery | Cancellation | Return | Lapse | Award | End | Charge | Refund | Cover | Reversal)
+        let used = matches!(self, Charge | Refund | Cover | Reversal) || self.sets_aside();
+        used || matches!(self, Pledge | Delivery | Cancellation | Return | Lapse | Award | End)
+    }
+
+    /// Whether entries of this kind only move credits within a grant, between what is free and what is held.
+    pub const fn sets_aside(self) -> bool {
+        matches!(self, Kind::Hold | Kind::HoldExtension | Kind::Release | Kind::HoldExpiry)
     }
 
     /// The kind of a number in the database.

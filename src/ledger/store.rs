@@ -488,6 +488,12 @@ pub fn reversals_of(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, i64>, 
     Ok(rows.into_iter().collect())
 }
 
+/// Which of these entries were reversed.
+pub fn reversed_among(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<i64>, Fault> {
+    let found = reversals::table.filter(reversals::reverses.eq_any(seqs)).select(reversals::reverses);
+    Ok(on!(conn, c => found.load(c))?)
+}
+
 /// Every reversal: (its sequence, what it reverses).
 pub fn reversals(conn: &mut Conn) -> Result<Vec<(i64, i64)>, Fault> {
     Ok(on!(conn, c => reversals::table.select((reversals::seq, reversals::reverses)).order(reversals::seq).load(c))?)

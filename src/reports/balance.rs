@@ -2,7 +2,7 @@
 //!
 //! Reads only. The clock decides what is available, lapsing or lapsed, whether or not a sweep has booked it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::amount::{Amount, Unit};
 use crate::donations::{self, Donation, Lot, OnExpiry, Phase, phase};
@@ -13,7 +13,7 @@ use crate::ledger::{self, Bucket, Key, Kind, Line};
 use crate::refusal::Refusal;
 use crate::store::{Conn, Fault, Page};
 use crate::time::Time;
-use crate::usage;
+use crate::usage::{self, hold::Unbooked};
 
 /// Which books are asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,12 +106,15 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
     let unit = grant.awarded.unit;
     let mut shares: BTreeMap<LotId, Share> = BTreeMap::new();
     let (mut overdraft, mut unbooked_lapse, mut unbooked_end) = (0i64, 0i64, 0i64);
-    for account in ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)? {
+    let accounts = ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)?;
+    let unbooked = unbooked(conn, id, &accounts, moment, now)?;
+    for account in accounts {
         let balance = moment.balance(conn, &account)?;
         let Some(lot) = account.key.lot_id() else {
             overdraft += if account.key.bucket == Bucket::OverdraftSpent { balance } else { 0 };
             continue;
         };
+        let balance = balance + unbooked.moves(account.key.bucket, lot);
         if let std::collections::btree_map::Entry::Vacant(place) = shares.entry(lot) {
             place.insert(Share { lot: donations::lot(conn, lot)?, available: 0, lapsing: 0, held: 0, spent: 0 });
         }
@@ -139,11 +142,20 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
         refunded: Amount::new(refunded(conn, id, moment)?, unit),
         lapsed: total([lapsed, unbooked_lapse], unit)?,
         deobligated: total([deobligated, unbooked_end], unit)?,
-        overdraft: Amount::new(overdraft, unit),
+        overdraft: Amount::new(overdraft - ledger::journal::total(unbooked.covered.values().copied())?, unit),
         grant,
         lots,
         as_of: now,
     })
+}
+
+/// What the clock has done to a grant's holds and the books do not say yet.
+fn unbooked(conn: &mut Conn, id: GrantId, accounts: &[Account], moment: Moment, now: Time) -> Result<Unbooked, Fault> {
+    if !accounts.iter().any(|account| account.key.bucket == Bucket::Held) {
+        return Ok(Unbooked::default());
+    }
+    let seq = if let Moment::At(seq) = moment { Some(seq) } else { None };
+    usage::hold::unbooked(conn, id, accounts, now, seq)
 }
 
 fn worst(a: Phase, b: Phase) -> Phase {
@@ -218,10 +230,10 @@ impl Whereabouts {
         }
     }
 
-    /// Adds one account of a lot. What the clock has taken is where the sweep will book it.
-    fn add(&mut self, account: &Account, lot: &Lot, over: bool, now: Time) -> Result<(), Fault> {
+    /// Adds what one account of a lot has. What the clock has taken is where the sweep will book it.
+    fn add(&mut self, bucket: Bucket, amount: Amount, lot: &Lot, over: bool, now: Time) -> Result<(), Fault> {
         let gone = phase(lot.expires_at, now) == Phase::Lapsed;
-        let side = match (account.key.bucket, gone, lot.on_expiry) {
+        let side = match (bucket, gone, lot.on_expiry) {
             (Bucket::Granted, false, _) if over => &mut self.available,
             (Bucket::Available | Bucket::Granted, true, OnExpiry::Lapse) | (Bucket::Lapsed, ..) => &mut self.lapsed,
             (Bucket::Available | Bucket::Granted, true, OnExpiry::Return) | (Bucket::Returned, ..) => &mut self.returned,
@@ -231,8 +243,8 @@ impl Whereabouts {
             (Bucket::Spent, ..) => &mut self.spent,
             _ => return Ok(()),
         };
-        *side = side.plus(Amount::new(account.balance, account.unit))?;
-        self.delivered = self.delivered.plus(Amount::new(account.balance, account.unit))?;
+        *side = side.plus(amount)?;
+        self.delivered = self.delivered.plus(amount)?;
         Ok(())
     }
 }
@@ -241,13 +253,20 @@ impl Whereabouts {
 pub fn lot_whereabouts(conn: &mut Conn, lot: &Lot, now: Time) -> Result<Whereabouts, Fault> {
     let mut found = Whereabouts::none(lot.amount.unit);
     let accounts = ledger::store::accounts(conn, Of { lot: Some(lot.id.stamp()), ..Of::default() }, Page::ALL)?;
-    let granted = accounts.iter().filter(|account| account.key.bucket == Bucket::Granted && account.balance > 0);
+    let mut moved: HashMap<GrantId, Unbooked> = HashMap::new();
+    for grant in accounts.iter().filter(|a| a.key.bucket == Bucket::Held && a.balance > 0).filter_map(|a| a.key.grant_id()) {
+        let own = ledger::store::accounts(conn, Of { grant: Some(grant.stamp()), ..Of::default() }, Page::ALL)?;
+        moved.insert(grant, usage::hold::unbooked(conn, grant, &own, now, None)?);
+    }
+    let granted = accounts.iter().filter(|account| account.key.bucket == Bucket::Granted);
     let ids: Vec<i64> = granted.map(|account| account.key.grant).collect();
     let awarded = grants::store::grants(conn, &grants::Of { ids: Some(ids), ..grants::Of::default() }, Page::ALL)?;
     let over: Vec<GrantId> = awarded.iter().filter(|grant| grant.is_over(now)).map(|grant| grant.id).collect();
     for account in &accounts {
-        let grant_is_over = account.key.grant_id().is_some_and(|id| over.contains(&id));
-        found.add(account, lot, grant_is_over, now)?;
+        let grant = account.key.grant_id();
+        let unbooked = grant.and_then(|id| moved.get(&id)).map_or(0, |unbooked| unbooked.moves(account.key.bucket, lot.id));
+        let amount = Amount::new(account.balance + unbooked, account.unit);
+        found.add(account.key.bucket, amount, lot, grant.is_some_and(|id| over.contains(&id)), now)?;
     }
     Ok(found)
 }

@@ -80,6 +80,7 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     check.accounts(conn)?;
     check.charges(conn)?;
     check.refunds(conn)?;
+    check.holds(conn)?;
     for (table, guarded) in ledger::store::guards(conn)? {
         check.law(8, guarded, || format!("the guard of table {table} is missing"));
     }
@@ -189,10 +190,10 @@ impl Check {
                 let lot = entry.lines.iter().find_map(|l| l.account.lot_id());
                 *self.delivered.entry(lot.map_or(0, LotId::stamp)).or_default() -= amount;
             }
-            Bucket::Granted if !matches!(entry.kind, Kind::Charge | Kind::Refund | Kind::Cover) && !reverses_charge(entry) => {
+            Bucket::Granted if !within(entry) => {
                 *self.net_in.entry((line.account.grant, line.account.lot)).or_default() += amount;
             }
-            Bucket::Granted if entry.kind == Kind::Charge => self.usable(entry, line),
+            Bucket::Spent if entry.kind == Kind::Charge => self.usable(entry, line),
             _ => {}
         }
         self.refund_home(entry, line);
@@ -253,7 +254,7 @@ impl Check {
     }
 
     fn charges(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        let mut keys: HashSet<Vec<u8>> = HashSet::new();
+        let mut keys: HashSet<(Vec<u8>, i32)> = HashSet::new();
         let mut of_grants: HashMap<i64, Trail> = HashMap::new();
         let mut page = Page { after: None, limit: PAGE, descending: false };
         loop {
@@ -263,7 +264,7 @@ impl Check {
                 let posted = self.charged.remove(&row.id);
                 let same = posted.is_some_and(|(spent, beyond)| spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft);
                 self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
-                let once = keys.insert(row.usage_key.clone());
+                let once = keys.insert((row.usage_key.clone(), row.part));
                 self.law(6, once, || format!("the usage of {} is charged twice", row.id()));
                 self.law(6, key_fits(row), || format!("{} is not kept under its own key", row.id()));
             }
@@ -304,9 +305,28 @@ impl Check {
         Ok(())
     }
 
+    /// What open holds set aside is what is held, lot by lot.
+    fn holds(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        let mut aside = usage::hold::store::set_aside(conn)?;
+        let held: Vec<(Key, i64)> =
+            self.accounts.iter().filter(|(key, _)| key.bucket == Bucket::Held).map(|(key, seen)| (*key, seen.balance)).collect();
+        for (key, balance) in held {
+            let told = aside.remove(&(key.grant, key.lot)).unwrap_or(0);
+            self.law(7, told == i128::from(balance), || format!("{} has {balance}, its holds {told}", key.name()));
+        }
+        let lost = aside.values().filter(|told| **told != 0).count();
+        self.law(7, lost == 0, || format!("{lost} open holds set aside what no account holds"));
+        Ok(())
+    }
+
     fn done(self) -> Verification {
         Verification { entries: self.entries, postings: self.postings, laws: self.laws }
     }
+}
+
+/// Whether an entry moves a grant's credits between what is free, held and spent, and none in or out.
+fn within(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::Charge | Kind::Refund | Kind::Cover) || entry.kind.sets_aside() || reverses_charge(entry)
 }
 
 fn reverses_charge(entry: &Entry) -> bool {
@@ -321,7 +341,8 @@ fn in_time(lot: &Lot, ended: Time, recorded: Time) -> bool {
 fn key_fits(row: &ChargeRow) -> bool {
     let record: Option<serde_json::Value> = serde_json::from_str(&row.record).ok();
     let external_id = record.as_ref().and_then(|r| r.get("external_id")).and_then(serde_json::Value::as_str);
-    external_id.is_some_and(|id| usage::record::key(row.provider(), id).as_slice() == row.usage_key)
+    let part = record.as_ref().and_then(|r| r.get("part")).and_then(serde_json::Value::as_i64).unwrap_or(0);
+    part == i64::from(row.part) && external_id.is_some_and(|id| usage::record::key(row.provider(), id).as_slice() == row.usage_key)
 }
 
 fn is_mirror(mirror: &Entry, first: &Entry) -> bool {

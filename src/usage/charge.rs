@@ -6,18 +6,19 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::price::{self, Price};
+use super::price;
 use super::rate::Rate;
-use super::record::Incoming;
+use super::record::{Incoming, Record};
+use super::settle;
 use super::store::{self, ChargeRow, QuarantineRow};
 use crate::amount::{Amount, Unit};
 use crate::directory;
-use crate::donations::{self, Lot, draw};
-use crate::grants::{self, Funded, Overdraft};
+use crate::donations;
+use crate::grants::{self, Funded};
 use crate::id::{ChargeId, GrantId, InstitutionId, LotId, PersonId, ResourceId, UsageId};
-use crate::ledger::{self, Bucket, Draft, Key, Kind};
+use crate::ledger::{self, Bucket, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Room, Work};
 
@@ -65,23 +66,24 @@ impl Outcome {
     }
 }
 
+/// The natural key of a record: that of its job, and which part of it, 0 for the total.
+type Natural = ([u8; 16], i32);
+
 /// What the writer remembers of usage.
 #[derive(Default)]
 pub(super) struct Desk {
     staged: store::Staged,
-    /// Keys that are charged: those that the command at work has met, and those whose rows are not written yet.
-    charged: FxHashMap<[u8; 16], Known>,
-    /// Keys in quarantine that the command at work has met.
-    waiting: FxHashMap<[u8; 16], Known>,
+    staged_keys: FxHashMap<Natural, Known>,
+    staged_parts: FxHashSet<[u8; 16]>,
     epoch: u64,
     rates: FxHashMap<ResourceId, Arc<Priced>>,
 }
 
 /// A resource with its rates.
 #[derive(Debug)]
-struct Priced {
-    provider: InstitutionId,
-    rates: Vec<Rate>,
+pub(super) struct Priced {
+    pub provider: InstitutionId,
+    pub rates: Vec<Rate>,
 }
 
 /// A key that was met before.
@@ -93,19 +95,21 @@ struct Known {
 }
 
 impl Desk {
-    /// A key may be in both once its quarantine is being resolved; the charge is what counts.
-    fn known(&self, key: &[u8; 16]) -> Option<Known> {
-        self.charged.get(key).or_else(|| self.waiting.get(key)).copied()
-    }
-
-    fn remember(&mut self, key: [u8; 16], known: Known) {
-        let keys = if known.charged { &mut self.charged } else { &mut self.waiting };
-        keys.insert(key, known);
+    /// Has a charge written; until then it is known from here.
+    pub fn stage(&mut self, incoming: &Incoming, row: ChargeRow) {
+        let known = Known { digest: incoming.digest, id: row.id, charged: true };
+        self.staged_keys.insert((incoming.key, row.part), known);
+        if row.part > 0 {
+            self.staged_parts.insert(incoming.key);
+        }
+        self.staged.add(row);
     }
 }
 
 impl Room for Desk {
     fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        self.staged_keys.clear();
+        self.staged_parts.clear();
         self.staged.write(conn)
     }
 
@@ -116,15 +120,13 @@ impl Room for Desk {
 
 /// Charges records of one provider, each on its own, in order.
 pub fn charge(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, records: &[Incoming]) -> Result<Vec<Outcome>, Fault> {
-    meet(work, records)?;
+    let mut met = met(work, records)?;
     let mut outcomes = Vec::with_capacity(records.len());
     for record in records {
-        let known = work.room::<Desk>()?.known(&record.key);
-        let outcome = charge_one(work, who, provider, record, known)?;
-        let desk = work.room::<Desk>()?;
+        let outcome = charge_one(work, who, provider, record, &met)?;
         match &outcome {
-            Outcome::Charged(charge) => desk.remember(record.key, Known { digest: record.digest, id: charge.row.id, charged: true }),
-            Outcome::Quarantined(id, _) => desk.remember(record.key, Known { digest: record.digest, id: id.stamp(), charged: false }),
+            Outcome::Charged(charge) => met.learn(record, charge.row.id, true),
+            Outcome::Quarantined(id, _) => met.learn(record, id.stamp(), false),
             _ => {}
         }
         outcomes.push(outcome);
@@ -132,28 +134,58 @@ pub fn charge(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, recor
     Ok(outcomes)
 }
 
-/// Remembers which of the keys the database has met before; what is staged and not yet written is remembered already.
-fn meet(work: &mut Work<'_>, records: &[Incoming]) -> Result<(), Fault> {
-    let keys: Vec<[u8; 16]> = records.iter().map(|record| record.key).collect();
-    let (desk, conn) = work.room_and_sql::<Desk>()?;
-    if desk.staged.is_empty() {
-        desk.charged.clear();
-    }
-    desk.waiting.clear();
-    let cut = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| Fault::Internal("a usage key in the database is cut".into()));
-    for met in store::met(conn, &keys)? {
-        desk.remember(cut(met.usage_key)?, Known { digest: cut(met.digest)?, id: met.id, charged: met.charged == 1 });
-    }
-    Ok(())
+/// Which natural keys were met before, and which jobs have parts.
+#[derive(Default)]
+struct Before {
+    known: FxHashMap<Natural, Known>,
+    parted: FxHashSet<[u8; 16]>,
 }
 
-fn charge_one(
-    work: &mut Work<'_>,
-    who: PersonId,
-    provider: InstitutionId,
-    incoming: &Incoming,
-    known: Option<Known>,
-) -> Result<Outcome, Fault> {
+impl Before {
+    fn add(&mut self, (key, part): Natural, known: Known) {
+        // A key may be in both once its quarantine is being resolved; the charge is what counts.
+        if known.charged || !self.known.contains_key(&(key, part)) {
+            self.known.insert((key, part), known);
+        }
+        if part > 0 && known.charged {
+            self.parted.insert(key);
+        }
+    }
+
+    fn learn(&mut self, record: &Incoming, id: i64, charged: bool) {
+        self.add((record.key, record.part()), Known { digest: record.digest, id, charged });
+    }
+}
+
+/// What was met before of these records: in the database, or staged and not yet written.
+fn met(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before, Fault> {
+    let (parts, totals): (Vec<&Incoming>, Vec<&Incoming>) = records.iter().partition(|record| record.part() > 0);
+    let totals: Vec<[u8; 16]> = totals.iter().map(|record| record.key).collect();
+    let parts: Vec<Natural> = parts.iter().map(|record| (record.key, record.part())).collect();
+    let (desk, conn) = work.room_and_sql::<Desk>()?;
+    let mut before = Before::default();
+    let cut = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| Fault::Internal("a usage key in the database is cut".into()));
+    let mut found = if totals.is_empty() { Vec::new() } else { store::met(conn, &totals)? };
+    if !parts.is_empty() {
+        found.extend(store::met_parts(conn, &parts)?);
+    }
+    for met in found {
+        let known = Known { digest: cut(met.digest)?, id: met.id, charged: met.charged == 1 };
+        before.add((cut(met.usage_key)?, met.part), known);
+    }
+    if desk.staged_keys.is_empty() {
+        return Ok(before);
+    }
+    let asked = totals.iter().map(|key| (*key, 0)).chain(parts.iter().flat_map(|(key, part)| [(*key, *part), (*key, 0)]));
+    for natural in asked {
+        desk.staged_keys.get(&natural).into_iter().for_each(|known| before.add(natural, *known));
+    }
+    before.parted.extend(totals.iter().filter(|key| desk.staged_parts.contains(*key)));
+    Ok(before)
+}
+
+fn charge_one(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, incoming: &Incoming, before: &Before) -> Result<Outcome, Fault> {
+    let known = before.known.get(&(incoming.key, incoming.part())).copied();
     match known {
         Some(Known { charged: true, digest, id }) if digest == incoming.digest => return Ok(Outcome::Duplicate(ChargeId::from_stamp(id))),
         Some(Known { charged: true, id, .. }) => return Ok(Outcome::Conflict(ChargeId::from_stamp(id))),
@@ -163,8 +195,13 @@ fn charge_one(
         }
         _ => {}
     }
+    // A total ends its job: no part comes after it.
+    if let Some(total) = before.known.get(&(incoming.key, 0)).filter(|total| total.charged) {
+        return Ok(Outcome::Conflict(ChargeId::from_stamp(total.id)));
+    }
     let waiting = known.map(|known| UsageId::from_stamp(known.id));
-    match attempt(work, who, provider, incoming, incoming.record.grant) {
+    let parted = incoming.part() == 0 && before.parted.contains(&incoming.key);
+    match attempt(work, who, provider, incoming, incoming.record.grant, parted) {
         Ok(charge) => {
             if let Some(entry) = waiting {
                 store::close_quarantine(work.sql_mut()?, entry.stamp(), "charged", Some(charge.row.id()))?;
@@ -184,13 +221,15 @@ fn charge_one(
 
 /// Charges one record to the grant named here or found, or refuses.
 ///
-/// Errors that quarantine answers: `unattributed`, `grant_not_active`, `terms_not_met`, `rate_missing`, `insufficient_credits`.
-pub(super) fn attempt(
+/// Errors that quarantine answers: `unattributed`, `grant_not_active`, `terms_not_met`, `rate_missing`, `insufficient_credits`,
+/// `hold_not_open`, and `usage_conflict` where a job's parts were charged to another grant.
+fn attempt(
     work: &mut Work<'_>,
     who: PersonId,
     provider: InstitutionId,
     incoming: &Incoming,
     named: Option<GrantId>,
+    parted: bool,
 ) -> Result<Charge, Fault> {
     let record = &incoming.record;
     let now = work.now();
@@ -199,25 +238,40 @@ pub(super) fn attempt(
     if priced.provider != provider {
         return Err(directory::unknown("/resource", record.resource).into());
     }
-    let funded = match named {
-        Some(id) => grants::funded(work, id).map_err(|_| unattributed("There is no grant of that identifier."))?,
-        None => find_grant(work, incoming)?,
-    };
+    let (funded, hold) = settle::payer(work, provider, record, named)?;
     funded.grant.pays_for(record.ended_at, now)?;
     if !funded.grant.admits(record.resource) {
         return Err(Refusal::new(Code::TermsNotMet, "The grant is not for this resource.").with("grant", funded.grant.id).into());
     }
     let price = price::price(record, &priced.rates, funded.grant.awarded.unit)?;
-    post(work, who, provider, incoming, &funded, price)
+    let earlier = if parted { settle::Earlier::of(work, incoming, funded.grant.id)? } else { settle::Earlier::default() };
+    settle::post(work, settle::Priced { who, provider, incoming, funded: &funded, price, hold, earlier: &earlier })
 }
 
-fn unattributed(detail: &str) -> Refusal {
+/// Charges a record that was set aside, to the grant named here or found.
+///
+/// Errors: whatever still keeps it from being charged; `usage_conflict` for a part of a job whose total was charged meanwhile.
+pub(super) fn retry(
+    work: &mut Work<'_>,
+    who: PersonId,
+    provider: InstitutionId,
+    incoming: &Incoming,
+    named: Option<GrantId>,
+) -> Result<Charge, Fault> {
+    let before = met(work, std::slice::from_ref(incoming))?;
+    if let Some(total) = before.known.get(&(incoming.key, 0)).filter(|total| total.charged) {
+        return Err(conflict(ChargeId::from_stamp(total.id)).into());
+    }
+    let parted = incoming.part() == 0 && before.parted.contains(&incoming.key);
+    attempt(work, who, provider, incoming, named, parted)
+}
+
+pub(super) fn unattributed(detail: &str) -> Refusal {
     Refusal::new(Code::Unattributed, detail)
 }
 
 /// The one grant that the record's account stands for, active when the job ended and open to its resource.
-fn find_grant(work: &mut Work<'_>, incoming: &Incoming) -> Result<Arc<Funded>, Fault> {
-    let record = &incoming.record;
+pub(super) fn find_grant(work: &mut Work<'_>, record: &Record) -> Result<Arc<Funded>, Fault> {
     let now = work.now();
     let account = record.account.as_deref().ok_or_else(|| unattributed("The record names neither a grant nor an account."))?;
     let candidates = grants::grants_of_account(work, account, record.job.cluster.as_deref(), record.resource)?;
@@ -240,7 +294,7 @@ fn find_grant(work: &mut Work<'_>, incoming: &Incoming) -> Result<Arc<Funded>, F
 }
 
 /// A resource with its rates, remembered. Errors: `unknown` resource.
-fn priced(work: &mut Work<'_>, id: ResourceId) -> Result<Arc<Priced>, Fault> {
+pub(super) fn priced(work: &mut Work<'_>, id: ResourceId) -> Result<Arc<Priced>, Fault> {
     let epoch = work.epoch();
     let desk = work.room::<Desk>()?;
     if desk.epoch != epoch {
@@ -258,61 +312,6 @@ fn priced(work: &mut Work<'_>, id: ResourceId) -> Result<Arc<Priced>, Fault> {
     Ok(found)
 }
 
-/// Draws the price from the grant's lots and posts it.
-fn post(
-    work: &mut Work<'_>,
-    who: PersonId,
-    provider: InstitutionId,
-    incoming: &Incoming,
-    funded: &Funded,
-    price: Price,
-) -> Result<Charge, Fault> {
-    let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
-    let record = &incoming.record;
-    let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
-    let free = ledger::balances(work, &keys)?;
-    let pays = |lot: &Lot| lot.pays_for(record.ended_at, now) && lot.terms.admit_resource(record.resource);
-    let usable = funded.lots.iter().zip(&free).filter(|(lot, _)| pays(lot)).map(|(lot, free)| (lot.id, *free));
-    let (plan, beyond) = draw(usable, price.amount.minor)?;
-    if beyond > 0 && funded.grant.overdraft == Overdraft::Reject {
-        let shortfall = Amount::new(beyond, unit);
-        let detail = format!("The grant lacks {shortfall} {} for this job.", unit.code());
-        return Err(Refusal::new(Code::InsufficientCredits, detail).with("shortfall", shortfall).with("grant", grant).into());
-    }
-    let mut draft = Draft::moving(Kind::Charge, Some(who), record.ended_at, unit).about(grant.stamp());
-    for (lot, part) in &plan {
-        draft.shift(Key::grant(grant, *lot, Bucket::Granted), Key::grant(grant, *lot, Bucket::Spent), *part);
-    }
-    draft.shift(Key::overdraft(grant, Bucket::OverdraftOwed), Key::overdraft(grant, Bucket::OverdraftSpent), beyond);
-    let birth = ledger::post(work, draft)?;
-    let still_free = funded.lots.iter().zip(&free).filter(|(lot, _)| lot.pays_for(now, now)).map(|(lot, free)| {
-        let drawn = plan.iter().find(|(drawn, _)| *drawn == lot.id).map_or(0, |(_, part)| *part);
-        free - drawn
-    });
-    let balance_after = ledger::journal::total(still_free)?;
-    let rates: Vec<i64> = price.rates.iter().map(|rate| rate.stamp()).collect();
-    let row = ChargeRow {
-        id: birth.stamp,
-        seq: birth.seq,
-        usage_key: incoming.key.to_vec(),
-        digest: incoming.digest.to_vec(),
-        provider: provider.stamp(),
-        award: grant.stamp(),
-        resource: record.resource.stamp(),
-        amount: price.amount.minor,
-        overdraft: beyond,
-        balance_after,
-        ended_at: record.ended_at.micros(),
-        rates: serde_json::json!(rates).to_string(),
-        record: incoming.text.clone(),
-    };
-    let desk = work.room::<Desk>()?;
-    desk.staged.add(row.clone());
-    let lots = plan.into_iter().map(|(lot, part)| (lot, Amount::new(part, unit))).collect();
-    let (overdraft, balance_after) = (Amount::new(beyond, unit), Amount::new(balance_after, unit));
-    Ok(Charge { row, amount: price.amount, lots, overdraft, balance_after })
-}
-
 /// Keeps a record that can't be charged, with the reason.
 fn set_aside(
     work: &mut Work<'_>,
@@ -326,6 +325,7 @@ fn set_aside(
     let row = QuarantineRow {
         id: birth.stamp,
         usage_key: incoming.key.to_vec(),
+        part: incoming.part(),
         digest: incoming.digest.to_vec(),
         provider: provider.stamp(),
         reason: refusal.code.slug().into(),

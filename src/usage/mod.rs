@@ -4,11 +4,14 @@
 //! know about statements or about HTTP.
 
 pub mod charge;
+pub mod hold;
 pub mod price;
+pub mod quote;
 pub mod rate;
 pub mod readers;
 pub mod record;
 pub mod refund;
+mod settle;
 pub mod store;
 pub mod totals;
 
@@ -16,11 +19,12 @@ use serde_json::json;
 
 use crate::directory::{self, unknown};
 use crate::donations;
-use crate::grants::sweep::sweep;
+use crate::grants::sweep;
 use crate::id::{GrantId, Id, InstitutionId, PersonId, RateId, TransactionId, UsageId};
-use crate::ledger::{self, Draft, Entry, Kind};
+use crate::ledger::{self, Bucket, Draft, Entry, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
+use crate::time::Time;
 pub use charge::{Charge, Outcome, charge};
 pub use rate::{NewRate, Rate};
 pub use record::{Incoming, Job, Record, Used};
@@ -73,6 +77,40 @@ pub fn confirm_rate(work: &mut Work<'_>, who: PersonId, id: RateId) -> Result<Ra
     find_rate(work.sql()?, id)
 }
 
+/// What a sweep has booked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// Holds that expired.
+    pub holds: usize,
+    /// Grants that ended.
+    pub grants: usize,
+    /// Lots with credits that lapsed or went back to their donor.
+    pub lots: usize,
+}
+
+/// Whether the clock has decided anything that is not booked: a look that takes no turn, so that sweeping idle books costs nothing.
+pub fn is_due(conn: &mut Conn, now: Time) -> Result<bool, Fault> {
+    Ok(hold::is_due(conn, now)? || sweep::is_due(conn, now)?)
+}
+
+/// Books everything that the clock has decided: holds that have expired, then ends of grants and lots. Running it again books nothing
+/// more.
+pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
+    sweep_some(work, usize::MAX)
+}
+
+/// Books about so many things that are due at most, so that no commit is long.
+pub fn sweep_some(work: &mut Work<'_>, most: usize) -> Result<Swept, Fault> {
+    let holds = hold::book_some_expired(work, most)?;
+    let sweep::Swept { grants, lots } = sweep::sweep_some(work, most.saturating_sub(holds))?;
+    Ok(Swept { holds, grants, lots })
+}
+
+/// Books the holds that have expired and the grants that have ended: what is decided about a lot's free credits comes after this.
+pub fn book_ends(work: &mut Work<'_>) -> Result<usize, Fault> {
+    Ok(hold::book_expired(work)? + sweep::book_ends(work)?)
+}
+
 /// How a record in quarantine is resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Resolution {
@@ -106,10 +144,12 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
         Resolution::Charge(grant) => {
             let units = ledger::units(work)?;
             let value = serde_json::from_str(&row.record).map_err(|_| charge::unreadable(id))?;
-            let record = Record::read(&value, &|code| units.get(code).copied()).map_err(|_| charge::unreadable(id))?;
+            let mut record = Record::read(&value, &|code| units.get(code).copied()).map_err(|_| charge::unreadable(id))?;
             let named = grant.or(record.grant);
+            // Whoever names the grant now decides who pays, whatever became of the hold.
+            record.hold = record.hold.filter(|_| grant.is_none());
             let provider = InstitutionId::from_stamp(row.provider);
-            let charged = charge::attempt(work, who, provider, &Incoming::new(provider, record), named)?;
+            let charged = charge::retry(work, who, provider, &Incoming::new(provider, record), named)?;
             store::close_quarantine(work.sql_mut()?, row.id, "charged", Some(charged.row.id()))?;
             Ok(Some(charged))
         }
@@ -135,10 +175,14 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
         Kind::Return => entry.actor.is_some(),
         Kind::Charge => {
             let row = refund::charge(work.sql()?, id.seen_as())?;
+            let grant = crate::grants::funded(work, row.grant())?;
+            // What the clock has freed may have covered it.
+            hold::book_due(work, &grant.grant)?;
+            // The mirror of what a hold paid would set credits aside for a hold that has ended.
+            let of_hold = entry.lines.iter().any(|line| line.account.bucket == Bucket::Held);
             let untouched = refund::parts(work.sql()?, &row)?.total()? == row.amount && store::covers(work.sql()?, row.id())?.is_empty();
             let reversed = ledger::store::reversal_of(work.sql()?, row.seq)?.is_some();
-            let grant = crate::grants::funded(work, row.grant())?;
-            reversed || (untouched && grant.grant.pays_for(row.ended_at(), work.now()).is_ok())
+            reversed || (untouched && !of_hold && grant.grant.pays_for(row.ended_at(), work.now()).is_ok())
         }
         _ => false,
     };
@@ -153,7 +197,8 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
     match (entry.kind, entry.subject) {
         (Kind::Charge, _) => {
             let row = refund::charge(work.sql()?, id.seen_as())?;
-            refund::cover(work, row.grant())?;
+            let now = work.now();
+            refund::cover(work, row.grant(), now)?;
         }
         (Kind::Delivery, Some(donation)) => donations::delivery_reversed(work, who, Id::from_stamp(donation))?,
         _ => {}

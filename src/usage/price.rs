@@ -7,8 +7,9 @@ use rust_decimal::Decimal;
 use super::rate::{self, Rate};
 use super::record::{Record, Used};
 use crate::amount::{Amount, Unit, out_of_range};
-use crate::id::RateId;
+use crate::id::{RateId, ResourceId};
 use crate::refusal::{Code, Refusal};
+use crate::time::Time;
 
 /// Job states whose usage is metered and not charged: the machine's fault, not the user's.
 pub const FREE_STATES: &[&str] = &["NODE_FAIL", "BOOT_FAIL"];
@@ -25,7 +26,17 @@ pub struct Price {
 /// Prices a record in a grant's unit. Errors: `rate_missing` for a meter without a rate in force; `unit_mismatch` for an amount in
 /// another unit; `validation_failed` beyond 64 bits.
 pub fn price(record: &Record, rates: &[Rate], unit: Unit) -> Result<Price, Refusal> {
-    let meters = match &record.used {
+    let mut price = price_of(&record.used, record.qos.as_deref(), record.resource, record.ended_at, rates, unit)?;
+    let free = record.job.state.as_deref().is_some_and(|state| FREE_STATES.contains(&state));
+    if free && matches!(record.used, Used::Metered(_)) {
+        price.amount = Amount::zero(unit);
+    }
+    Ok(price)
+}
+
+/// Prices what is used on a resource by the rates in force at a moment, in a grant's unit. Errors: as of a record.
+pub fn price_of(used: &Used, qos: Option<&str>, resource: ResourceId, at: Time, rates: &[Rate], unit: Unit) -> Result<Price, Refusal> {
+    let meters = match used {
         Used::Priced(amount) => {
             amount.same_unit(Amount::zero(unit))?;
             return Ok(Price { amount: *amount, rates: Vec::new() });
@@ -33,22 +44,21 @@ pub fn price(record: &Record, rates: &[Rate], unit: Unit) -> Result<Price, Refus
         Used::Metered(meters) => meters,
     };
     let mut sum = Fraction::ZERO;
-    let mut used = Vec::with_capacity(meters.len());
+    let mut rated = Vec::with_capacity(meters.len());
     for (meter, quantity) in meters {
-        let rate = rate::in_force(rates, meter, unit, record.ended_at).ok_or_else(|| missing(meter, unit, record))?;
+        let rate = rate::in_force(rates, meter, unit, at).ok_or_else(|| missing(meter, unit, resource, at))?;
         let (times, per) = rate::ratio(meter, &rate.about.meter).unwrap_or((1, 1));
-        let factor = record.qos.as_ref().and_then(|qos| rate.about.qos.get(qos)).copied().unwrap_or(Decimal::ONE);
+        let factor = qos.and_then(|qos| rate.about.qos.get(qos)).copied().unwrap_or(Decimal::ONE);
         let product = Fraction::product(&[*quantity, factor], rate.about.price.minor, times, per);
         sum = product.and_then(|p| sum.plus(p)).ok_or_else(out_of_range)?;
-        used.push(rate.id);
+        rated.push(rate.id);
     }
-    let free = record.job.state.as_deref().is_some_and(|state| FREE_STATES.contains(&state));
-    let minor = if free { 0 } else { sum.half_even().ok_or_else(out_of_range)? };
-    Ok(Price { amount: Amount::new(minor, unit), rates: used })
+    let minor = sum.half_even().ok_or_else(out_of_range)?;
+    Ok(Price { amount: Amount::new(minor, unit), rates: rated })
 }
 
-fn missing(meter: &str, unit: Unit, record: &Record) -> Refusal {
-    let detail = format!("{} has no rate for {meter} in {} at {}.", record.resource, unit.code(), record.ended_at);
+fn missing(meter: &str, unit: Unit, resource: ResourceId, at: Time) -> Refusal {
+    let detail = format!("{resource} has no rate for {meter} in {} at {at}.", unit.code());
     Refusal::new(Code::RateMissing, detail).with("meter", meter)
 }
 
@@ -103,7 +113,6 @@ mod tests {
     use super::super::record::Job;
     use super::*;
     use crate::id::Id;
-    use crate::time::Time;
 
     fn usd() -> Unit {
         Unit::new("USD", 6).expect("a unit")
@@ -132,6 +141,8 @@ mod tests {
             started_at: None,
             ended_at: Time::from_micros(1000),
             user: None,
+            hold: None,
+            part: None,
             job: Job { state: Some(state.into()), ..Job::default() },
         }
     }

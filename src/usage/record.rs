@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::amount::Amount;
 use crate::fields::{Fields, Units};
-use crate::id::{GrantId, InstitutionId, ResourceId};
+use crate::id::{GrantId, HoldId, InstitutionId, ResourceId};
 use crate::refusal::{FieldCode, Refusal};
 use crate::time::Time;
 
@@ -35,6 +35,10 @@ pub struct Record {
     pub ended_at: Time,
     /// The provider's name for the user.
     pub user: Option<String>,
+    /// The hold that it draws on, if it is named.
+    pub hold: Option<HoldId>,
+    /// Which increment of the job it states, from 1; `None` for the job's total.
+    pub part: Option<i32>,
     /// The job.
     pub job: Job,
 }
@@ -78,6 +82,8 @@ impl Record {
         let started_at = f.optional().time("started_at");
         let ended_at = f.time("ended_at");
         let user = f.optional().text("user", 180);
+        let hold = f.optional().id("hold");
+        let part = f.optional().whole("part", 1..=i64::from(i32::MAX)).and_then(|number| i32::try_from(number).ok());
         let job = f.optional().object("job", |j| {
             let cluster = j.optional().text("cluster", 180).map(String::from);
             let id = j.optional().text("id", 180).map(String::from);
@@ -100,6 +106,8 @@ impl Record {
                 started_at,
                 ended_at: ended_at?,
                 user: user.map(String::from),
+                hold,
+                part,
                 job: job.unwrap_or_default(),
             })
         })
@@ -113,8 +121,10 @@ impl Record {
         };
         let text = serde_json::to_string(&Canonical {
             external_id: &self.external_id,
+            part: self.part,
             grant: self.grant,
             account: self.account.as_deref(),
+            hold: self.hold,
             resource: self.resource,
             quantities,
             amount,
@@ -133,9 +143,13 @@ impl Record {
 struct Canonical<'r> {
     external_id: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<GrantId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldId>,
     resource: ResourceId,
     #[serde(skip_serializing_if = "Option::is_none")]
     quantities: Option<Quantities<'r>>,
@@ -166,7 +180,8 @@ impl Serialize for Quantities<'_> {
     }
 }
 
-fn used(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Used> {
+/// Reads `quantities` or `amount`, of which one must be there.
+pub fn used(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Used> {
     match (f.given("quantities"), f.given("amount")) {
         (true, true) => {
             f.optional().decimals("quantities", METERS);
@@ -209,7 +224,7 @@ pub struct Incoming {
     pub record: Record,
     /// The narrow form of the natural key: see [`key`].
     pub key: [u8; 16],
-    /// SHA-256 of the canonical text, cut to 128 bits.
+    /// SHA-256 of the canonical text without the hold, cut to 128 bits.
     pub digest: [u8; 16],
     /// The canonical text.
     pub text: String,
@@ -217,11 +232,22 @@ pub struct Incoming {
 
 impl Incoming {
     /// Makes a record of a provider ready.
-    pub fn new(provider: InstitutionId, record: Record) -> Incoming {
-        let text = record.canonical();
+    pub fn new(provider: InstitutionId, mut record: Record) -> Incoming {
         let key = key(provider, &record.external_id);
+        // Which hold pays is no part of what was used: the same record is the same whichever door it comes through.
+        let hold = record.hold.take();
+        let mut text = record.canonical();
         let digest = short(Sha256::new().chain_update(&text));
+        if hold.is_some() {
+            record.hold = hold;
+            text = record.canonical();
+        }
         Incoming { record, key, digest, text }
+    }
+
+    /// Which record of the job it is, as the database has it: 0 for the total.
+    pub fn part(&self) -> i32 {
+        self.record.part.unwrap_or(0)
     }
 }
 
@@ -282,6 +308,21 @@ mod tests {
         assert_eq!((made(&same).key, made(&same).digest), (first.key, first.digest));
         assert_eq!(made(&other).key, first.key);
         assert_ne!(made(&other).digest, first.digest);
+    }
+
+    #[test]
+    fn parts_are_records_of_their_own_and_the_hold_is_none_of_the_content() {
+        let made = |v: &Value| Incoming::new(Id::from_stamp(1), Record::read(v, &usd).expect("readable"));
+        let (mut part, mut held) = (sample(), sample());
+        part["part"] = 2.into();
+        held["hold"] = serde_json::to_value(HoldId::from_stamp(9_000)).expect("a text");
+        assert_eq!((made(&part).key, made(&part).part()), (made(&sample()).key, 2));
+        assert_ne!(made(&part).digest, made(&sample()).digest);
+        assert_eq!(made(&held).digest, made(&sample()).digest);
+        let again: Value = serde_json::from_str(&made(&held).text).expect("JSON");
+        assert_eq!(Record::read(&again, &usd).map(|record| record.hold), Ok(Some(HoldId::from_stamp(9_000))));
+        part["part"] = 0.into();
+        assert!(Record::read(&part, &usd).is_err());
     }
 
     #[test]

@@ -7,12 +7,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::hold;
 use super::store::{self, ChargeRow, RefundRow};
 use crate::amount::Amount;
-use crate::donations::{Lot, Phase, draw, phase};
+use crate::donations::{self, Lot, Phase, draw, phase};
 use crate::grants::store::Outflow;
 use crate::grants::{self, Funded, State};
 use crate::id::{ChargeId, GrantId, LotId, PersonId};
+use crate::ledger::store::Account;
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
 use crate::refusal::{Code, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
@@ -78,6 +80,7 @@ pub struct Refunded {
 pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<Amount>, reason: &str) -> Result<Refunded, Fault> {
     let row = charge(work.sql()?, id)?;
     let funded = grants::funded(work, row.grant())?;
+    hold::book_due(work, &funded.grant)?;
     let unit = funded.grant.awarded.unit;
     let parts = parts(work.sql()?, &row)?;
     let refundable = Amount::new(parts.total()?, unit);
@@ -111,7 +114,8 @@ pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<A
     for (lot, part) in &plan {
         pass_on(work, &funded, lot, part - stays(lot), birth.seq)?;
     }
-    cover(work, funded.grant.id)?;
+    let now = work.now();
+    cover(work, funded.grant.id, now)?;
     let lots = plan.into_iter().map(|(lot, part)| (lot.id, Amount::new(part, unit))).collect();
     Ok(Refunded { row: refund, amount, lots, overdraft: Amount::new(owed, unit) })
 }
@@ -128,15 +132,12 @@ fn stays(work: &mut Work<'_>, funded: &Funded, refunded: &ChargeRow, freed: &[(&
     if !has_ended(work, funded) || ledger::balance(work, Key::overdraft(grant, Bucket::OverdraftSpent))? == 0 {
         return Ok(stays);
     }
+    let mut owed = owed(work.sql()?, grant)?;
     // Where a refund frees credits it has taken its own charge's overdraft away.
-    for row in store::overdrawn(work.sql()?, grant)?.iter().filter(|row| row.id != refunded.id) {
-        let owed = parts(work.sql()?, row)?.overdraft;
-        // Freed in reverse draw-down order.
-        let fitting = freed.iter().rev().filter(|(lot, _)| fits(lot, row, now));
-        let free: Vec<(LotId, i64)> = fitting.map(|(lot, part)| (lot.id, part - stays.get(&lot.id).unwrap_or(&0))).collect();
-        for (lot, part) in draw(free, owed)?.0 {
-            *stays.entry(lot).or_default() += part;
-        }
+    owed.retain(|(row, _)| row.id != refunded.id);
+    let free = freed.iter().map(|(lot, part)| (lot.id, *part)).collect();
+    for (_, lot, part) in (Debts { owed, lots: funded.lots.clone(), free }).cover(now)? {
+        *stays.entry(lot).or_default() += part;
     }
     Ok(stays)
 }
@@ -165,35 +166,77 @@ fn pass_on(work: &mut Work<'_>, funded: &Funded, lot: &Lot, amount: i64, seq: i6
     grants::store::insert_outflow(work.sql_mut()?, &outflow)
 }
 
-/// Whether a lot may pay for what a charge still owes.
-fn fits(lot: &Lot, row: &ChargeRow, now: Time) -> bool {
-    lot.pays_for(row.ended_at(), now) && lot.terms.admit_resource(row.resource())
+/// What a grant owes charge by charge, oldest first, and what its lots have free to pay it.
+#[derive(Default)]
+pub(super) struct Debts {
+    owed: Vec<(ChargeRow, i64)>,
+    /// In draw-down order.
+    lots: Vec<Arc<Lot>>,
+    free: HashMap<LotId, i64>,
 }
 
-/// Pays what a grant owes beyond its credits out of what it has free now: oldest charge first, only from lots that fit that charge.
-pub fn cover(work: &mut Work<'_>, grant: GrantId) -> Result<(), Fault> {
+impl Debts {
+    /// The debts as these accounts of a grant have them.
+    pub fn of(conn: &mut Conn, grant: GrantId, accounts: &[Account]) -> Result<Debts, Fault> {
+        let mut debts = Debts::default();
+        for account in accounts.iter().filter(|account| account.key.bucket == Bucket::Granted) {
+            if let Some(lot) = account.key.lot_id() {
+                debts.free.insert(lot, account.balance);
+                debts.lots.push(Arc::new(donations::lot(conn, lot)?));
+            }
+        }
+        debts.lots.sort_by(|a, b| a.draw_order(b));
+        debts.owed = owed(conn, grant)?;
+        Ok(debts)
+    }
+
+    /// More of a lot is free.
+    pub fn free(&mut self, lot: LotId, part: i64) {
+        *self.free.entry(lot).or_default() += part;
+    }
+
+    /// Pays the oldest first, only from lots that fit the charge by the rules of a moment; what is paid by which lot, in order.
+    pub fn cover(&mut self, at: Time) -> Result<Vec<(ChargeRow, LotId, i64)>, Refusal> {
+        let mut covers = Vec::new();
+        for (row, owed) in self.owed.iter_mut().filter(|(_, owed)| *owed > 0) {
+            let fits = |lot: &&Arc<Lot>| lot.pays_for(row.ended_at(), at) && lot.terms.admit_resource(row.resource());
+            let free = self.lots.iter().filter(fits).map(|lot| (lot.id, self.free.get(&lot.id).copied().unwrap_or(0)));
+            let (plan, left) = draw(free, *owed)?;
+            for (lot, part) in plan {
+                *self.free.entry(lot).or_default() -= part;
+                covers.push((row.clone(), lot, part));
+            }
+            *owed = left;
+        }
+        Ok(covers)
+    }
+}
+
+/// What each charge of a grant still owes beyond it, oldest first.
+fn owed(conn: &mut Conn, grant: GrantId) -> Result<Vec<(ChargeRow, i64)>, Fault> {
+    let rows = store::overdrawn(conn, grant)?;
+    rows.into_iter().map(|row| parts(conn, &row).map(|parts| (row, parts.overdraft))).collect()
+}
+
+/// Pays what a grant owes beyond its credits out of what it has free: oldest charge first, only from lots that fit that charge, as of the
+/// moment from which it is free.
+pub fn cover(work: &mut Work<'_>, grant: GrantId, at: Time) -> Result<(), Fault> {
     if ledger::balance(work, Key::overdraft(grant, Bucket::OverdraftSpent))? == 0 {
         return Ok(());
     }
-    let now = work.now();
-    for row in store::overdrawn(work.sql()?, grant)? {
-        let funded = grants::funded(work, grant)?;
-        let owed = parts(work.sql()?, &row)?.overdraft;
-        let mut free = Vec::new();
-        for lot in funded.lots.iter().filter(|lot| fits(lot, &row, now)) {
-            free.push((lot.id, ledger::balance(work, Key::grant(grant, lot.id, Bucket::Granted))?));
-        }
-        let (plan, _) = draw(free, owed)?;
-        for (lot, part) in plan {
-            post_cover(work, &row, &funded, lot, part)?;
-        }
+    let funded = grants::funded(work, grant)?;
+    let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
+    let free = funded.lots.iter().map(|lot| lot.id).zip(ledger::balances(work, &keys)?).collect();
+    let mut debts = Debts { owed: owed(work.sql()?, grant)?, lots: funded.lots.clone(), free };
+    for (row, lot, part) in debts.cover(at)? {
+        post_cover(work, &row, &funded, lot, part, at)?;
     }
     Ok(())
 }
 
-fn post_cover(work: &mut Work<'_>, row: &ChargeRow, funded: &Funded, lot: LotId, part: i64) -> Result<(), Fault> {
+fn post_cover(work: &mut Work<'_>, row: &ChargeRow, funded: &Funded, lot: LotId, part: i64, at: Time) -> Result<(), Fault> {
     let grant = funded.grant.id;
-    let mut draft = Draft::moving(Kind::Cover, None, work.now(), funded.grant.awarded.unit).about(row.id);
+    let mut draft = Draft::moving(Kind::Cover, None, at, funded.grant.awarded.unit).about(row.id);
     draft.shift(Key::grant(grant, lot, Bucket::Granted), Key::grant(grant, lot, Bucket::Spent), part);
     draft.shift(Key::overdraft(grant, Bucket::OverdraftSpent), Key::overdraft(grant, Bucket::OverdraftOwed), part);
     let birth = ledger::post(work, draft)?;

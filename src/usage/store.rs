@@ -23,7 +23,7 @@ mod tables {
     }
     diesel::table! {
         charges (id) {
-            id -> BigInt, seq -> BigInt, usage_key -> Binary, digest -> Binary, provider -> BigInt, award -> BigInt,
+            id -> BigInt, seq -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, award -> BigInt,
             resource -> BigInt, amount -> BigInt, overdraft -> BigInt, balance_after -> BigInt, ended_at -> BigInt, rates -> Text,
             record -> Text,
         }
@@ -36,8 +36,8 @@ mod tables {
     }
     diesel::table! {
         quarantine (id) {
-            id -> BigInt, usage_key -> Binary, digest -> Binary, provider -> BigInt, reason -> Text, detail -> Text, record -> Text,
-            state -> Text, charge -> Nullable<BigInt>,
+            id -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, reason -> Text, detail -> Text,
+            record -> Text, state -> Text, charge -> Nullable<BigInt>,
         }
     }
 }
@@ -125,6 +125,8 @@ pub struct ChargeRow {
     pub seq: i64,
     /// The narrow natural key.
     pub usage_key: Vec<u8>,
+    /// Which part of the job; 0 for its total.
+    pub part: i32,
     /// What was sent, hashed.
     pub digest: Vec<u8>,
     /// Who reported it.
@@ -196,10 +198,6 @@ impl Default for Staged {
 }
 
 impl Staged {
-    pub fn is_empty(&self) -> bool {
-        self.charges.is_empty()
-    }
-
     pub fn add(&mut self, row: ChargeRow) {
         self.of_grants.add(row.award, row.id);
         self.charges.push(row);
@@ -265,6 +263,8 @@ pub(super) fn overdrawn(conn: &mut Conn, grant: GrantId) -> Result<Vec<ChargeRow
 pub(super) struct Met {
     #[diesel(sql_type = Binary)]
     pub usage_key: Vec<u8>,
+    #[diesel(sql_type = Integer)]
+    pub part: i32,
     #[diesel(sql_type = Binary)]
     pub digest: Vec<u8>,
     #[diesel(sql_type = BigInt)]
@@ -274,8 +274,8 @@ pub(super) struct Met {
     pub charged: i32,
 }
 
-/// Which of these keys are charged or in quarantine already. Keys that are all newer than any before them are known to be so by one
-/// look at the range they span; otherwise each is looked up, all in one query.
+/// Which of these keys are charged or in quarantine already, with all their parts. Keys that are all newer than any before them are known
+/// to be so by one look at the range they span; otherwise each is looked up, all in one query.
 pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
     let (Some(low), Some(high)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
     let charged = charges::table.filter(charges::usage_key.between(low.as_slice(), high.as_slice())).select(charges::id).limit(1);
@@ -292,22 +292,61 @@ pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault>
 
 fn met_among(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
     const SQLITE: &str = "WITH asked(k) AS (SELECT unhex(value) FROM json_each($1))
-        SELECT usage_key, digest, id, 1 AS charged FROM charges WHERE usage_key IN (SELECT k FROM asked)
+        SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key IN (SELECT k FROM asked)
         UNION ALL
-        SELECT usage_key, digest, id, 0 AS charged FROM quarantine WHERE usage_key IN (SELECT k FROM asked) AND state = 'open'";
-    const POSTGRES: &str = "SELECT usage_key, digest, id, 1 AS charged FROM charges WHERE usage_key = ANY($1)
+        SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key IN (SELECT k FROM asked) AND state = 'open'";
+    const POSTGRES: &str = "SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key = ANY($1)
         UNION ALL
-        SELECT usage_key, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
+        SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
     match conn {
-        Conn::Sqlite(c) => {
-            let texts: Vec<String> = keys.iter().map(|key| format!("{:032x}", u128::from_be_bytes(*key))).collect();
-            Ok(sql_query(SQLITE).bind::<Text, _>(serde_json::json!(texts).to_string()).load(c)?)
-        }
+        Conn::Sqlite(c) => Ok(sql_query(SQLITE).bind::<Text, _>(hex_list(keys)).load(c)?),
         Conn::Postgres(c) => {
             let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
             Ok(sql_query(POSTGRES).bind::<Array<Binary>, _>(list).load(c)?)
         }
     }
+}
+
+/// The same of parts: each is looked for with its own number and as its job's total, so that a job of many parts costs none of them more.
+pub(super) fn met_parts(conn: &mut Conn, asked: &[([u8; 16], i32)]) -> Result<Vec<Met>, Fault> {
+    const SQLITE: &str = "WITH keys AS (SELECT key AS n, unhex(value) AS k FROM json_each($1)),
+        asked AS (SELECT k, p.value AS p FROM keys JOIN json_each($2) p ON p.key = n UNION SELECT k, 0 FROM keys)
+        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p
+        UNION ALL
+        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
+    const POSTGRES: &str = "WITH keys AS (SELECT k, p FROM unnest($1, $2) AS asked(k, p)),
+        asked AS (SELECT k, p FROM keys UNION SELECT k, 0 FROM keys)
+        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p
+        UNION ALL
+        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
+    let keys: Vec<[u8; 16]> = asked.iter().map(|(key, _)| *key).collect();
+    let parts: Vec<i32> = asked.iter().map(|(_, part)| *part).collect();
+    let found = match conn {
+        Conn::Sqlite(c) => {
+            let parts = serde_json::json!(parts).to_string();
+            sql_query(SQLITE).bind::<Text, _>(hex_list(&keys)).bind::<Text, _>(parts).load(c)?
+        }
+        Conn::Postgres(c) => {
+            let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
+            sql_query(POSTGRES).bind::<Array<Binary>, _>(list).bind::<Array<Integer>, _>(parts).load(c)?
+        }
+    };
+    Ok(found)
+}
+
+/// Keys as a JSON list of hexadecimal texts.
+fn hex_list(keys: &[[u8; 16]]) -> String {
+    let texts: Vec<String> = keys.iter().map(|key| format!("{:032x}", u128::from_be_bytes(*key))).collect();
+    serde_json::json!(texts).to_string()
+}
+
+/// The parts of a job that were charged and not reversed, oldest first.
+pub(super) fn parts_of(conn: &mut Conn, key: &[u8; 16]) -> Result<Vec<ChargeRow>, Fault> {
+    let own = charges::table.filter(charges::usage_key.eq(key.as_slice()).and(charges::part.gt(0))).order(charges::id);
+    let rows: Vec<ChargeRow> = on!(conn, c => own.load(c))?;
+    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    let reversed = ledger::store::reversed_among(conn, &seqs)?;
+    Ok(rows.into_iter().filter(|row| !reversed.contains(&row.seq)).collect())
 }
 
 /// A refund as the database has it.
@@ -382,6 +421,8 @@ pub struct QuarantineRow {
     pub id: i64,
     /// The narrow natural key.
     pub usage_key: Vec<u8>,
+    /// Which part of the job; 0 for its total.
+    pub part: i32,
     /// What was sent, hashed.
     pub digest: Vec<u8>,
     /// Who reported it.

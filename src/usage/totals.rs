@@ -1,9 +1,10 @@
 //! Totals of metered quantities: what was used, apart from what it cost.
 //!
 //! Read from the records as they were sent, so that they can be compared with a scheduler's own totals; refund policies and prices
-//! leave them alone. Exact: seconds are added as seconds. Bound: one page of charges in memory.
+//! leave them alone. Exact: seconds are added as seconds. A job's total stands for its parts, which count until it is there. Bound: one page
+//! of charges in memory, and the sums of the jobs that have parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -62,17 +63,30 @@ const PAGE: i64 = 2000;
 /// The totals of all charges that `look` reads page by page, by scheduler account (`""` where none was named).
 pub fn totals(conn: &mut Conn, look: impl Fn(&mut Conn, Page) -> Result<Vec<ChargeRow>, Fault>) -> Result<BTreeMap<String, Totals>, Fault> {
     let mut by_account: BTreeMap<String, Totals> = BTreeMap::new();
+    let mut parted: HashMap<Vec<u8>, BTreeMap<String, Totals>> = HashMap::new();
     let mut page = Page { after: None, limit: PAGE, descending: false };
     loop {
         let rows = look(conn, page)?;
         for row in &rows {
             let record: Value = serde_json::from_str(&row.record).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
             let account = record.get("account").and_then(Value::as_str).unwrap_or_default();
-            by_account.entry(account.to_owned()).or_default().add(&record)?;
+            let sums = match row.part {
+                0 => {
+                    // Recorded after all the parts that it sums up.
+                    parted.remove(&row.usage_key);
+                    &mut by_account
+                }
+                _ => parted.entry(row.usage_key.clone()).or_default(),
+            };
+            sums.entry(account.to_owned()).or_default().add(&record)?;
         }
         match rows.last() {
             Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),
-            _ => return Ok(by_account),
+            _ => break,
         }
     }
+    for (account, sum) in parted.into_values().flatten() {
+        by_account.entry(account).or_default().plus(&sum)?;
+    }
+    Ok(by_account)
 }

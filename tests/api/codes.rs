@@ -173,6 +173,8 @@ fn lots(town: &Town, own: &Side) -> Seen {
 fn usage(town: &Town, own: &Side, foreign: &Side) -> Seen {
     let say = |name: &str, more| town.server.post("/v1/usage", Some(&own.as_provider), &[], &job(name, &own.resource, &more));
     let grant = &own.grant;
+    let release = || town.post(&own.as_provider, &format!("/v1/holds/{}/release", own.hold), &json!({}));
+    release().expect(201);
     let refund = json!({"amount": usd("11"), "reason": "Too much."});
     vec![
         (Code::UsageConflict, say("first-a", json!({"grant": grant, "user": "another"}))),
@@ -182,6 +184,7 @@ fn usage(town: &Town, own: &Side, foreign: &Side) -> Seen {
         (Code::RateMissing, say("x:4", json!({"grant": grant, "quantities": {"disk-hour": "1"}}))),
         (Code::InsufficientCredits, say("x:5", json!({"grant": grant, "quantities": {"gpu-hour": "4000"}}))),
         (Code::TermsNotMet, say("x:6", json!({"grant": foreign.grant}))),
+        (Code::HoldNotOpen, release()),
         (Code::RefundExceedsCharge, town.post(&own.as_provider, &format!("/v1/charges/{}/refunds", own.charge), &refund)),
         (Code::NotFound, town.post(&own.as_provider, &format!("/v1/charges/{}/refunds", foreign.charge), &refund)),
     ]

@@ -5,6 +5,7 @@ mod codes;
 mod decisions;
 mod fields;
 mod flows;
+mod holds;
 mod lists;
 mod rights;
 mod spec;

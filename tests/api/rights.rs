@@ -108,6 +108,7 @@ fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("grt") => side.grant.clone(),
             Some("dec") => side.decision.clone(),
             Some("rfd") => side.refund.clone(),
+            Some("hld") => side.hold.clone(),
             Some("usg") => side.usage.clone(),
             Some("chg") => side.charge.clone(),
             // A charge and its transaction are one entry of the journal.
@@ -133,6 +134,10 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         "create_account_mapping" => json!({"account": town.fresh("account")}),
         "create_usage" => job(&town.fresh("right"), &side.resource, &json!({"grant": side.grant, "quantities": {"gpu-hour": "0"}})),
         "charge_batch" => json!({"records": []}),
+        "create_quote" => json!({"grant": side.grant, "resource": side.resource, "amount": usd("1")}),
+        "create_hold" => json!({"grant": side.grant, "amount": too_much, "expires_at": day(1)}),
+        "settle_hold" => job(&town.fresh("right"), &side.resource, &json!({"quantities": {"gpu-hour": "0"}})),
+        "extend_hold" => json!({"expires_at": day(-1)}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
         }),

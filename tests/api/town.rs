@@ -53,6 +53,8 @@ pub struct Side {
     pub refund: String,
     /// A record in quarantine.
     pub usage: String,
+    /// Of one dollar on that grant.
+    pub hold: String,
 }
 
 /// The moment so many days from now, on the wire.
@@ -213,6 +215,7 @@ impl Town {
         let lost =
             self.post(&as_provider, "/v1/usage", &job(&format!("lost-{name}"), &resource, &json!({"account": "nobody"}))).expect(409);
         let usage = text(&lost.json["params"], "quarantine");
+        let hold = self.id(&as_provider, "/v1/holds", &json!({"grant": grant, "amount": usd("1"), "expires_at": day(1)}));
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
         Side {
             as_donor,
@@ -230,6 +233,7 @@ impl Town {
             charge,
             refund,
             usage,
+            hold,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What can be asked of the books, with everything named by its place in the order of its making.
 
+mod holds;
+
 use crate::dice::Dice;
-use crate::model::{Model, State};
+use crate::model::{Model, Stands, State};
+pub use holds::NewHold;
 
 /// Names nothing that exists.
 pub const NOTHING: usize = usize::MAX;
@@ -39,6 +42,18 @@ pub struct Record {
     /// The machine failed: metered, not charged.
     pub failed: bool,
     pub ended_at: i64,
+    /// The hold that it names; no part of what was used.
+    pub hold: Option<usize>,
+    /// Which increment of its job; none for the total.
+    pub part: Option<i32>,
+    pub job: Option<usize>,
+}
+
+impl Record {
+    /// Whether the same is said of what was used.
+    pub fn says_as(&self, other: &Record) -> bool {
+        *self == Record { hold: self.hold, ..other.clone() }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,6 +148,19 @@ pub enum Command {
         provider: usize,
         records: Vec<Record>,
     },
+    Hold {
+        provider: usize,
+        new: NewHold,
+    },
+    Extend {
+        provider: usize,
+        hold: usize,
+        expires_at: i64,
+    },
+    Release {
+        provider: usize,
+        hold: usize,
+    },
     /// To this grant or to the one that is found; or dismissed.
     Resolve {
         who: usize,
@@ -167,6 +195,8 @@ impl Command {
             }
             Command::AddRate { from, .. } => *from += micros,
             Command::Charge { records, .. } => records.iter_mut().for_each(|record| record.ended_at += micros),
+            Command::Hold { new, .. } => new.expires_at += micros,
+            Command::Extend { expires_at, .. } => *expires_at += micros,
             _ => {}
         }
         moved
@@ -185,6 +215,9 @@ enum Verb {
     AddRate,
     ConfirmRate,
     Charge,
+    Hold,
+    Extend,
+    Release,
     Resolve,
     Refund,
     Reverse,
@@ -202,7 +235,10 @@ const VERBS: &[(usize, Verb)] = &[
     (10, Verb::Decide),
     (2, Verb::AddRate),
     (3, Verb::ConfirmRate),
-    (30, Verb::Charge),
+    (40, Verb::Charge),
+    (24, Verb::Hold),
+    (16, Verb::Extend),
+    (9, Verb::Release),
     (5, Verb::Resolve),
     (10, Verb::Refund),
     (5, Verb::Reverse),
@@ -237,6 +273,9 @@ pub fn choose(place: usize, dice: &mut Dice, model: &Model) -> Command {
         }
         Verb::ConfirmRate => Command::ConfirmRate { who, rate: fitting(dice, &model.rates, |r| !r.stands) },
         Verb::Charge => charge(dice, model),
+        Verb::Hold => holds::hold(dice, model),
+        Verb::Extend => holds::extend(dice, model),
+        Verb::Release => holds::release(dice, model),
         Verb::Resolve => {
             let grant = dice.chance(40).then(|| any(dice, model.grants.len()));
             let charge_to = dice.chance(75).then_some(grant);
@@ -264,7 +303,8 @@ fn possible(wanted: Verb, model: &Model) -> Verb {
         Verb::Deliver | Verb::Cancel if !accepted => possible(Verb::Accept, model),
         Verb::Return if model.lots.is_empty() => possible(Verb::Deliver, model),
         Verb::Decide if !requested => Verb::Request,
-        Verb::Charge if !awarded => possible(Verb::Decide, model),
+        Verb::Charge | Verb::Hold if !awarded => possible(Verb::Decide, model),
+        Verb::Extend | Verb::Release if !model.holds.iter().any(|hold| hold.stands == Stands::Open) => possible(Verb::Hold, model),
         Verb::Resolve if !model.kept.iter().any(|kept| kept.open) => possible(Verb::Charge, model),
         Verb::Refund | Verb::Reverse if model.charges.is_empty() => possible(Verb::Charge, model),
         _ => wanted,
@@ -377,7 +417,7 @@ fn record(dice: &mut Dice, model: &Model, place: usize) -> Record {
     let grant = fitting(dice, &model.grants, |g| g.state == State::Open && g.about.to > model.now - 6 * DAY);
     let by_name = dice.chance(30);
     let latest = if dice.chance(30) { 240 } else { 24 };
-    Record {
+    let mut made = Record {
         key: if dice.chance(96) { 1000 + model.sent + place } else { dice.below(1000) },
         grant: (!by_name).then_some(grant),
         account: dice.chance(95).then(|| if dice.chance(85) { dice.below(3) } else { dice.below(ACCOUNTS) }),
@@ -386,7 +426,20 @@ fn record(dice: &mut Dice, model: &Model, place: usize) -> Record {
         high: dice.chance(10),
         failed: dice.chance(4),
         ended_at: if dice.chance(2) { model.now + HOUR } else { model.now - dice.within(0, latest) * HOUR },
+        hold: None,
+        part: None,
+        job: None,
+    };
+    if dice.chance(if model.holds.is_empty() { 2 } else { 45 }) {
+        holds::draw_on(dice, model, &mut made);
     }
+    if dice.chance(12) {
+        holds::overdraw(dice, model, &mut made);
+    }
+    if dice.chance(26) {
+        holds::part(dice, model, &mut made);
+    }
+    made
 }
 
 /// A record that was sent before, as it was or with something changed.

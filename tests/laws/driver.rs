@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use almoner::amount::Amount;
 use almoner::donations::{self, NewDonation, NewLot, OnExpiry, Terms};
 use almoner::grants::{self, NewGrant, Overdraft};
-use almoner::id::{ChargeId, DonationId, GrantId, Id, LotId, RateId, TransactionId, UsageId};
+use almoner::id::{ChargeId, DonationId, GrantId, HoldId, Id, LotId, RateId, TransactionId, UsageId};
 use almoner::ledger::{Bucket, Kind};
 use almoner::refusal::Code;
 use almoner::store::{Fault, Store, Work};
 use almoner::time::{Clock, Period, Time};
+use almoner::usage::hold::{self, HeldJob};
 use almoner::usage::{self, Incoming, Job, NewRate, Outcome, Resolution};
 use rust_decimal::Decimal;
 
-use crate::command::{Command, Gift, METERS, NOTHING, RATED, Record, Request, Target, Used, Verdict};
+use crate::command::{Command, Gift, METERS, NOTHING, NewHold, RATED, Record, Request, Target, Used, Verdict};
 use crate::model::{Account, One, Said};
 use crate::rows::AccountRow;
 use crate::world::{self, FIELDS, World};
@@ -45,6 +46,7 @@ struct Made {
     charges: Vec<ChargeId>,
     kept: Vec<UsageId>,
     returns: Vec<TransactionId>,
+    holds: Vec<HoldId>,
     refunds: Vec<TransactionId>,
     sent: usize,
     /// The first return that the clock booked, once there is one.
@@ -127,12 +129,22 @@ impl Driver {
                 self.write(move |work| usage::confirm_rate(work, who, id).map(|_| ()))?;
             }
             Command::Charge { provider, records } => return self.charge(*provider, records),
+            Command::Hold { provider, new } => return self.hold(*provider, new),
+            Command::Extend { provider, hold, expires_at } => {
+                let (who, provider, id) = (self.world.persons[0], self.world.providers[*provider], at(&self.made.holds, *hold));
+                let until = Time::from_micros(*expires_at);
+                return self.held(self.write(move |work| hold::extend(work, who, provider, id, until))?);
+            }
+            Command::Release { provider, hold } => {
+                let (who, provider, id) = (self.world.persons[0], self.world.providers[*provider], at(&self.made.holds, *hold));
+                return self.held(self.write(move |work| hold::release(work, who, provider, id))?);
+            }
             Command::Resolve { who, entry, charge_to } => return self.resolve(*who, *entry, *charge_to),
             Command::Refund { who, charge, amount } => return self.refund(*who, *charge, *amount),
             Command::Reverse { who, what } => self.reverse(*who, *what)?,
             Command::Wait(micros) => self.clock.set(self.clock.now().plus(*micros)),
             Command::Sweep => {
-                let swept = self.write(grants::sweep::sweep)?;
+                let swept = self.write(usage::sweep)?;
                 return Ok(Said::Swept { grants: swept.grants, lots: swept.lots });
             }
         }
@@ -165,7 +177,7 @@ impl Driver {
     fn give_back(&mut self, who: usize, lot: usize, amount: Option<i64>) -> Result<(), Stop> {
         let (who, id, amount) = (self.world.persons[who], at(&self.made.lots, lot), amount.map(|minor| self.amount(minor)));
         let stamp = self.write(move |work| {
-            grants::sweep::book_ends(work)?;
+            usage::book_ends(work)?;
             let next = work.birth().stamp;
             donations::return_lot(work, who, id, amount).map(|_| next)
         })?;
@@ -199,15 +211,42 @@ impl Driver {
             },
         };
         let (who, id) = (self.world.persons[who], at(&self.made.grants, grant));
-        let decided = self.write(move |work| grants::decide(work, who, id, version, &verdict, "as asked", false))?;
+        // As a door does it: grants know nothing of holds.
+        let decided = self.write(move |work| {
+            hold::book_expired(work)?;
+            grants::decide(work, who, id, version, &verdict, "as asked", false)
+        })?;
         if decided.decision.verdict == "approve" {
             self.made.awards.insert(grant, decided.decision.id.seen_as());
         }
         Ok(())
     }
 
-    fn incoming(&self, provider: usize, record: &Record) -> Incoming {
-        let used = match record.used {
+    fn hold(&mut self, provider: usize, new: &NewHold) -> Result<Said, Stop> {
+        let job = |job: usize| HeldJob { cluster: format!("{}-c", self.tag), id: format!("{job}"), submitted_at: None };
+        let new = hold::NewHold {
+            grant: at(&self.made.grants, new.grant),
+            resource: new.resource.map(|resource| at(&self.world.resources, resource)),
+            wanted: self.used(new.used),
+            qos: new.high.then(|| "high".into()),
+            job: new.job.map(job),
+            expires_at: Time::from_micros(new.expires_at),
+            external_id: new.name.map(|name| format!("{}-hold-{name}", self.tag)),
+        };
+        let (who, provider) = (self.world.persons[0], self.world.providers[provider]);
+        let made = self.write(move |work| hold::create(work, who, provider, &new))?;
+        self.made.holds.push(made.id);
+        self.held(made)
+    }
+
+    fn held(&self, hold: hold::Hold) -> Result<Said, Stop> {
+        let rest = if hold.state == hold::State::Open { hold.rest } else { Vec::new() };
+        let parts: Vec<(LotId, Amount)> = rest.into_iter().map(|(lot, part)| (lot, self.amount(part))).collect();
+        Ok(Said::Held(self.parts(&parts)))
+    }
+
+    fn used(&self, used: Used) -> usage::Used {
+        match used {
             Used::Priced(minor, wrong) => {
                 usage::Used::Priced(Amount::new(minor, if wrong { self.world.other_unit } else { self.world.unit }))
             }
@@ -220,19 +259,28 @@ impl Driver {
                 };
                 usage::Used::Metered(present.map(|(meter, thousandths)| ((*meter).to_owned(), decimal(thousandths))).collect())
             }
-        };
+        }
+    }
+
+    fn incoming(&self, provider: usize, record: &Record) -> Incoming {
         let accounts = ["p0", "p1", "alias", "both", "only", "nobody"];
         let record = usage::Record {
             external_id: format!("{}-job-{}", self.tag, record.key),
             grant: record.grant.map(|grant| at(&self.made.grants, grant)),
             account: record.account.map(|account| format!("{}-{}", self.tag, accounts[account])),
             resource: at(&self.world.resources, record.resource),
-            used,
+            used: self.used(record.used),
             qos: record.high.then(|| "high".into()),
             started_at: None,
             ended_at: Time::from_micros(record.ended_at),
             user: None,
-            job: Job { state: record.failed.then(|| "NODE_FAIL".into()), ..Job::default() },
+            hold: record.hold.map(|hold| at(&self.made.holds, hold)),
+            part: record.part,
+            job: Job {
+                cluster: record.job.map(|_| format!("{}-c", self.tag)),
+                id: record.job.map(|job| format!("{job}")),
+                state: record.failed.then(|| "NODE_FAIL".into()),
+            },
         };
         Incoming::new(self.world.providers[provider], record)
     }
@@ -324,7 +372,7 @@ impl Driver {
             Bucket::Spent => Account::Spent(grant()?, lot()?),
             Bucket::OverdraftSpent => Account::OverdraftSpent(grant()?),
             Bucket::OverdraftOwed => Account::OverdraftOwed(grant()?),
-            Bucket::Held => return None,
+            Bucket::Held => Account::Held(grant()?, lot()?),
         })
     }
 

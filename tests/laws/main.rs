@@ -39,6 +39,8 @@ const SWEPT: u64 = 8;
 const THREADS: u64 = 2;
 /// How often each event and each law must be met in memory.
 const OFTEN: u64 = 100;
+/// How often each turn that a hold or a job in parts can take must be met there.
+const AT_TIMES: u64 = 25;
 
 /// What the domain can answer, each of which must be met.
 const REFUSALS: &[Code] = &[
@@ -51,6 +53,7 @@ const REFUSALS: &[Code] = &[
     Code::AlreadyDecided,
     Code::RefundExceedsCharge,
     Code::UsageConflict,
+    Code::HoldNotOpen,
     Code::DuplicateExternalId,
     Code::AlreadyReversed,
     Code::NotReversible,
@@ -143,6 +146,9 @@ fn the_laws_hold_in_memory() {
         ["charged", "charged nothing", "charged to several lots", "overdrawn", "duplicate", "conflict", "quarantined", "rejected"]
     {
         assert!(tally.of("usage records", outcome) >= OFTEN, "{outcome} was met too seldom");
+    }
+    for turn in model::TURNS {
+        assert!(tally.of("turns of holds and parts", turn) >= AT_TIMES, "{turn:?} was met too seldom");
     }
     for law in audit::LAWS.into_iter().chain([audit::APPEND_ONLY, audit::CLOCK, audit::MODEL]) {
         assert!(tally.of("laws checked", law) >= OFTEN, "{law:?} was checked too seldom");

@@ -91,6 +91,7 @@ impl<'l> Session<'l> {
             self.look(tally)?;
         }
         let expected = self.model.apply(command);
+        self.model.met.drain(..).for_each(|turn| tally.add("turns of holds and parts", turn, 1));
         let said = self.driver.run(command).map_err(|fault| format!("a fault: {fault}"))?;
         if said != expected {
             return Err(format!("the books say {said:?}, the model {expected:?}"));

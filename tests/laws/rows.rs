@@ -130,7 +130,7 @@ pub fn since(conn: &mut Conn, after: HeadRow, account: i64) -> Result<Rows, Faul
                             a.lot, a.unit FROM postings p JOIN accounts a ON a.no = p.account WHERE p.id >= $1 ORDER BY p.id";
     rows.postings = on!(conn, c => sql_query(POSTINGS).bind::<BigInt, _>((after.seq + 1) * 1024).load(c))?;
     let key = if matches!(conn, Conn::Sqlite(_)) { "hex(usage_key)" } else { "encode(usage_key, 'hex')" };
-    let charges = format!("SELECT id, {key} AS usage_key, amount, overdraft FROM charges WHERE id > $1 ORDER BY id");
+    let charges = format!("SELECT id, {key} || '/' || part AS usage_key, amount, overdraft FROM charges WHERE id > $1 ORDER BY id");
     rows.charges = on!(conn, c => sql_query(charges).bind::<BigInt, _>(after.stamp).load(c))?;
     const REFUNDS: &str = "SELECT id, charge, amount FROM refunds WHERE id > $1 ORDER BY id";
     rows.refunds = on!(conn, c => sql_query(REFUNDS).bind::<BigInt, _>(after.stamp).load(c))?;

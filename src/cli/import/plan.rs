@@ -80,6 +80,8 @@ impl Plan {
             started_at: Some(job.started_at),
             ended_at: job.ended_at,
             user: job.user,
+            hold: None,
+            part: None,
             job: usage::Job { cluster: job.cluster, id: Some(job.job_id), state },
         };
         // The API's own reader is the one judge of lengths and forms.

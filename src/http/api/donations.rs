@@ -481,7 +481,7 @@ pub async fn return_lot<const R: u8>(
     let amount = f.optional().amount("amount", &|code| units.get(code).copied());
     f.finish()?;
     app.once(&who, &request, &body.raw, move |work, person| {
-        crate::grants::sweep::book_ends(work)?;
+        crate::usage::book_ends(work)?;
         let (lot, _) = donations::return_lot(work, person, id, amount)?;
         let now = work.now();
         let whereabouts = balance::lot_whereabouts(work.sql()?, &lot, now)?;

@@ -309,6 +309,7 @@ pub async fn decide_grant<const R: u8>(
     })?;
     let dry_run = query.is_true("dry_run");
     let decide = move |work: &mut crate::store::Work<'_>, person| {
+        crate::usage::hold::book_expired(work)?;
         let decided = grants::decide(work, person, id, version, &verdict, &reason, dry_run)?;
         let version = decided.grant.version;
         let place = format!("/v1/decisions/{}", decided.decision.id);

@@ -8,6 +8,7 @@ pub mod books;
 pub mod donations;
 pub mod door;
 pub mod grants;
+pub mod holds;
 pub mod meta;
 pub mod projects;
 pub mod quarantine;

@@ -1,7 +1,7 @@
 //! The whole API on one screen: method, path, who may (D donor, O officer, R researcher, P provider, U auditor, M admin, ANY of them,
 //! A everybody), handler, what it takes, what it answers.
 
-use super::{batch, books, donations, grants, meta, projects, quarantine, resources, usage};
+use super::{batch, books, donations, grants, holds, meta, projects, quarantine, resources, usage};
 use crate::http::{openapi, problem};
 use crate::routes;
 
@@ -56,6 +56,13 @@ routes! {
     get  "/v1/decisions/{id:dec}"                   [O R U]     grants::get_decision                                         => 200 (grants::DecisionView);
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
+    post "/v1/quotes"                               [R P O]     holds::create_quote (holds::QuoteBody)                       => 200 (holds::QuoteView);
+    get  "/v1/holds"                                [R P O U]   holds::list_holds                                            => 200 (holds::HoldView) .list().query(holds::HOLDS);
+    post "/v1/holds"                                [P]         holds::create_hold (holds::HoldBody)                         => 201 (holds::HoldView) .key();
+    get  "/v1/holds/{id:hld}"                       [R P O U]   holds::get_hold                                              => 200 (holds::HoldView);
+    post "/v1/holds/{id:hld}/settle"                [P]         holds::settle_hold (usage::UsageBody)                        => 201 (usage::ChargeView) .otherwise(usage::REPEATED);
+    post "/v1/holds/{id:hld}/release"               [P]         holds::release_hold (Empty)                                  => 201 (holds::HoldView) .key();
+    post "/v1/holds/{id:hld}/extend"                [P]         holds::extend_hold (holds::ExtendBody)                       => 201 (holds::HoldView) .key();
     get  "/v1/usage"                                [R P O U]   usage::list_usage                                            => 200 (usage::UsageView) .list().query(usage::CHARGES);
     post "/v1/usage"                                [P]         usage::create_usage (usage::UsageBody)                       => 201 (usage::ChargeView) .otherwise(usage::REPEATED);
     post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .stream().query(batch::BATCH);

@@ -93,7 +93,12 @@ impl Scope {
 
     /// A charge to the researcher's project, or reported by the provider.
     pub fn charge(&self, charge: &ChargeRow, project: ProjectId) -> Result<(), Refusal> {
-        if self.roles.has(Role::Provider) && self.provider == Some(charge.provider) {
+        self.reported(charge.provider, project)
+    }
+
+    /// What a provider reports or asks for its own resources, or what concerns the researcher's project.
+    pub fn reported(&self, provider: i64, project: ProjectId) -> Result<(), Refusal> {
+        if self.roles.has(Role::Provider) && self.provider == Some(provider) {
             return Ok(());
         }
         self.project(project)

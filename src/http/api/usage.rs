@@ -36,6 +36,8 @@ pub struct ChargeView {
     id: String,
     created_at: String,
     external_id: String,
+    /// Which increment of the job it states; nothing for the job's total, which is charged the difference to its parts.
+    part: Option<i32>,
     grant: String,
     resource: String,
     amount: Money,
@@ -62,6 +64,7 @@ impl From<&Charge> for ChargeView {
             id: row.id().to_string(),
             created_at: recorded_at.clone(),
             external_id: external_id(&row.record),
+            part: (row.part > 0).then_some(row.part),
             grant: row.grant().to_string(),
             resource: row.resource().to_string(),
             amount: charge.amount.into(),
@@ -109,6 +112,12 @@ pub struct UsageBody {
     ended_at: String,
     #[schema(min_length = 1, max_length = 180)]
     user: Option<String>,
+    /// The hold that it draws on; found by the job where none is named.
+    #[schema(pattern = "^hld_[0-9a-hjkmnp-tv-z]{26}$")]
+    hold: Option<String>,
+    /// Which increment of the job it states, from 1. A record without it states the job's total, and is charged the difference.
+    #[schema(minimum = 1, maximum = 2147483647)]
+    part: Option<i32>,
     job: Option<JobBody>,
 }
 
@@ -145,6 +154,11 @@ pub async fn create_usage<const R: u8>(who: Permit<R>, body: Json, app: Data<App
         usage::charge(work, person, provider, &incoming)
     };
     let outcome = app.store.submit(1, command)?.arrive().await?.pop();
+    answer_of(&app, outcome).await
+}
+
+/// The answer to one record.
+pub async fn answer_of(app: &App, outcome: Option<Outcome>) -> Answered {
     match outcome.ok_or_else(|| Problem::internal("a record without an outcome"))? {
         Outcome::Charged(charge) => Ok(charged(&charge)),
         Outcome::Duplicate(id) => {

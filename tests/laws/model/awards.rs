@@ -25,6 +25,7 @@ impl Model {
     }
 
     pub(super) fn decide(&mut self, who: usize, grant: usize, version: i32, verdict: &Verdict) -> Result<Said, Code> {
+        self.book_expired();
         let found = self.grants.get(grant).ok_or(Code::NotFound)?;
         if found.state != State::Waiting {
             return Err(Code::AlreadyDecided);
@@ -123,6 +124,7 @@ impl Model {
 
     /// Ends of grants, then lots past their expiry and the grace, wherever their credits are.
     pub(super) fn sweep(&mut self) -> Said {
+        self.book_expired();
         let grants = self.book_ends();
         let mut lots = 0;
         for lot in 0..self.lots.len() {

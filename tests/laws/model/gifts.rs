@@ -72,6 +72,7 @@ impl Model {
         if self.expired(lot) {
             return Err(Code::LotExpired);
         }
+        self.book_expired();
         self.book_ends();
         let amount = amount.map_or(self.balance(Account::Available(lot)), i128::from);
         if amount == 0 {

@@ -1,11 +1,22 @@
 //! The model's usage: rates, prices, charges, quarantine, refunds, covers.
 
-use std::collections::BTreeMap;
-
 use almoner::refusal::Code;
 
-use super::{Account, Charge, GRACE, Kept, LEAD, Model, Rate, Said, State, half_even, owner};
+use super::{Account, Charge, GRACE, Kept, LEAD, Model, Rate, Said, Stands, State, half_even, owner};
 use crate::command::{METERS, RATED, RESOURCES, Record, Used};
+
+/// Turns that holds and jobs in parts take.
+pub const WITHIN: &str = "settled within what was held";
+pub const BEYOND: &str = "settled beyond what was held";
+pub const LATE: &str = "settled after it had expired";
+pub const BY_JOB: &str = "drawn on by its job's name";
+pub const PART: &str = "drawn on by a part";
+pub const TOTAL_ABOVE: &str = "a total at least its parts";
+pub const TOTAL_BELOW: &str = "a total below its parts";
+pub const EXPIRY_COVERS: &str = "an expiry that covers an overdraft";
+pub const RELEASE_COVERS: &str = "a release that covers an overdraft";
+pub const OTHER_LOTS: &str = "an extension to other lots";
+pub const TURNS: [&str; 10] = [WITHIN, BEYOND, LATE, BY_JOB, PART, TOTAL_ABOVE, TOTAL_BELOW, EXPIRY_COVERS, RELEASE_COVERS, OTHER_LOTS];
 
 /// What became of one record.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,13 +77,16 @@ impl Model {
 
     /// One record: met before, or attempted; what can't be charged is kept unless it can't be right.
     pub(super) fn charge(&mut self, provider: usize, record: &Record) -> One {
-        let same_key = |p: usize, r: &Record| p == provider && r.key == record.key;
+        let same_key = |p: usize, r: &Record| (p, r.key, r.part) == (provider, record.key, record.part);
         if let Some(at) = self.charges.iter().position(|c| same_key(c.provider, &c.record)) {
-            return if self.charges[at].record == *record { One::Duplicate(at) } else { One::Conflict(at) };
+            return if self.charges[at].record.says_as(record) { One::Duplicate(at) } else { One::Conflict(at) };
         }
         let waiting = self.kept.iter().position(|k| k.open && same_key(k.provider, &k.record));
-        if waiting.is_some_and(|at| self.kept[at].record != *record) {
+        if waiting.is_some_and(|at| !self.kept[at].record.says_as(record)) {
             return One::Rejected(Code::UsageConflict);
+        }
+        if let Some(total) = self.total_of(provider, record) {
+            return One::Conflict(total);
         }
         match self.attempt(provider, record, record.grant) {
             Ok(charged) => {
@@ -94,40 +108,96 @@ impl Model {
         if record.ended_at > self.now + LEAD || owner(record.resource) != Some(provider) {
             return Err(Code::ValidationFailed);
         }
-        let grant = match named {
-            Some(grant) if grant < self.grants.len() => grant,
-            Some(_) => return Err(Code::Unattributed),
-            None => self.find_grant(record)?,
-        };
+        let (grant, hold) = self.payer(provider, record, named)?;
         if !self.active(grant, record.ended_at) {
             return Err(Code::GrantNotActive);
         }
         if !self.admits(grant, record.resource) {
             return Err(Code::TermsNotMet);
         }
-        let amount = self.price(record)?;
-        let (drawn, beyond) = self.plan(grant, record, amount);
+        let price = self.price(record)?;
+        let earlier = if record.part.is_none() { self.parts_of(provider, record) } else { Vec::new() };
+        if earlier.iter().any(|at| self.charges[*at].grant != grant) {
+            return Err(Code::UsageConflict);
+        }
+        let before: i128 = earlier.iter().map(|at| self.charges[*at].amount).sum();
+        let charged = self.post(provider, record, grant, hold, (price - before).max(0))?;
+        let mut too_much = (before - price).max(0);
+        if !earlier.is_empty() {
+            self.met.push(if too_much > 0 { TOTAL_BELOW } else { TOTAL_ABOVE });
+        }
+        for part in earlier.into_iter().rev() {
+            let left = self.charges[part].left().min(too_much);
+            if left > 0 {
+                self.refund_part(part, left);
+                too_much -= left;
+            }
+        }
+        Ok(charged)
+    }
+
+    /// The total of a record's job, if it was charged.
+    fn total_of(&self, provider: usize, record: &Record) -> Option<usize> {
+        self.charges.iter().position(|c| (c.provider, c.record.key, c.record.part) == (provider, record.key, None))
+    }
+
+    /// The charges of a job's parts that stand, oldest first.
+    fn parts_of(&self, provider: usize, record: &Record) -> Vec<usize> {
+        let own = |c: &Charge| c.provider == provider && c.record.key == record.key && c.record.part.is_some() && !c.reversed;
+        (0..self.charges.len()).filter(|at| own(&self.charges[*at])).collect()
+    }
+
+    /// What is set aside pays first, then what is free; a total ends the hold and gives back the rest of it.
+    fn post(&mut self, provider: usize, record: &Record, grant: usize, hold: Option<usize>, amount: i128) -> Result<One, Code> {
+        let aside = hold.map_or(Vec::new(), |at| self.holds[at].rest.clone());
+        let (mut rest, mut from_hold, mut left) = (amount, Vec::new(), Vec::new());
+        for (lot, part) in aside {
+            let used = if self.pays(lot, record.resource, record.ended_at) { part.min(rest) } else { 0 };
+            rest -= used;
+            from_hold.push((lot, used));
+            left.push((lot, part - used));
+        }
+        let (from_free, beyond) = self.plan(grant, record, rest);
         if beyond > 0 && self.grants[grant].reject_overdraft {
             return Err(Code::InsufficientCredits);
         }
-        for (lot, part) in &drawn {
-            self.shift(Account::Granted(grant, *lot), Account::Spent(grant, *lot), *part);
-        }
+        from_hold.iter().for_each(|(lot, part)| self.shift(Account::Held(grant, *lot), Account::Spent(grant, *lot), *part));
+        from_free.iter().for_each(|(lot, part)| self.shift(Account::Granted(grant, *lot), Account::Spent(grant, *lot), *part));
         self.shift(Account::OverdraftOwed(grant), Account::OverdraftSpent(grant), beyond);
-        let parts: BTreeMap<usize, i128> = drawn.iter().copied().collect();
+        left.retain(|(_, part)| *part > 0);
+        let of_hold = from_hold.iter().any(|(_, part)| *part > 0) || (record.part.is_none() && !left.is_empty());
+        let drawn = self.merged(grant, &[from_hold, from_free].concat());
         let charged = One::Charged { amount, lots: drawn.clone(), overdraft: beyond };
         self.charges.push(Charge {
             provider,
             record: record.clone(),
             grant,
             amount,
+            parts: drawn.iter().copied().collect(),
             drawn,
             beyond,
-            parts,
             owed: beyond,
             touched: false,
             reversed: false,
+            of_hold,
         });
+        if let Some(at) = hold {
+            self.met.push(match (record.part, self.holds[at].stands, rest) {
+                (Some(_), ..) => PART,
+                (None, Stands::Expired, _) => LATE,
+                (None, _, 0) => WITHIN,
+                (None, ..) => BEYOND,
+            });
+            self.met.extend(record.hold.is_none().then_some(BY_JOB));
+            self.holds[at].rest = left;
+            if record.part.is_none() {
+                for (lot, part) in std::mem::take(&mut self.holds[at].rest) {
+                    self.shift(Account::Held(grant, lot), Account::Granted(grant, lot), part);
+                }
+                self.holds[at].stands = Stands::Settled;
+            }
+            self.cover(grant);
+        }
         Ok(charged)
     }
 
@@ -138,13 +208,13 @@ impl Model {
         awarded && g.about.from <= ended_at && ended_at < g.about.to && self.now < g.about.to + GRACE
     }
 
-    fn admits(&self, grant: usize, resource: usize) -> bool {
+    pub(super) fn admits(&self, grant: usize, resource: usize) -> bool {
         let only = &self.grants[grant].about.resources;
         only.is_empty() || only.contains(&resource)
     }
 
     /// By the project's external id or an account mapping: exactly one.
-    fn find_grant(&self, record: &Record) -> Result<usize, Code> {
+    pub(super) fn find_grant(&self, record: &Record) -> Result<usize, Code> {
         let projects: &[usize] = match record.account.ok_or(Code::Unattributed)? {
             0 | 2 => &[0],
             1 => &[1],
@@ -164,7 +234,7 @@ impl Model {
     }
 
     /// The sum of exact products, rounded once.
-    fn price(&self, record: &Record) -> Result<i128, Code> {
+    pub(super) fn price(&self, record: &Record) -> Result<i128, Code> {
         let quantities = match record.used {
             Used::Priced(_, true) => return Err(Code::ValidationFailed),
             Used::Priced(amount, false) => return Ok(i128::from(amount)),
@@ -203,17 +273,30 @@ impl Model {
         }
         self.kept[entry].open = false;
         let Some(named) = charge_to else { return Ok(Said::Done) };
-        let charged = self.attempt(kept.provider, &kept.record, named.or(kept.record.grant))?;
+        if self.total_of(kept.provider, &kept.record).is_some() {
+            return Err(Code::UsageConflict);
+        }
+        // Whoever names the grant now decides who pays, whatever became of the hold.
+        let record = Record { hold: kept.record.hold.filter(|_| named.is_none()), ..kept.record };
+        let charged = self.attempt(kept.provider, &record, named.or(record.grant))?;
         Ok(Said::Batch(vec![charged]))
     }
 
     /// The overdraft part first, then the charge's own lots in reverse draw-down order.
     pub(super) fn refund(&mut self, charge: usize, amount: Option<i64>) -> Result<Said, Code> {
-        let found = self.charges.get(charge).ok_or(Code::NotFound)?.clone();
-        let amount = amount.map_or(found.left(), i128::from);
-        if amount == 0 || amount > found.left() {
+        self.book_due(self.charges.get(charge).ok_or(Code::NotFound)?.grant);
+        let left = self.charges[charge].left();
+        let amount = amount.map_or(left, i128::from);
+        if amount == 0 || amount > left {
             return Err(Code::RefundExceedsCharge);
         }
+        self.refunds += 1;
+        let (lots, overdraft) = self.refund_part(charge, amount);
+        Ok(Said::Refunded { lots, overdraft })
+    }
+
+    fn refund_part(&mut self, charge: usize, amount: i128) -> (Vec<(usize, i128)>, i128) {
+        let found = self.charges[charge].clone();
         let overdraft = found.owed.min(amount);
         self.shift(Account::OverdraftSpent(found.grant), Account::OverdraftOwed(found.grant), overdraft);
         let (mut rest, mut lots, mut passing) = (amount - overdraft, Vec::new(), Vec::new());
@@ -236,12 +319,11 @@ impl Model {
         mine.owed -= overdraft;
         mine.touched = true;
         lots.iter().for_each(|(lot, part)| *mine.parts.entry(*lot).or_default() -= part);
-        self.refunds += 1;
         self.cover(found.grant);
         for (share, home, before) in passing {
             self.shift(share, home, self.balance(share) - before);
         }
-        Ok(Said::Refunded { lots, overdraft })
+        (lots, overdraft)
     }
 
     /// A refund to an ended grant goes on to the lot; to a lapsed lot, to lapsed.

@@ -4,6 +4,7 @@
 
 mod awards;
 mod gifts;
+mod holds;
 mod jobs;
 mod reversals;
 
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 use almoner::refusal::Code;
 
 use crate::command::{Command, DAY, Gift, Record, Request};
-pub use jobs::One;
+pub use holds::{Hold, Stands};
+pub use jobs::{One, TURNS};
 
 /// How long after an end usage may still be reported, and how far ahead of the clock a time may lie.
 pub const GRACE: i64 = 7 * DAY;
@@ -27,6 +29,7 @@ pub enum Account {
     Lapsed(usize),
     Returned(usize),
     Granted(usize, usize),
+    Held(usize, usize),
     Spent(usize, usize),
     OverdraftSpent(usize),
     OverdraftOwed(usize),
@@ -97,6 +100,8 @@ pub struct Charge {
     pub owed: i128,
     pub touched: bool,
     pub reversed: bool,
+    /// Paid from what was set aside, or gave back the rest of it.
+    pub of_hold: bool,
 }
 
 impl Charge {
@@ -128,6 +133,8 @@ pub enum Said {
     Refused(Code),
     /// Record by record.
     Batch(Vec<One>),
+    /// What a hold sets aside.
+    Held(Vec<(usize, i128)>),
     /// By a refund: what each lot gets back, and what is taken off the overdraft.
     Refunded {
         lots: Vec<(usize, i128)>,
@@ -170,9 +177,12 @@ pub struct Model {
     pub charges: Vec<Charge>,
     pub kept: Vec<Kept>,
     pub returns: Vec<Returned>,
+    pub holds: Vec<Hold>,
     pub refunds: usize,
     /// Records sent, to make keys of.
     pub sent: usize,
+    /// Turns that a command took, for counting.
+    pub met: Vec<&'static str>,
     /// Whether a sweep has booked a return.
     pub clock_returned: bool,
     balances: BTreeMap<Account, i128>,
@@ -215,6 +225,9 @@ impl Model {
                 self.sent += records.len();
                 Ok(Said::Batch(records.iter().map(|record| self.charge(*provider, record)).collect()))
             }
+            Command::Hold { provider, new } => self.hold(*provider, new),
+            Command::Extend { provider, hold, expires_at } => self.extend(*provider, *hold, *expires_at),
+            Command::Release { provider, hold } => self.release(*provider, *hold),
             Command::Resolve { entry, charge_to, .. } => self.resolve(*entry, *charge_to),
             Command::Refund { charge, amount, .. } => self.refund(*charge, *amount),
             Command::Reverse { what, .. } => self.reverse(*what),

@@ -44,7 +44,9 @@ impl Model {
     fn reverse_charge(&mut self, at: usize) -> Result<Said, Code> {
         let found = self.charges.get(at).ok_or(Code::NotFound)?.clone();
         once(&mut self.charges[at].reversed)?;
-        if found.touched || found.amount == 0 || !self.active(found.grant, found.record.ended_at) {
+        self.book_due(found.grant);
+        let found = self.charges[at].clone();
+        if found.touched || found.of_hold || found.amount == 0 || !self.active(found.grant, found.record.ended_at) {
             return Err(Code::NotReversible);
         }
         for (lot, part) in &found.drawn {

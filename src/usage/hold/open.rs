@@ -1,0 +1,132 @@
+//! What the writer remembers of holds: those of a grant that may yet be settled, by their expiry and by their job, and the rows not yet
+//! written.
+//!
+//! Holds are changed here alone, so what is remembered stays true whatever else is written. Bound: the open holds of the grants in
+//! use, and those that expired within [`LATE`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::store;
+use super::{Hold, LATE, State};
+use crate::amount::Unit;
+use crate::id::{GrantId, HoldId, InstitutionId};
+use crate::store::{Conn, Fault, Room, Work};
+use crate::time::Time;
+
+/// Holds in the writer's memory.
+#[derive(Default)]
+pub(super) struct Holds {
+    grants: HashMap<GrantId, Own>,
+    known: HashMap<HoldId, GrantId>,
+    staged: BTreeMap<HoldId, (bool, Hold)>,
+}
+
+/// Those of one grant.
+#[derive(Default)]
+pub(super) struct Own {
+    holds: HashMap<HoldId, Hold>,
+    due: BTreeSet<(Time, HoldId)>,
+    jobs: HashMap<(InstitutionId, String, String), BTreeSet<HoldId>>,
+}
+
+impl Own {
+    fn put(&mut self, hold: Hold) {
+        self.take(hold.id);
+        if hold.state == State::Open {
+            self.due.insert((hold.expires_at, hold.id));
+        }
+        if let Some(job) = &hold.job {
+            self.jobs.entry((hold.provider, job.cluster.clone(), job.id.clone())).or_default().insert(hold.id);
+        }
+        self.holds.insert(hold.id, hold);
+    }
+
+    fn take(&mut self, id: HoldId) {
+        let Some(hold) = self.holds.remove(&id) else { return };
+        self.due.remove(&(hold.expires_at, id));
+        if let Some(job) = hold.job {
+            let key = (hold.provider, job.cluster, job.id);
+            let left = self.jobs.get_mut(&key).map_or(0, |ids| {
+                ids.remove(&id);
+                ids.len()
+            });
+            if left == 0 {
+                self.jobs.remove(&key);
+            }
+        }
+    }
+
+    /// Whether there is nothing to settle.
+    pub fn is_empty(&self) -> bool {
+        self.holds.is_empty()
+    }
+
+    /// The next hold that has expired by a moment.
+    pub fn next_due(&self, by: Time) -> Option<Hold> {
+        let (_, id) = self.due.first().filter(|(expires_at, _)| *expires_at <= by)?;
+        self.holds.get(id).cloned()
+    }
+
+    /// The oldest hold for a job that had not ended before the hold was made; an open one before an expired one.
+    pub fn for_job(&self, provider: InstitutionId, cluster: &str, job: &str, ended_at: Time, now: Time) -> Option<Hold> {
+        let ids = self.jobs.get(&(provider, cluster.to_owned(), job.to_owned()))?;
+        let late = |hold: &Hold| hold.state != State::Open && hold.expires_at <= now.plus(-LATE);
+        let fits = |hold: &&Hold| hold.id.created_at() <= ended_at && !late(hold);
+        let fitting = ids.iter().filter_map(|id| self.holds.get(id)).filter(fits);
+        fitting.min_by_key(|hold| (hold.state != State::Open, hold.id)).cloned()
+    }
+}
+
+impl Room for Holds {
+    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        let staged = std::mem::take(&mut self.staged);
+        for (_, hold) in staged.values().filter(|(fresh, _)| *fresh) {
+            store::insert(conn, hold)?;
+        }
+        let changed: Vec<&Hold> = staged.values().filter(|(fresh, _)| !*fresh).map(|(_, hold)| hold).collect();
+        if changed.is_empty() { Ok(()) } else { store::update(conn, &changed) }
+    }
+
+    fn held(&self) -> usize {
+        self.grants.len() + self.known.len()
+    }
+}
+
+/// The holds of a grant, read once.
+pub(super) fn own<'w>(work: &'w mut Work<'_>, grant: GrantId, unit: Unit) -> Result<&'w mut Own, Fault> {
+    let now = work.now();
+    let (room, conn) = work.room_and_sql::<Holds>()?;
+    if !room.grants.contains_key(&grant) {
+        let mut own = Own::default();
+        for hold in store::unsettled(conn, grant, unit, now.plus(-LATE))? {
+            room.known.insert(hold.id, grant);
+            own.put(hold);
+        }
+        room.grants.insert(grant, own);
+    }
+    room.grants.get_mut(&grant).ok_or_else(|| Fault::Internal("the holds of a grant are not remembered".into()))
+}
+
+/// Remembers a hold as it is now, and has it written. The grant's holds must be remembered already.
+pub(super) fn put(work: &mut Work<'_>, hold: &Hold) -> Result<(), Fault> {
+    let room = work.room::<Holds>()?;
+    let own = room.grants.entry(hold.grant).or_default();
+    match hold.state {
+        State::Open | State::Expired => own.put(hold.clone()),
+        State::Settled | State::Released => own.take(hold.id),
+    }
+    let fresh = hold.version == 1 || room.staged.get(&hold.id).is_some_and(|(fresh, _)| *fresh);
+    room.known.insert(hold.id, hold.grant);
+    room.staged.insert(hold.id, (fresh, hold.clone()));
+    Ok(())
+}
+
+/// A hold as remembered.
+pub(super) fn remembered(work: &mut Work<'_>, id: HoldId) -> Result<Option<Hold>, Fault> {
+    let room = work.room::<Holds>()?;
+    let own = room.known.get(&id).and_then(|grant| room.grants.get(grant));
+    Ok(own.and_then(|own| own.holds.get(&id)).cloned())
+}

@@ -1,0 +1,224 @@
+//! Settling: what a record costs, drawn first from the hold that was made for it and then from what the grant has free.
+//!
+//! A record that states the job's total ends the hold: what is left of it goes back to its lots in the same transaction. A part leaves the
+//! hold open. A total that comes after parts posts the difference to them; where they came to more, they are refunded, newest first.
+
+use std::sync::Arc;
+
+use super::charge::{Charge, Desk, find_grant, unattributed};
+use super::hold::{self, Hold, State};
+use super::price::Price;
+use super::record::{Incoming, Record};
+use super::refund;
+use super::store::{self, ChargeRow};
+use crate::amount::Amount;
+use crate::directory::unknown;
+use crate::donations::{Lot, draw};
+use crate::grants::{self, Funded, Overdraft};
+use crate::id::{ChargeId, GrantId, InstitutionId, LotId, PersonId};
+use crate::ledger::{self, Bucket, Draft, Key, Kind};
+use crate::refusal::{Code, FieldCode, Refusal};
+use crate::store::{Birth, Fault, Work};
+
+/// Who pays for a record: the grant it names or leads to, and the hold that was made for its job. What the clock has ended on that grant is
+/// booked first.
+///
+/// Errors: `unattributed`; `unknown` hold; `hold_not_open` for one that was settled or released.
+pub(super) fn payer(
+    work: &mut Work<'_>,
+    provider: InstitutionId,
+    record: &Record,
+    named: Option<GrantId>,
+) -> Result<(Arc<Funded>, Option<Hold>), Fault> {
+    if let Some(id) = record.hold {
+        let hold = match hold::find(work, provider, id) {
+            Err(Fault::Refused(refusal)) if refusal.code == Code::NotFound => Err(unknown("/hold", id).into()),
+            found => found,
+        }?;
+        if named.is_some_and(|grant| grant != hold.grant) {
+            return Err(Refusal::field("/grant", FieldCode::NotAllowed, "The hold is on another grant.").into());
+        }
+        if hold.state != State::Expired {
+            hold.expect_open()?;
+        }
+        return Ok((grants::funded(work, hold.grant)?, Some(hold)));
+    }
+    let found = match named {
+        Some(id) => grants::funded(work, id).map_err(|_| unattributed("There is no grant of that identifier.").into()),
+        None => find_grant(work, record),
+    };
+    let funded = match found {
+        Err(Fault::Refused(refusal)) if named.is_none() && refusal.code == Code::Unattributed => held_by(work, provider, record, *refusal)?,
+        found => found?,
+    };
+    hold::book_due(work, &funded.grant)?;
+    let hold = hold::of_job(work, &funded.grant, provider, &record.job, record.ended_at)?;
+    Ok((funded, hold))
+}
+
+/// The one grant on which credits are held for a job that leads to none otherwise.
+fn held_by(work: &mut Work<'_>, provider: InstitutionId, record: &Record, refusal: Refusal) -> Result<Arc<Funded>, Fault> {
+    let mut found = Vec::new();
+    for id in hold::grants_of_job(work, provider, &record.job)? {
+        let funded = grants::funded(work, id)?;
+        if hold::of_job(work, &funded.grant, provider, &record.job, record.ended_at)?.is_some() {
+            found.push(funded);
+        }
+    }
+    match found.len() {
+        1 => found.pop().ok_or_else(|| refusal.into()),
+        _ => Err(refusal.into()),
+    }
+}
+
+/// What was charged of a job before its total.
+#[derive(Default)]
+pub(super) struct Earlier {
+    parts: Vec<ChargeRow>,
+}
+
+impl Earlier {
+    /// The parts of a record's job. Errors: `usage_conflict` where they were charged to another grant.
+    pub fn of(work: &mut Work<'_>, incoming: &Incoming, grant: GrantId) -> Result<Earlier, Fault> {
+        let parts = store::parts_of(work.sql()?, &incoming.key)?;
+        if let Some(other) = parts.iter().find(|part| part.grant() != grant) {
+            let detail = format!("Parts of the job were charged to {}.", other.grant());
+            return Err(Refusal::new(Code::UsageConflict, detail).with("charge", other.id()).into());
+        }
+        Ok(Earlier { parts })
+    }
+
+    fn total(&self) -> Result<i64, Refusal> {
+        ledger::journal::total(self.parts.iter().map(|part| part.amount))
+    }
+
+    /// Gives back so much of the parts, newest first, as far as they were not refunded before.
+    fn give_back(&self, work: &mut Work<'_>, who: PersonId, amount: Amount) -> Result<(), Fault> {
+        let mut rest = amount.minor;
+        for part in self.parts.iter().rev() {
+            let left = refund::parts(work.sql()?, part)?.total()?.min(rest);
+            if left > 0 {
+                refund::refund(work, who, part.id(), Some(Amount::new(left, amount.unit)), "The job's total is less than its parts.")?;
+                rest -= left;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a price is taken from, and what becomes of the hold.
+struct Plan {
+    /// From what is set aside.
+    held: Vec<(LotId, i64)>,
+    /// From what is free.
+    free: Vec<(LotId, i64)>,
+    /// What is left of the hold.
+    rest: Vec<(LotId, i64)>,
+    /// What nobody pays.
+    beyond: i64,
+}
+
+impl Plan {
+    /// Draws on the hold first, then on what is free; both only on lots that pay for the record.
+    fn draw(hold: Option<&Hold>, free: &[(&Arc<Lot>, i64)], pays: impl Fn(&Lot) -> bool, amount: i64) -> Result<Plan, Refusal> {
+        let set_aside = hold.filter(|hold| hold.state == State::Open).map_or(&[][..], |hold| &hold.rest);
+        let usable: Vec<(LotId, i64)> = free.iter().filter(|(lot, _)| pays(lot)).map(|(lot, free)| (lot.id, *free)).collect();
+        let of_usable = set_aside.iter().copied().filter(|(id, _)| usable.iter().any(|(lot, _)| lot == id));
+        let (held, missing) = draw(of_usable, amount)?;
+        let (free, beyond) = draw(usable, missing)?;
+        let used = |id: &LotId| held.iter().find(|(lot, _)| lot == id).map_or(0, |(_, part)| *part);
+        let rest = set_aside.iter().map(|(lot, part)| (*lot, part - used(lot))).filter(|(_, part)| *part > 0).collect();
+        Ok(Plan { held, free, rest, beyond })
+    }
+
+    /// Adds what it moves to a draft; a total gives back what is left of the hold.
+    fn shift(&self, draft: &mut Draft, grant: GrantId, total: bool) {
+        let left = if total { &self.rest[..] } else { &[] };
+        let moves = [
+            (&self.held[..], Bucket::Held, Bucket::Spent),
+            (&self.free, Bucket::Granted, Bucket::Spent),
+            (left, Bucket::Held, Bucket::Granted),
+        ];
+        for (parts, from, to) in moves {
+            parts.iter().for_each(|(lot, part)| draft.shift(Key::grant(grant, *lot, from), Key::grant(grant, *lot, to), *part));
+        }
+        draft.shift(Key::overdraft(grant, Bucket::OverdraftOwed), Key::overdraft(grant, Bucket::OverdraftSpent), self.beyond);
+    }
+}
+
+/// A record about to be posted: who pays what, and what came before.
+pub(super) struct Priced<'a> {
+    pub who: PersonId,
+    pub provider: InstitutionId,
+    pub incoming: &'a Incoming,
+    pub funded: &'a Funded,
+    pub price: Price,
+    pub hold: Option<Hold>,
+    pub earlier: &'a Earlier,
+}
+
+/// Draws the price from the hold and the grant's lots and posts it.
+pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault> {
+    let Priced { who, incoming, funded, ref price, earlier, .. } = of;
+    let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
+    let record = &incoming.record;
+    let before = earlier.total()?;
+    let (amount, too_much) = (price.amount.minor.saturating_sub(before).max(0), before.saturating_sub(price.amount.minor).max(0));
+    let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
+    let free: Vec<(&Arc<Lot>, i64)> = funded.lots.iter().zip(ledger::balances(work, &keys)?).collect();
+    let pays = |lot: &Lot| lot.pays_for(record.ended_at, now) && lot.terms.admit_resource(record.resource);
+    let plan = Plan::draw(of.hold.as_ref(), &free, pays, amount)?;
+    if plan.beyond > 0 && funded.grant.overdraft == Overdraft::Reject {
+        let shortfall = Amount::new(plan.beyond, unit);
+        let detail = format!("The grant lacks {shortfall} {} for this job.", unit.code());
+        return Err(Refusal::new(Code::InsufficientCredits, detail).with("shortfall", shortfall).with("grant", grant).into());
+    }
+    let mut draft = Draft::moving(Kind::Charge, Some(who), record.ended_at, unit).about(grant.stamp());
+    plan.shift(&mut draft, grant, incoming.part() == 0);
+    let birth = ledger::post(work, draft)?;
+    let drawn = |lot: &Lot| plan.free.iter().find(|(drawn, _)| *drawn == lot.id).map_or(0, |(_, part)| *part);
+    let still_free = free.iter().filter(|(lot, _)| lot.pays_for(now, now)).map(|(lot, free)| free - drawn(lot));
+    let mut balance_after = ledger::journal::total(still_free)?;
+    let mut lots = plan.free;
+    if let Some(hold) = of.hold {
+        lots = hold::merged(funded, plan.held.into_iter().chain(lots))?;
+        end(work, hold, plan.rest, incoming.part() == 0, birth)?;
+        refund::cover(work, grant, now)?;
+        let keys = free.iter().filter(|(lot, _)| lot.pays_for(now, now)).map(|(lot, _)| Key::grant(grant, lot.id, Bucket::Granted));
+        balance_after = ledger::journal::total(ledger::balances(work, &keys.collect::<Vec<_>>())?)?;
+    }
+    let rates: Vec<i64> = price.rates.iter().map(|rate| rate.stamp()).collect();
+    let row = ChargeRow {
+        id: birth.stamp,
+        seq: birth.seq,
+        usage_key: incoming.key.to_vec(),
+        part: incoming.part(),
+        digest: incoming.digest.to_vec(),
+        provider: of.provider.stamp(),
+        award: grant.stamp(),
+        resource: record.resource.stamp(),
+        amount,
+        overdraft: plan.beyond,
+        balance_after,
+        ended_at: record.ended_at.micros(),
+        rates: serde_json::json!(rates).to_string(),
+        record: incoming.text.clone(),
+    };
+    work.room::<Desk>()?.stage(incoming, row.clone());
+    if too_much > 0 {
+        earlier.give_back(work, who, Amount::new(too_much, unit))?;
+    }
+    let lots = lots.into_iter().map(|(lot, part)| (lot, Amount::new(part, unit))).collect();
+    let (overdraft, balance_after) = (Amount::new(plan.beyond, unit), Amount::new(balance_after, unit));
+    Ok(Charge { row, amount: Amount::new(amount, unit), lots, overdraft, balance_after })
+}
+
+/// Records what a charge has done to its hold: a part leaves it open, the total ends it. One that had expired has nothing left to take.
+fn end(work: &mut Work<'_>, mut hold: Hold, rest: Vec<(LotId, i64)>, total: bool, birth: Birth) -> Result<(), Fault> {
+    if hold.state == State::Open {
+        hold.rest = rest;
+    } else if !total {
+        return Ok(());
+    }
+    hold::charged(work, hold, total.then_some((ChargeId::from_stamp(birth.stamp), birth.seq)))
+}
