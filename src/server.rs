@@ -8,27 +8,39 @@ use std::time::{Duration, Instant};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, Next, from_fn};
-use actix_web::web::Data;
+use actix_web::rt::task::JoinHandle;
+use actix_web::rt::time::sleep;
+use actix_web::web::{self, Data};
 use actix_web::{App, Error, HttpServer};
+use tracing::Instrument;
 use tracing_actix_web::TracingLogger;
 
-use crate::grants::sweep::Swept;
 use crate::http::api::door;
 use crate::http::api::routes::routes;
 use crate::http::keys::Keys;
 use crate::http::token::Verifier;
 use crate::http::{openapi, request, route};
 use crate::metrics;
-use crate::store::{Fault, Store, answers};
-use crate::usage::sweep;
+use crate::store::{Fault, Store, Work, answers};
+use crate::usage::{Swept, is_due, sweep_some};
 
-/// How often what the clock has decided is booked.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How many things that the clock has decided one commit books at most: other commands come between.
+const SWEEP_SOME: usize = 100;
 /// How long accepted requests may take to finish when the service stops, in seconds.
 const FINISH_WITHIN: u64 = 30;
 
+/// How to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How often what the clock has decided is booked; `None` for never.
+    pub sweep_every: Option<Duration>,
+}
+
 /// Serves until a signal; `announce` is told the address once requests are taken.
-pub fn serve(store: Store, keys: Keys, listen: SocketAddr, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
+pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
+    let Manner { listen, sweep_every } = manner;
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
     let listener = TcpListener::bind(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -49,10 +61,10 @@ pub fn serve(store: Store, keys: Keys, listen: SocketAddr, announce: impl FnOnce
                     .configure(|config| route::configure(&table, config))
             });
             let server = server.shutdown_timeout(FINISH_WITHIN).listen(listener)?.run();
-            let sweeper = actix_web::rt::spawn(sweep_for_ever(store.clone()));
+            let sweeper = sweep_every.map(|every| actix_web::rt::spawn(sweep_for_ever(store.clone(), every)));
             announce(address);
             let ended = server.await;
-            sweeper.abort();
+            sweeper.iter().for_each(JoinHandle::abort);
             ended
         })
         .map_err(failed)
@@ -68,22 +80,45 @@ async fn measure(request: ServiceRequest, next: Next<impl MessageBody>) -> Resul
 }
 
 /// Books what is due at once and then again and again. The books are right without it.
-async fn sweep_for_ever(store: Store) {
-    let mut turns = actix_web::rt::time::interval(SWEEP_EVERY);
+async fn sweep_for_ever(store: Store, every: Duration) {
     loop {
-        turns.tick().await;
-        match sweep_once(&store).await {
-            Ok(swept) if swept != Swept::default() => tracing::info!(?swept, "booked what had ended"),
-            Ok(_) => {}
-            Err(fault) => tracing::error!(%fault, "the sweep failed; it is tried again"),
-        }
+        let swept = sweep_all(&store).instrument(tracing::info_span!("sweep")).await;
+        let booked = |swept: &Swept| [("holds", swept.holds), ("grants", swept.grants), ("lots", swept.lots)];
+        metrics::swept(swept.as_ref().ok().map(booked), store.clock().now());
+        sleep(every).await;
     }
 }
 
-async fn sweep_once(store: &Store) -> Result<Swept, Fault> {
-    let reply = store.submit(1, |work| {
+/// Books all that is due, some of it in each commit.
+async fn sweep_all(store: &Store) -> Result<Swept, Fault> {
+    let mut all = Swept::default();
+    let ended = loop {
+        match sweep_once(store).await {
+            Ok(None) => break Ok(all),
+            // What was due is booked by another process, or can't be booked yet.
+            Ok(Some(some)) if some == Swept::default() => break Ok(all),
+            Ok(Some(some)) => {
+                all = Swept { holds: all.holds + some.holds, grants: all.grants + some.grants, lots: all.lots + some.lots };
+            }
+            Err(fault) => break Err(fault),
+        }
+    };
+    if all != Swept::default() {
+        tracing::info!(holds = all.holds, grants = all.grants, lots = all.lots, "booked what had ended");
+    }
+    ended.inspect_err(|fault| tracing::error!(%fault, "the sweep failed; it is tried again"))
+}
+
+/// Books some of what is due; `None` where nothing is, for which nobody's turn is taken.
+async fn sweep_once(store: &Store) -> Result<Option<Swept>, Fault> {
+    let (look, now) = (store.clone(), store.clock().now());
+    let due = web::block(move || look.read(|conn| Ok(answers::is_old(conn, now)? || is_due(conn, now)?)));
+    if !due.await.map_err(|error| Fault::Internal(error.to_string()))?? {
+        return Ok(None);
+    }
+    let book = |work: &mut Work<'_>| {
         answers::purge(work)?;
-        sweep(work)
-    })?;
-    reply.arrive().await
+        sweep_some(work, SWEEP_SOME)
+    };
+    store.submit(SWEEP_SOME, book)?.arrive().await.map(Some)
 }

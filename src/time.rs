@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+use jiff::fmt::StdFmtWrite;
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 
 /// An instant in microseconds since 1970-01-01T00:00:00Z.
@@ -77,9 +79,10 @@ impl FromStr for Time {
 impl fmt::Display for Time {
     /// RFC 3339, UTC, always six decimals: `2026-03-02T10:00:00.000000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.zoned() {
-            Some(z) => write!(f, "{}", z.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")),
-            None => write!(f, "{}µs", self.0),
+        static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+        match Timestamp::from_microsecond(self.0) {
+            Ok(instant) => PRINTER.print_timestamp(&instant, StdFmtWrite(f)).map_err(|_| fmt::Error),
+            Err(_) => write!(f, "{}µs", self.0),
         }
     }
 }

@@ -34,6 +34,10 @@ use inside::Inside;
 use outside::Outside;
 use support::database::{self, TestDatabase};
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Records charged one by one in a measurement, and balances read.
 const SINGLES: usize = 6400;
 const READS: usize = 1000;

@@ -22,5 +22,7 @@ DROP TABLE postings;
 DROP TABLE accounts;
 DROP TABLE journal;
 DROP TABLE units;
+DROP TABLE runs;
 DROP TABLE answers;
 DROP TABLE head;
+DROP TABLE steps;

@@ -7,6 +7,10 @@ CREATE TRIGGER postings_refuses_update BEFORE UPDATE ON postings
 BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
 CREATE TRIGGER postings_refuses_delete BEFORE DELETE ON postings
 BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
+CREATE TRIGGER runs_refuses_update BEFORE UPDATE ON runs
+BEGIN SELECT RAISE(ABORT, 'runs is append-only'); END;
+CREATE TRIGGER runs_refuses_delete BEFORE DELETE ON runs
+BEGIN SELECT RAISE(ABORT, 'runs is append-only'); END;
 CREATE TRIGGER reversals_refuses_update BEFORE UPDATE ON reversals
 BEGIN SELECT RAISE(ABORT, 'reversals is append-only'); END;
 CREATE TRIGGER reversals_refuses_delete BEFORE DELETE ON reversals

@@ -1,8 +1,15 @@
--- The books. One text for SQLite and PostgreSQL: {KEY} is a 64-bit primary key, {BYTES} a byte string.
+-- The books. One text for SQLite and PostgreSQL: {KEY} is a 64-bit primary key, {BYTES} a byte
+-- string, {CLUSTERED} keeps a table in the order of its primary key.
 -- `id` columns hold stamps: the unique recorded_at (µs) of the journal entry in which the object was born. `seq` columns hold
 -- gapless journal sequences. Amounts are whole numbers of the unit's smallest part; times are µs since 1970, UTC.
 
--- Store: whose turn it is to write, and where the journal ends.
+-- Store: the steps of the schema that were taken, each with the SHA-256 of its text.
+CREATE TABLE steps (
+  name TEXT NOT NULL PRIMARY KEY,
+  fingerprint TEXT NOT NULL
+);
+
+-- Whose turn it is to write, and where the journal ends.
 CREATE TABLE head (
   one {KEY} CHECK (one = 1),
   seq BIGINT NOT NULL,
@@ -19,6 +26,16 @@ CREATE TABLE answers (
   body TEXT NOT NULL,
   saved_at BIGINT NOT NULL
 );
+CREATE INDEX answers_by_age ON answers (saved_at);
+
+-- Lists kept by runs: the members of an owner that one commit added, as the first and the differences to it.
+CREATE TABLE runs (
+  list INTEGER NOT NULL,
+  owner BIGINT NOT NULL,
+  first BIGINT NOT NULL,
+  members {BYTES} NOT NULL,
+  PRIMARY KEY (list, owner, first)
+){CLUSTERED};
 
 -- Ledger: the journal. Nothing here is ever updated or deleted, except the running state of accounts.
 CREATE TABLE units (
@@ -53,7 +70,8 @@ CREATE TABLE accounts (
 CREATE INDEX accounts_of_award ON accounts (award, bucket);
 CREATE INDEX accounts_of_lot ON accounts (lot, bucket);
 
--- id = seq * 1024 + place in the transaction; nth counts the account's postings from 1.
+-- id = seq * 1024 + place in the transaction; nth counts the account's postings from 1. Which postings an account has stands in list 1
+-- of the runs: an index by account would dirty a page for each posting.
 CREATE TABLE postings (
   id {KEY},
   account BIGINT NOT NULL,
@@ -61,7 +79,6 @@ CREATE TABLE postings (
   nth BIGINT NOT NULL,
   balance BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX postings_of_account ON postings (account, nth);
 
 CREATE TABLE reversals (
   seq {KEY},
@@ -228,7 +245,8 @@ CREATE TABLE rates (
 );
 CREATE INDEX rates_of_resource ON rates (resource);
 
--- part 0 is a job's total; the key of the job's total and of its parts is the same.
+-- Which charges a grant has stands in list 2 of the runs. part 0 is a job's total; the key of the job's total and of its parts is the
+-- same.
 CREATE TABLE charges (
   id {KEY},
   seq BIGINT NOT NULL,
@@ -246,7 +264,6 @@ CREATE TABLE charges (
   record TEXT NOT NULL,
   UNIQUE (usage_key, part)
 );
-CREATE INDEX charges_of_award ON charges (award);
 CREATE INDEX overdrawn_charges ON charges (award, id) WHERE overdraft > 0;
 
 -- Credits set aside for jobs. `rest` says lot by lot what is still set aside, or, of a hold that is closed, what went back; `closed` is the
@@ -279,10 +296,12 @@ CREATE TABLE refunds (
   id {KEY},
   seq BIGINT NOT NULL,
   charge BIGINT NOT NULL,
+  award BIGINT NOT NULL,
   amount BIGINT NOT NULL CHECK (amount > 0),
   reason TEXT NOT NULL
 );
 CREATE INDEX refunds_of_charge ON refunds (charge);
+CREATE INDEX refunds_of_award ON refunds (award);
 
 -- A cover pays part of a charge's overdraft later, from this lot.
 CREATE TABLE covers (

@@ -50,7 +50,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     serve::start_log(&options.serve)?;
     let (store, keys) = (place.open()?, place.keys()?);
     let words = guide(&tokens)?;
-    Ok(server::serve(store, keys, options.serve.listen, |address| eprintln!("{}", words.replace("{address}", &address.to_string())))?)
+    Ok(server::serve(store, keys, options.serve.manner(), |address| eprintln!("{}", words.replace("{address}", &address.to_string())))?)
 }
 
 fn make(place: &Place, seed: u64, tokens: &Path) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, OTHER_SCHEMA};
 use super::place::Place;
 use super::table;
 use crate::ledger;
@@ -181,6 +181,13 @@ fn books(found: &mut Findings, conn: &mut Conn) -> Result<(), Fault> {
     if !conn.has_table("head")? {
         found.bad("schema", Exit::Database, "there are no books in this database", "Make them with almoner init.");
         return Ok(());
+    }
+    match migrate::check(conn) {
+        Err(Fault::Schema(words)) => {
+            found.bad("schema", Exit::Database, words, OTHER_SCHEMA);
+            return Ok(());
+        }
+        checked => checked?,
     }
     match migrate::pending(conn)?.as_slice() {
         [] => found.fine("schema", "up to date"),

@@ -33,6 +33,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What to do about a database of another make.
+pub const OTHER_SCHEMA: &str =
+    "Use the almoner that made it, which can also export it; or make new books with almoner init in another place.";
+
 /// Why a command was not done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
@@ -76,6 +80,7 @@ impl From<Fault> for Failure {
         match fault {
             Fault::Refused(refusal) => Failure::from(*refusal),
             Fault::Database(_) => Failure::new(Exit::Database, fault.to_string()),
+            Fault::Schema(text) => Failure::new(Exit::Database, format!("{text}\n{OTHER_SCHEMA}")),
             Fault::Internal(text) => Failure::error(text),
             Fault::Undone => Failure::error(fault.to_string()),
         }

@@ -30,6 +30,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     }
     let mut conn = place.connect(false)?;
     let books = conn.has_table("head")?;
+    migrate::check(&mut conn)?;
     let (steps, talk) = match (options.status, options.down) {
         (true, _) => (migrate::pending(&mut conn)?, "missing"),
         (_, true) if !books => (Vec::new(), "taken down"),

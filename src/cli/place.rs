@@ -94,6 +94,7 @@ impl Place {
         if !conn.has_table("head")? {
             return Err(self.no_books(&self.database()?));
         }
+        migrate::check(&mut conn)?;
         match migrate::pending(&mut conn)?.as_slice() {
             [] => Ok(conn),
             steps => {

@@ -2,13 +2,14 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, Failure};
 use super::place::Place;
-use crate::server;
+use crate::server::{self, Manner};
 
 /// How log lines look.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub struct Options {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "ALMONER_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// How often what the clock has decided (ends, expiries) is booked, in seconds; 0 for never: the books are right without it
+    #[arg(long, value_name = "SECONDS", env = "ALMONER_SWEEP_EVERY", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub sweep_every: u64,
     /// Log lines on standard error
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -41,7 +45,15 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     let (store, keys) = (place.open()?, place.keys()?);
     let database = place.database()?;
     let announce = |address| eprintln!("almoner serves {database}; listening on http://{address}");
-    Ok(server::serve(store, keys, options.listen, announce)?)
+    Ok(server::serve(store, keys, options.manner(), announce)?)
+}
+
+impl Options {
+    /// How to serve.
+    pub fn manner(&self) -> Manner {
+        let sweep_every = (self.sweep_every > 0).then(|| Duration::from_secs(self.sweep_every));
+        Manner { listen: self.listen, sweep_every }
+    }
 }
 
 /// Begins to log as asked.

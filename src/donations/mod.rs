@@ -106,14 +106,30 @@ pub fn cancel(work: &mut Work<'_>, who: PersonId, id: DonationId) -> Result<Dona
     if donation.state == "cancelled" {
         expect_state(&donation, "accepted")?;
     }
-    let undelivered = ledger::balance(work, Key::donation(id, Bucket::Receivable))?;
-    let mut draft = Draft::moving(Kind::Cancellation, Some(who), work.now(), donation.about.unit).about(id.stamp());
-    draft.shift(Key::donation(id, Bucket::Receivable), Key::donation(id, Bucket::Given), undelivered);
-    ledger::post(work, draft)?;
+    cancel_undelivered(work, who, &donation)?;
     donation.state = "cancelled".into();
     donation.version += 1;
     store::update_donation(work.sql_mut()?, &donation)?;
     Ok(donation)
+}
+
+fn cancel_undelivered(work: &mut Work<'_>, who: PersonId, donation: &Donation) -> Result<(), Fault> {
+    let (receivable, given) = (Key::donation(donation.id, Bucket::Receivable), Key::donation(donation.id, Bucket::Given));
+    let undelivered = ledger::balance(work, receivable)?;
+    let mut draft = Draft::moving(Kind::Cancellation, Some(who), work.now(), donation.about.unit).about(donation.id.stamp());
+    draft.shift(receivable, given, undelivered);
+    ledger::post(work, draft)?;
+    Ok(())
+}
+
+/// After the reversal of a delivery: what is undelivered again of a cancelled pledge is cancelled too, since nobody will deliver it.
+pub fn delivery_reversed(work: &mut Work<'_>, who: PersonId, id: DonationId) -> Result<(), Fault> {
+    let donation = donation(work.sql()?, id)?;
+    let undelivered = ledger::balance(work, Key::donation(id, Bucket::Receivable))?;
+    if donation.state == "cancelled" && undelivered > 0 {
+        cancel_undelivered(work, who, &donation)?;
+    }
+    Ok(())
 }
 
 /// A delivery as it is reported.

@@ -170,6 +170,13 @@ fn lot_of(row: LotRow, units: &HashMap<String, Unit>) -> Result<Lot, Fault> {
     })
 }
 
+/// The lots that expired at a moment or before it.
+pub fn expired(conn: &mut Conn, by: Time) -> Result<Vec<LotId>, Fault> {
+    let past = lots::table.filter(lots::expires_at.le(by.micros())).select(lots::id).order(lots::id);
+    let ids: Vec<i64> = on!(conn, c => past.load(c))?;
+    Ok(ids.into_iter().map(LotId::from_stamp).collect())
+}
+
 pub(super) fn insert_lot(conn: &mut Conn, lot: &Lot) -> Result<(), Fault> {
     let row = (
         lots::id.eq(lot.id.stamp()),

@@ -11,6 +11,7 @@ pub mod sweep;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde_json::json;
 
 use crate::amount::Amount;
@@ -197,7 +198,7 @@ pub struct Funded {
 #[derive(Default)]
 struct Grants {
     epoch: u64,
-    funded: HashMap<GrantId, Arc<Funded>>,
+    funded: FxHashMap<GrantId, Arc<Funded>>,
     by_account: HashMap<(String, Option<String>, ResourceId), Vec<GrantId>>,
 }
 

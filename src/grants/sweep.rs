@@ -1,16 +1,16 @@
 //! The sweep: books what the clock has already decided.
 //!
 //! Lots past their expiry and the reporting grace lapse or go back to their donor; grants past their end and the grace give what is
-//! unused back to their lots. The books are right if it never runs: everything that pays looks at the clock itself.
-
-use std::sync::Arc;
+//! unused back to their lots. The books are right if it never runs: everything that pays looks at the clock itself. Any number of
+//! processes may sweep: whoever has the writer's turn books what is due, and the next one finds nothing left.
 
 use super::store::{self, Outflow};
 use super::{State, grant};
-use crate::donations::{self, GRACE, Lot, OnExpiry, Phase, phase};
-use crate::id::GrantId;
+use crate::donations::{self, GRACE, Lot, OnExpiry};
+use crate::id::{GrantId, LotId};
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
-use crate::store::{Fault, Page, Work};
+use crate::store::{Conn, Fault, Page, Work};
+use crate::time::Time;
 
 /// What a sweep has booked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -21,24 +21,41 @@ pub struct Swept {
     pub grants: usize,
 }
 
-/// Books everything that is due. Running it again books nothing more.
-pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
-    let now = work.now();
-    let mut swept = Swept { grants: book_ends(work)?, lots: 0 };
-    for lot in donations::store::lots(work.sql()?, &donations::Of::default(), Page::ALL)? {
-        if phase(lot.expires_at, now) == Phase::Lapsed && expire(work, Arc::new(lot))? {
-            swept.lots += 1;
-        }
-    }
-    Ok(swept)
+/// Whether anything is due: a look that takes no turn, so that sweeping idle books costs nothing.
+pub fn is_due(conn: &mut Conn, now: Time) -> Result<bool, Fault> {
+    Ok(!store::overdue(conn, now.plus(-GRACE))?.is_empty() || !lapsed(conn, now)?.is_empty())
 }
 
-/// Books the ends of grants that are due; how many. What is decided about a lot's free credits comes after this: by the clock they
-/// include what ended grants have left.
+/// Books everything that is due. Running it again books nothing more.
+pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
+    sweep_some(work, usize::MAX)
+}
+
+/// Books so many things that are due at most, so that no commit is long.
+pub fn sweep_some(work: &mut Work<'_>, most: usize) -> Result<Swept, Fault> {
+    let now = work.now();
+    let grants = book_some_ends(work, most)?;
+    // Ends come first: a lot lapses with what its grants had left.
+    let lots = lapsed(work.sql()?, now)?.into_iter().take(most - grants);
+    Ok(Swept { grants, lots: lots.map(|lot| expire(work, lot)).collect::<Result<Vec<()>, Fault>>()?.len() })
+}
+
+/// The lots past their expiry and the grace that still hold credits, their shares in grants included.
+fn lapsed(conn: &mut Conn, now: Time) -> Result<Vec<LotId>, Fault> {
+    let expired = donations::store::expired(conn, now.plus(-GRACE))?;
+    ledger::store::lots_with_credits(conn, &expired)
+}
+
+/// Books the ends of grants that are due. What is decided about a lot's free credits comes after this: by the clock they include
+/// what ended grants have left.
 pub fn book_ends(work: &mut Work<'_>) -> Result<usize, Fault> {
+    book_some_ends(work, usize::MAX)
+}
+
+fn book_some_ends(work: &mut Work<'_>, most: usize) -> Result<usize, Fault> {
     let now = work.now();
     let mut ended = 0;
-    for id in store::overdue(work.sql()?, now.plus(-GRACE))? {
+    for id in store::overdue(work.sql()?, now.plus(-GRACE))?.into_iter().take(most) {
         ended += usize::from(end(work, id)?);
     }
     Ok(ended)
@@ -83,8 +100,9 @@ fn end(work: &mut Work<'_>, id: GrantId) -> Result<bool, Fault> {
     Ok(true)
 }
 
-/// Books a lot's expiry, its shares in grants included; whether there was anything left.
-fn expire(work: &mut Work<'_>, lot: Arc<Lot>) -> Result<bool, Fault> {
+/// Books the expiry of a lot that still holds credits, its shares in grants included.
+fn expire(work: &mut Work<'_>, lot: LotId) -> Result<(), Fault> {
+    let lot = donations::known_lot(work, lot)?;
     let (to, word) = destination(&lot, true);
     let kind = if lot.on_expiry == OnExpiry::Return { Kind::Return } else { Kind::Lapse };
     let of = ledger::store::Of { lot: Some(lot.id.stamp()), ..ledger::store::Of::default() };
@@ -104,5 +122,5 @@ fn expire(work: &mut Work<'_>, lot: Arc<Lot>) -> Result<bool, Fault> {
             }
         }
     }
-    Ok(!left.is_empty())
+    Ok(())
 }

@@ -68,9 +68,10 @@ fn operation(route: &Route) -> Value {
     operation
 }
 
-/// The first segment of the path after the version.
+/// The first segment of the path after the version; what has no version is about the service itself.
 fn tag(route: &Route) -> &'static str {
-    route.pattern.split('/').find(|part| !part.is_empty() && *part != "v1").unwrap_or_default()
+    let versioned = route.pattern.strip_prefix("/v1/");
+    versioned.and_then(|path| path.split('/').next()).unwrap_or("service")
 }
 
 fn reference(name: &str) -> Value {

@@ -58,7 +58,7 @@ pub struct Route {
     pub body: Option<Shape>,
     /// What is answered: of a list, one item.
     pub answer: Option<Shape>,
-    /// What is answered with 200 where nothing new is made: to a repeat, to a dismissal.
+    /// What is answered with 200 where nothing new is made: to a repeat, to a dismissal, to a dry run.
     pub otherwise: Option<Shape>,
     /// Whether it answers a list.
     pub lists: bool,

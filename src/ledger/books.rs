@@ -1,6 +1,9 @@
 //! What the writer remembers of the ledger: accounts with their balances, units, and the rows not yet written.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
 
 use super::account::{Class, Key};
 use super::journal::Draft;
@@ -33,7 +36,7 @@ pub(super) enum Change {
 /// The ledger in the writer's memory.
 #[derive(Default)]
 pub(super) struct Books {
-    accounts: HashMap<Key, State>,
+    accounts: FxHashMap<Key, State>,
     changed: Vec<Key>,
     units: Option<HashMap<String, Unit>>,
     next_no: Option<i64>,
@@ -126,9 +129,9 @@ impl Books {
     pub fn stage(&mut self, conn: &mut Conn, birth: Birth, draft: Draft, lines: Vec<(Key, i64, i64)>) -> Result<(), Fault> {
         for (place, (key, amount, balance)) in (1i64..).zip(lines) {
             let (no, nth) = self.move_account(conn, key, balance, draft.unit)?;
-            self.staged.postings.push(store::PostingRow { id: birth.seq * LINES + place, account: no, amount, nth, balance });
+            self.staged.post(store::PostingRow { id: store::posting(birth.seq, place), account: no, amount, nth, balance });
         }
-        self.staged.journal.push(store::JournalRow {
+        self.staged.enter(store::JournalRow {
             seq: birth.seq,
             recorded_at: birth.stamp,
             effective_at: draft.effective_at.micros(),
@@ -142,20 +145,19 @@ impl Books {
 
     /// Gives the account its new balance; its number and the count of its postings.
     fn move_account(&mut self, conn: &mut Conn, key: Key, balance: i64, unit: Option<Unit>) -> Result<(i64, i64), Fault> {
-        let unit = unit.ok_or_else(|| Fault::Internal("lines without a unit".into()))?;
-        if !self.accounts.contains_key(&key) {
-            let no = match self.next_no {
-                Some(no) => no,
-                None => store::last_account(conn)? + 1,
-            };
-            self.next_no = Some(no + 1);
-            self.accounts.insert(key, State { no, unit, balance: 0, postings: 0, change: Change::None });
-            self.changed.push(key);
-            if let Some(state) = self.accounts.get_mut(&key) {
-                state.change = Change::New;
+        let state = match self.accounts.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let unit = unit.ok_or_else(|| Fault::Internal("lines without a unit".into()))?;
+                let no = match self.next_no {
+                    Some(no) => no,
+                    None => store::last_account(conn)? + 1,
+                };
+                self.next_no = Some(no + 1);
+                self.changed.push(key);
+                place.insert(State { no, unit, balance: 0, postings: 0, change: Change::New })
             }
-        }
-        let state = self.accounts.get_mut(&key).ok_or_else(|| Fault::Internal("an account was not remembered".into()))?;
+        };
         if state.change == Change::None {
             state.change = Change::Moved;
             self.changed.push(key);
@@ -168,7 +170,7 @@ impl Books {
 
 impl Room for Books {
     fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        if self.staged.journal.is_empty() {
+        if self.staged.is_empty() {
             return Ok(());
         }
         let (mut fresh, mut moved) = (Vec::new(), Vec::new());

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Text};
 
 use super::account::{Bucket, Key};
 use super::books::{Change, LINES, State};
 use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
-use crate::id::PersonId;
-use crate::store::{Conn, Fault, Page, on, paged};
+use crate::id::{LotId, PersonId};
+use crate::store::runs::{self, List, Staged, Trail};
+use crate::store::{Conn, Fault, Page, insert_rows, on, paged};
 use crate::time::Time;
 
 mod tables {
@@ -51,7 +52,7 @@ pub(super) struct JournalRow {
     pub body: Option<String>,
 }
 
-#[derive(Insertable, Queryable, Clone, Copy)]
+#[derive(Insertable, Queryable, QueryableByName, Clone, Copy)]
 #[diesel(table_name = postings, treat_none_as_default_value = false)]
 pub(super) struct PostingRow {
     pub id: i64,
@@ -61,35 +62,42 @@ pub(super) struct PostingRow {
     pub balance: i64,
 }
 
+/// The runs that say which postings an account has.
+const POSTINGS: List = List(1);
+
 /// Rows to be written together.
-#[derive(Default)]
 pub(super) struct Rows {
-    pub journal: Vec<JournalRow>,
-    pub postings: Vec<PostingRow>,
+    journal: Vec<JournalRow>,
+    postings: Vec<PostingRow>,
+    of_accounts: Staged,
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows { journal: Vec::new(), postings: Vec::new(), of_accounts: Staged::new(POSTINGS) }
+    }
 }
 
 impl Rows {
+    pub fn is_empty(&self) -> bool {
+        self.journal.is_empty()
+    }
+
+    pub fn enter(&mut self, row: JournalRow) {
+        self.journal.push(row);
+    }
+
+    pub fn post(&mut self, row: PostingRow) {
+        self.of_accounts.add(row.account, row.id);
+        self.postings.push(row);
+    }
+
     pub fn write(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        match conn {
-            Conn::Sqlite(c) => {
-                // One cached statement run row by row is faster here than one statement for many rows.
-                for row in &self.journal {
-                    diesel::insert_into(journal::table).values(row).execute(c)?;
-                }
-                for row in &self.postings {
-                    diesel::insert_into(postings::table).values(row).execute(c)?;
-                }
-            }
-            Conn::Postgres(c) => {
-                diesel::copy_from(journal::table).from_insertable(&self.journal).execute(c)?;
-                if !self.postings.is_empty() {
-                    diesel::copy_from(postings::table).from_insertable(&self.postings).execute(c)?;
-                }
-            }
-        }
+        insert_rows!(conn, journal::table, &self.journal);
+        insert_rows!(conn, postings::table, &self.postings);
         self.journal.clear();
         self.postings.clear();
-        Ok(())
+        self.of_accounts.write(conn)
     }
 }
 
@@ -228,6 +236,20 @@ pub fn accounts(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<Account>, Fau
     rows.into_iter().map(|row| account_of(row, &units).map(Account::from)).collect()
 }
 
+/// Which of these lots hold credits, free or in grants; asked in parts, since a statement takes only so many of them.
+pub fn lots_with_credits(conn: &mut Conn, lots: &[LotId]) -> Result<Vec<LotId>, Fault> {
+    let buckets = [Bucket::Available as i32, Bucket::Granted as i32];
+    let mut found = Vec::new();
+    for some in lots.chunks(1000) {
+        let stamps: Vec<i64> = some.iter().map(|lot| lot.stamp()).collect();
+        let holding =
+            accounts::table.filter(accounts::lot.eq_any(stamps).and(accounts::bucket.eq_any(buckets)).and(accounts::balance.gt(0)));
+        let some: Vec<i64> = on!(conn, c => holding.select(accounts::lot).distinct().order(accounts::lot).load(c))?;
+        found.extend(some.into_iter().map(LotId::from_stamp));
+    }
+    Ok(found)
+}
+
 /// One account, if it exists.
 pub fn account(conn: &mut Conn, key: &Key) -> Result<Option<Account>, Fault> {
     let units = units(conn)?;
@@ -255,7 +277,7 @@ pub fn recorded_head(conn: &mut Conn) -> Result<(i64, i64), Fault> {
 
 /// The tables that must refuse UPDATE and DELETE.
 pub const APPEND_ONLY: &[&str] =
-    &["journal", "postings", "reversals", "units", "lots", "decisions", "refunds", "covers", "outflows", "accounts"];
+    &["journal", "postings", "runs", "reversals", "units", "lots", "decisions", "refunds", "covers", "outflows", "accounts"];
 
 /// Which of the append-only tables have their guards in place.
 pub fn guards(conn: &mut Conn) -> Result<Vec<(&'static str, bool)>, Fault> {
@@ -325,6 +347,32 @@ pub fn transactions(conn: &mut Conn, page: Page) -> Result<Vec<Entry>, Fault> {
     with_lines(conn, rows)
 }
 
+/// The lines of these entries by sequence, in one query however far apart the entries are.
+pub fn lines_of_entries(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
+    // Each sequence looks its own postings up, in either database by the key.
+    const SQLITE: &str = "SELECT p.id, p.account, p.amount, p.nth, p.balance FROM json_each($1) s
+        CROSS JOIN postings p ON p.id BETWEEN s.value * $2 AND s.value * $2 + $2 - 1 ORDER BY p.id";
+    const POSTGRES: &str = "SELECT p.id, p.account, p.amount, p.nth, p.balance FROM unnest($1) s (seq)
+        JOIN postings p ON p.id BETWEEN s.seq * $2 AND s.seq * $2 + $2 - 1 ORDER BY p.id";
+    let rows: Vec<PostingRow> = match conn {
+        Conn::Sqlite(c) => sql_query(SQLITE).bind::<Text, _>(serde_json::json!(seqs).to_string()).bind::<BigInt, _>(LINES).load(c)?,
+        Conn::Postgres(c) => sql_query(POSTGRES).bind::<Array<BigInt>, _>(seqs).bind::<BigInt, _>(LINES).load(c)?,
+    };
+    lines_by_seq(conn, &rows)
+}
+
+fn lines_by_seq(conn: &mut Conn, rows: &[PostingRow]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
+    let mut numbers: Vec<i64> = rows.iter().map(|p| p.account).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let accounts = accounts_by_no(conn, &numbers)?;
+    let mut by_seq: HashMap<i64, Vec<Line>> = HashMap::new();
+    for row in rows {
+        by_seq.entry(row.id / LINES).or_default().push(line_of(row, accounts.get(&row.account))?);
+    }
+    Ok(by_seq)
+}
+
 fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Fault> {
     let range = rows.iter().map(|r| r.seq).fold((i64::MAX, i64::MIN), |(low, high), seq| (low.min(seq), high.max(seq)));
     if range.0 > range.1 {
@@ -332,14 +380,7 @@ fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Faul
     }
     let (low, high) = (range.0 * LINES, range.1 * LINES + (LINES - 1));
     let lines: Vec<PostingRow> = on!(conn, c => postings::table.filter(postings::id.between(low, high)).order(postings::id).load(c))?;
-    let mut numbers: Vec<i64> = lines.iter().map(|p| p.account).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let accounts = accounts_by_no(conn, &numbers)?;
-    let mut by_seq: HashMap<i64, Vec<Line>> = HashMap::new();
-    for row in &lines {
-        by_seq.entry(row.id / LINES).or_default().push(line_of(row, accounts.get(&row.account))?);
-    }
+    let mut by_seq = lines_by_seq(conn, &lines)?;
     rows.into_iter()
         .map(|row| {
             let lines = by_seq.remove(&row.seq).unwrap_or_default();
@@ -366,20 +407,39 @@ fn entry_of(row: JournalRow, lines: Vec<Line>) -> Result<Entry, Fault> {
     })
 }
 
-/// An account's lines, a page by line number, each with its entry's sequence.
-pub fn lines(conn: &mut Conn, account: &Account, page: Page) -> Result<Vec<(i64, Line)>, Fault> {
-    let own = postings::table.filter(postings::account.eq(account.no));
-    let rows: Vec<PostingRow> = on!(conn, c => paged!(own, postings::nth, page, c))?;
-    rows.iter().map(|row| Ok((row.id / LINES, line_of(row, Some(account))?))).collect()
+/// The lines of accounts in journal order, a page by posting number, which goes with each.
+pub fn lines(conn: &mut Conn, accounts: &[Account], page: Page) -> Result<Vec<(i64, Line)>, Fault> {
+    let numbers: Vec<i64> = accounts.iter().filter(|account| account.postings > 0).map(|account| account.no).collect();
+    let by_no: HashMap<i64, &Account> = accounts.iter().map(|account| (account.no, account)).collect();
+    let mut rows = Vec::new();
+    for some in runs::members_of(conn, POSTINGS, &numbers, page)?.chunks(LOOKUP) {
+        rows.extend(postings(conn, some, page.descending)?);
+    }
+    rows.iter().map(|row| Ok((row.id, line_of(row, by_no.get(&row.account).copied())?))).collect()
 }
 
-/// The lines of several accounts in journal order, a page by posting number, which goes with each.
-pub fn lines_of(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<(i64, Line)>, Fault> {
-    let accounts: HashMap<i64, Account> = accounts(conn, of, Page::ALL)?.into_iter().map(|a| (a.no, a)).collect();
-    let numbers: Vec<i64> = accounts.keys().copied().collect();
-    let own = postings::table.filter(postings::account.eq_any(numbers));
-    let rows: Vec<PostingRow> = on!(conn, c => paged!(own, postings::id, page, c))?;
-    rows.iter().map(|row| Ok((row.id, line_of(row, accounts.get(&row.account))?))).collect()
+/// Rows that are looked up by one statement.
+const LOOKUP: usize = 1000;
+
+fn postings(conn: &mut Conn, ids: &[i64], descending: bool) -> Result<Vec<PostingRow>, Fault> {
+    let mut rows: Vec<PostingRow> = on!(conn, c => postings::table.filter(postings::id.eq_any(ids)).order(postings::id).load(c))?;
+    if descending {
+        rows.reverse();
+    }
+    match rows.len() == ids.len() {
+        true => Ok(rows),
+        false => Err(Fault::Internal("the runs name postings that do not exist".into())),
+    }
+}
+
+/// The postings that each account is said to have, by the account's number.
+pub fn trails(conn: &mut Conn) -> Result<HashMap<i64, Trail>, Fault> {
+    runs::trails(conn, POSTINGS)
+}
+
+/// The number of the posting at this place (from 1) of an entry.
+pub const fn posting(seq: i64, place: i64) -> i64 {
+    seq * LINES + place
 }
 
 /// The sequence of the entry that a posting belongs to.
@@ -390,23 +450,24 @@ pub const fn seq_of_posting(number: i64) -> i64 {
 /// An account's balance after the journal's entry `seq`: repeatable for ever.
 pub fn balance_at(conn: &mut Conn, account: &Account, seq: i64) -> Result<i64, Fault> {
     let end = seq.saturating_add(1).saturating_mul(LINES);
-    let last = postings::table.filter(postings::account.eq(account.no).and(postings::id.lt(end)));
-    let found: Option<i64> = on!(conn, c => last.order(postings::nth.desc()).select(postings::balance).first(c).optional())?;
-    Ok(found.unwrap_or(0))
+    let Some(last) = runs::last_below(conn, POSTINGS, account.no, end)? else { return Ok(0) };
+    Ok(on!(conn, c => postings::table.find(last).select(postings::balance).first(c))?)
 }
 
-/// An account's balance from what is effective at or before a moment, as known now.
+/// An account's balance from what is effective at or before a moment, as known now. Reads all its postings.
 pub fn balance_as_of(conn: &mut Conn, account: &Account, at: Time) -> Result<i64, Fault> {
-    #[derive(QueryableByName)]
-    struct Sum {
-        #[diesel(sql_type = BigInt)]
-        total: i64,
+    let mut sum = 0i64;
+    let mut page = Page { limit: LOOKUP as i64, ..Page::ALL };
+    loop {
+        let lines = lines(conn, std::slice::from_ref(account), page)?;
+        let Some((last, _)) = lines.last() else { return Ok(sum) };
+        page.after = Some(*last);
+        let seqs: Vec<i64> = lines.iter().map(|(id, _)| seq_of_posting(*id)).collect();
+        let effective = journal::table.filter(journal::seq.eq_any(&seqs).and(journal::effective_at.le(at.micros()))).select(journal::seq);
+        let effective: Vec<i64> = on!(conn, c => effective.order(journal::seq).load(c))?;
+        let counts = lines.iter().filter(|(id, _)| effective.binary_search(&seq_of_posting(*id)).is_ok());
+        sum = counts.map(|(_, line)| line.amount).try_fold(sum, i64::checked_add).ok_or_else(crate::amount::out_of_range)?;
     }
-    const SUM: &str = "SELECT CAST(coalesce(sum(p.amount), 0) AS BIGINT) AS total FROM postings p JOIN journal j ON j.seq = p.id / 1024
-                       WHERE p.account = $1 AND j.effective_at <= $2";
-    let query = sql_query(SUM).bind::<BigInt, _>(account.no).bind::<BigInt, _>(at.micros());
-    let sum: Sum = on!(conn, c => query.get_result(c))?;
-    Ok(sum.total)
 }
 
 pub(super) fn insert_reversal(conn: &mut Conn, seq: i64, reverses: i64, reason: &str) -> Result<(), Fault> {
@@ -417,8 +478,14 @@ pub(super) fn insert_reversal(conn: &mut Conn, seq: i64, reverses: i64, reason: 
 
 /// The sequence of the reversal of an entry, if it was reversed.
 pub fn reversal_of(conn: &mut Conn, seq: i64) -> Result<Option<i64>, Fault> {
-    let found = reversals::table.filter(reversals::reverses.eq(seq)).select(reversals::seq);
-    Ok(on!(conn, c => found.first(c).optional())?)
+    Ok(reversals_of(conn, &[seq])?.remove(&seq))
+}
+
+/// The sequences of the reversals of these entries, by what they reverse.
+pub fn reversals_of(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, i64>, Fault> {
+    let found = reversals::table.filter(reversals::reverses.eq_any(seqs)).select((reversals::reverses, reversals::seq));
+    let rows: Vec<(i64, i64)> = on!(conn, c => found.load(c))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Which of these entries were reversed.

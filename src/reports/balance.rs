@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::amount::{Amount, Unit};
-use crate::donations::{self, Lot, OnExpiry, Phase, phase};
+use crate::donations::{self, Donation, Lot, OnExpiry, Phase, phase};
 use crate::grants::{self, Grant};
 use crate::id::{DonorId, GrantId, LotId};
 use crate::ledger::store::{Account, Of};
-use crate::ledger::{self, Bucket, Key};
+use crate::ledger::{self, Bucket, Key, Kind, Line};
 use crate::refusal::Refusal;
 use crate::store::{Conn, Fault, Page};
 use crate::time::Time;
@@ -271,20 +271,31 @@ pub fn lot_whereabouts(conn: &mut Conn, lot: &Lot, now: Time) -> Result<Whereabo
     Ok(found)
 }
 
+/// What was promised with a donation, net of what was cancelled: of a cancelled one, what had been delivered of the pledge by then.
+fn pledged(conn: &mut Conn, donation: &Donation) -> Result<Amount, Fault> {
+    if donation.state == "accepted" {
+        return Ok(donation.about.pledged);
+    }
+    let unit = donation.about.unit;
+    let Some(receivable) = ledger::store::account(conn, &Key::donation(donation.id, Bucket::Receivable))? else {
+        return Ok(Amount::zero(unit));
+    };
+    let lines = ledger::store::lines(conn, &[receivable], Page::ALL)?;
+    let lines: Vec<(i64, Line)> = lines.into_iter().map(|(posting, line)| (ledger::store::seq_of_posting(posting), line)).collect();
+    let seqs: Vec<i64> = lines.iter().map(|(seq, _)| *seq).collect();
+    let kinds: BTreeMap<i64, Kind> = ledger::store::entries_of(conn, &seqs)?.iter().map(|entry| (entry.seq, entry.kind)).collect();
+    let promises = lines.iter().filter(|(seq, _)| matches!(kinds.get(seq), Some(Kind::Pledge | Kind::Cancellation)));
+    total(promises.map(|(_, line)| line.amount), unit)
+}
+
 /// Where the credits of all of a donor's accepted donations are, by unit.
 pub fn donor_whereabouts(conn: &mut Conn, donor: DonorId, now: Time) -> Result<Vec<Whereabouts>, Fault> {
     let of = donations::Of { donors: Some(vec![donor.stamp()]), ..donations::Of::default() };
     let mut by_unit: BTreeMap<Unit, Whereabouts> = BTreeMap::new();
     for donation in donations::store::donations(conn, &of, Page::ALL)? {
-        let receivable = Key::donation(donation.id, Bucket::Receivable);
-        let undelivered = ledger::store::account(conn, &receivable)?.map_or(0, |account| account.balance);
         let unit = donation.about.unit;
         let found = by_unit.entry(unit).or_insert_with(|| Whereabouts::none(unit));
-        let pledged = match donation.state.as_str() {
-            "accepted" => donation.about.pledged,
-            _ => Amount::new(undelivered, unit),
-        };
-        found.pledged = found.pledged.plus(pledged)?;
+        found.pledged = found.pledged.plus(pledged(conn, &donation)?)?;
     }
     for lot in donations::store::lots(conn, &of, Page::ALL)? {
         let unit = lot.amount.unit;

@@ -10,6 +10,7 @@ use crate::donations::{self, GRACE, Lot};
 use crate::id::LotId;
 use crate::ledger::store::Of;
 use crate::ledger::{self, Bucket, Class, Entry, Key, Kind, Line};
+use crate::store::runs::Trail;
 use crate::store::{Conn, Fault, Page};
 use crate::time::Time;
 use crate::usage::{self, store::ChargeRow};
@@ -54,7 +55,7 @@ const TITLES: [&str; 9] = [
     "no asset account is below zero, at any moment",
     "refunds and reversals of a charge together are at most the charge, and go back to its own lots",
     "the same usage is charged once",
-    "stored balances are those recomputed; running balances and line numbers have no gap",
+    "stored balances are those recomputed; running balances, line numbers and the lists of postings have no gap",
     "the journal has no gap and its tables refuse to be changed",
     "what was drawn was usable when the job ended and reported in time",
 ];
@@ -96,6 +97,7 @@ const PAGE: i64 = 5000;
 struct Seen {
     balance: i64,
     nth: i64,
+    postings: Trail,
 }
 
 struct Check {
@@ -156,9 +158,9 @@ impl Check {
             return;
         }
         let mut sums: BTreeMap<Unit, i128> = BTreeMap::new();
-        for line in &entry.lines {
+        for (place, line) in (1i64..).zip(&entry.lines) {
             *sums.entry(line.unit).or_default() += i128::from(line.amount);
-            self.line(entry, line);
+            self.line(entry, place, line);
         }
         self.law(1, sums.values().all(|sum| *sum == 0), || format!("entry {} does not sum to zero", entry.seq));
         if entry.kind == Kind::Charge {
@@ -167,12 +169,13 @@ impl Check {
         }
     }
 
-    fn line(&mut self, entry: &Entry, line: &Line) {
+    fn line(&mut self, entry: &Entry, place: i64, line: &Line) {
         self.postings += 1;
         *self.units.entry(line.unit).or_default() += i128::from(line.amount);
         let seen = self.accounts.entry(line.account).or_default();
         let (balance, nth) = (seen.balance.saturating_add(line.amount), seen.nth + 1);
-        *seen = Seen { balance, nth };
+        (seen.balance, seen.nth) = (balance, nth);
+        seen.postings.pass(ledger::store::posting(entry.seq, place));
         let name = || line.account.name();
         self.law(7, (line.balance, line.nth) == (balance, nth), || {
             format!("entry {}: {} says {} after line {}, not {balance} after {nth}", entry.seq, name(), line.balance, line.nth)
@@ -218,12 +221,15 @@ impl Check {
             self.law(1, sum == 0, || format!("the ledger's {} add up to {sum}", unit.code()));
         }
         let stored = ledger::store::accounts(conn, Of::default(), Page::ALL)?;
+        let mut listed = ledger::store::trails(conn)?;
         let mut by_lot: HashMap<i64, i128> = HashMap::new();
         let mut by_share: HashMap<(i64, i64), i128> = HashMap::new();
         for account in &stored {
             let seen = self.accounts.get(&account.key).copied().unwrap_or_default();
             let same = (account.balance, account.postings) == (seen.balance, seen.nth);
             self.law(7, same, || format!("{} is stored as {}, recomputed as {}", account.key.name(), account.balance, seen.balance));
+            let complete = listed.remove(&account.no).unwrap_or_default() == seen.postings;
+            self.law(7, complete, || format!("the list of what was posted to {} is not what was posted to it", account.key.name()));
             let (key, balance) = (account.key, i128::from(seen.balance));
             if key.lot != 0 {
                 *by_lot.entry(key.lot).or_default() += balance;
@@ -232,6 +238,7 @@ impl Check {
                 *by_share.entry((key.grant, key.lot)).or_default() += balance;
             }
         }
+        self.law(7, listed.is_empty(), || format!("postings are listed for {} accounts that are not there", listed.len()));
         let known: HashSet<Key> = stored.iter().map(|a| a.key).collect();
         let unknown: Vec<String> = self.accounts.keys().filter(|key| !known.contains(key)).map(Key::name).collect();
         self.law(7, unknown.is_empty(), || format!("posted to accounts that are not stored: {}", unknown.join(", ")));
@@ -248,10 +255,12 @@ impl Check {
 
     fn charges(&mut self, conn: &mut Conn) -> Result<(), Fault> {
         let mut keys: HashSet<(Vec<u8>, i32)> = HashSet::new();
+        let mut of_grants: HashMap<i64, Trail> = HashMap::new();
         let mut page = Page { after: None, limit: PAGE, descending: false };
         loop {
             let rows = usage::store::charges(conn, &usage::Of::default(), page)?;
             for row in &rows {
+                of_grants.entry(row.award).or_default().pass(row.id);
                 let posted = self.charged.remove(&row.id);
                 let same = posted.is_some_and(|(spent, beyond)| spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft);
                 self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
@@ -264,6 +273,8 @@ impl Check {
                 _ => break,
             }
         }
+        let listed = usage::store::trails(conn)?;
+        self.law(6, listed == of_grants, || "the lists of the grants' charges are not complete".into());
         let orphans = self.charged.len();
         self.law(6, orphans == 0, || format!("{orphans} charges were posted without a usage record"));
         Ok(())

@@ -93,13 +93,18 @@ fn find(conn: &mut Conn, question: &Question) -> Result<Found, Fault> {
     Ok(on!(conn, c => answers::table.find(&question.asked).select(columns).first(c).optional())?)
 }
 
+/// Whether any answer has been kept long enough.
+pub fn is_old(conn: &mut Conn, now: Time) -> Result<bool, Fault> {
+    let old = answers::table.filter(answers::saved_at.lt(now.plus(-KEPT).micros()));
+    Ok(on!(conn, c => diesel::select(diesel::dsl::exists(old)).get_result(c))?)
+}
+
 /// Removes the answers that have been kept long enough; how many.
 pub fn purge(work: &mut Work<'_>) -> Result<usize, Fault> {
-    let Some(before) = work.now().micros().checked_sub(KEPT).map(Time::from_micros) else { return Ok(0) };
-    let old = answers::table.filter(answers::saved_at.lt(before.micros()));
-    let any: bool = on!(work.sql()?, c => diesel::select(diesel::dsl::exists(old)).get_result(c))?;
-    if !any {
+    let now = work.now();
+    if !is_old(work.sql()?, now)? {
         return Ok(0);
     }
+    let old = answers::table.filter(answers::saved_at.lt(now.plus(-KEPT).micros()));
     Ok(on!(work.sql_mut()?, c => diesel::delete(old).execute(c))?)
 }

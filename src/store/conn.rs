@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::Fault;
+use super::checkpoint::LOG_PAGES;
 
 /// A connection to either database.
 pub enum Conn {
@@ -26,6 +27,30 @@ macro_rules! on {
         match $conn {
             $crate::store::Conn::Sqlite($c) => $body,
             $crate::store::Conn::Postgres($c) => $body,
+        }
+    };
+}
+
+/// Inserts rows together: by COPY on PostgreSQL, by cached statements of fifty rows on SQLite. Both databases take them about as fast
+/// as from plain prepared statements; a statement for any number of rows would be planned anew each time.
+#[macro_export]
+macro_rules! insert_rows {
+    ($conn:expr, $table:expr, $rows:expr) => {
+        match $conn {
+            $crate::store::Conn::Sqlite(c) => {
+                let (fifties, rest) = $rows.as_chunks::<50>();
+                for some in fifties {
+                    diesel::insert_into($table).values(some).execute(c)?;
+                }
+                for row in rest {
+                    diesel::insert_into($table).values(row).execute(c)?;
+                }
+            }
+            $crate::store::Conn::Postgres(c) => {
+                if !$rows.is_empty() {
+                    diesel::copy_from($table).from_insertable($rows).execute(c)?;
+                }
+            }
         }
     };
 }
@@ -64,11 +89,11 @@ impl Database {
             Database::Sqlite(path) => {
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
                 // Waits for other processes' commits; WAL lets readers go on; FULL makes a commit survive a power cut.
-                conn.batch_execute(
+                conn.batch_execute(&format!(
                     "PRAGMA busy_timeout=60000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
-                     PRAGMA wal_autocheckpoint=16384; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;
+                     PRAGMA wal_autocheckpoint={LOG_PAGES}; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;
                      PRAGMA recursive_triggers=ON;",
-                )?;
+                ))?;
                 Ok(Conn::Sqlite(conn))
             }
             Database::Postgres(url) => {
@@ -130,6 +155,15 @@ struct Head {
 }
 
 impl Conn {
+    /// Sets a connection for the writer. It asks PostgreSQL for few rows by their keys, of tables that grow too fast for its statistics:
+    /// a plan made while a table was small would read all of it later.
+    pub(super) fn for_writing(mut self) -> Result<Conn, Fault> {
+        if let Conn::Postgres(c) = &mut self {
+            c.batch_execute("SET enable_seqscan=off; SET enable_hashjoin=off; SET enable_mergejoin=off; SET jit=off;")?;
+        }
+        Ok(self)
+    }
+
     /// Runs a look at the books in one snapshot, rolled back afterwards.
     pub fn snapshot<T>(&mut self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
         match self {

@@ -11,6 +11,8 @@ pub enum Fault {
     Refused(Box<Refusal>),
     /// The database said no.
     Database(diesel::result::Error),
+    /// The database has another schema than this program's.
+    Schema(String),
     /// Something that should not happen did.
     Internal(String),
     /// The command chose to leave nothing behind: a rehearsal, or all or nothing. What it found it has handed out itself.
@@ -55,7 +57,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Refused(refusal) => write!(f, "{refusal}"),
             Fault::Database(error) => write!(f, "database: {error}"),
-            Fault::Internal(text) => f.write_str(text),
+            Fault::Schema(text) | Fault::Internal(text) => f.write_str(text),
             Fault::Undone => f.write_str("undone by its own choice"),
         }
     }

@@ -1,14 +1,27 @@
 //! The schema, embedded: one text for both databases, with two type words replaced and the guards that differ in files of their own.
+//!
+//! Beside each step that was taken stands a fingerprint of its text, so that a program never works on a schema of the same name and
+//! another make.
+
+use std::collections::HashMap;
 
 use diesel::backend::Backend;
 use diesel::connection::BoxableConnection;
 use diesel::migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
 use diesel::sqlite::Sqlite;
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
 use diesel_migrations::MigrationHarness;
+use sha2::{Digest, Sha256};
 
-use super::{Conn, Fault};
+use super::{Conn, Fault, on};
+
+mod tables {
+    diesel::table! {
+        steps (name) { name -> Text, fingerprint -> Text, }
+    }
+}
+use tables::steps;
 
 /// One step of the schema.
 struct Step {
@@ -33,12 +46,15 @@ trait Dialect: Backend {
     const KEY: &'static str;
     /// `BYTES`.
     const BYTES: &'static str;
+    /// `CLUSTERED`: PostgreSQL has no such tables.
+    const CLUSTERED: &'static str;
     fn guards(step: &Step) -> &'static str;
 }
 
 impl Dialect for Sqlite {
     const KEY: &'static str = "INTEGER PRIMARY KEY";
     const BYTES: &'static str = "BLOB";
+    const CLUSTERED: &'static str = " WITHOUT ROWID";
     fn guards(step: &Step) -> &'static str {
         step.guards_sqlite
     }
@@ -47,8 +63,21 @@ impl Dialect for Sqlite {
 impl Dialect for Pg {
     const KEY: &'static str = "BIGINT PRIMARY KEY";
     const BYTES: &'static str = "BYTEA";
+    const CLUSTERED: &'static str = "";
     fn guards(step: &Step) -> &'static str {
         step.guards_postgres
+    }
+}
+
+impl Step {
+    /// All that is run in one database.
+    fn text<D: Dialect>(&self) -> String {
+        self.up.replace("{KEY}", D::KEY).replace("{BYTES}", D::BYTES).replace("{CLUSTERED}", D::CLUSTERED) + D::guards(self)
+    }
+
+    /// SHA-256 of that text, in hexadecimal.
+    fn fingerprint<D: Dialect>(&self) -> String {
+        Sha256::digest(self.text::<D>()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -83,9 +112,10 @@ impl Bound {
 
 impl<D: Dialect> Migration<D> for Bound {
     fn run(&self, conn: &mut dyn BoxableConnection<D>) -> diesel::migration::Result<()> {
-        let text = self.0.up.replace("{KEY}", D::KEY).replace("{BYTES}", D::BYTES);
-        conn.batch_execute(&text)?;
-        Ok(conn.batch_execute(D::guards(self.0))?)
+        conn.batch_execute(&self.0.text::<D>())?;
+        // Both are words of our own, so they may stand in the statement as they are.
+        let (name, fingerprint) = (self.0.name, self.0.fingerprint::<D>());
+        Ok(conn.batch_execute(&format!("INSERT INTO steps (name, fingerprint) VALUES ('{name}', '{fingerprint}')"))?)
     }
 
     fn revert(&self, conn: &mut dyn BoxableConnection<D>) -> diesel::migration::Result<()> {
@@ -107,20 +137,48 @@ const TURN: &str = "SELECT pg_advisory_xact_lock(4775107)";
 
 /// Brings the schema up to date; the names of the steps taken.
 pub fn up(conn: &mut Conn) -> Result<Vec<String>, Fault> {
-    alone(
-        conn,
-        |c| Ok(c.run_pending_migrations(Source)?.iter().map(ToString::to_string).collect()),
-        |c| Ok(c.run_pending_migrations(Source)?.iter().map(ToString::to_string).collect()),
-    )
+    check(conn)?;
+    alone(conn, |c| Ok(names(c.run_pending_migrations(Source)?)), |c| Ok(names(c.run_pending_migrations(Source)?)))
 }
 
-/// Takes the whole schema down again, with everything in it.
+/// Takes the whole schema down again, with everything in it; the names of the steps taken back.
 pub fn down(conn: &mut Conn) -> Result<Vec<String>, Fault> {
-    alone(
-        conn,
-        |c| Ok(c.revert_all_migrations(Source)?.iter().map(ToString::to_string).collect()),
-        |c| Ok(c.revert_all_migrations(Source)?.iter().map(ToString::to_string).collect()),
-    )
+    check(conn)?;
+    alone(conn, |c| Ok(names(c.revert_all_migrations(Source)?)), |c| Ok(names(c.revert_all_migrations(Source)?)))
+}
+
+/// The whole names of steps, of which the database keeps only the numbers.
+fn names(versions: Vec<MigrationVersion<'_>>) -> Vec<String> {
+    let whole = |version| STEPS.iter().find(|step| Name(step.name).version() == version).map(|step| step.name.to_string());
+    versions.into_iter().filter_map(whole).collect()
+}
+
+/// Refuses a database that was made from another text than this program's: under a schema that only bears the same name it would
+/// fail later, in the middle of something.
+pub fn check(conn: &mut Conn) -> Result<(), Fault> {
+    if !conn.has_table("head")? {
+        return Ok(());
+    }
+    let texts: Vec<(&str, String)> = match conn {
+        Conn::Sqlite(_) => STEPS.iter().map(|step| (step.name, step.fingerprint::<Sqlite>())).collect(),
+        Conn::Postgres(_) => STEPS.iter().map(|step| (step.name, step.fingerprint::<Pg>())).collect(),
+    };
+    let kept = if conn.has_table("steps")? { fingerprints(conn)? } else { HashMap::new() };
+    let missing = pending(conn)?;
+    let unknown = kept.keys().map(String::as_str).filter(|name| !texts.iter().any(|(known, _)| known == name));
+    let taken = texts.iter().filter(|(name, _)| !missing.iter().any(|step| step == name));
+    let differing = taken.filter(|(name, text)| kept.get(*name) != Some(text)).map(|(name, _)| *name);
+    let others: Vec<&str> = differing.chain(unknown).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let names = others.join(", ");
+    Err(Fault::Schema(format!("the database was made by another almoner: this one has another text of {names}, or none")))
+}
+
+fn fingerprints(conn: &mut Conn) -> Result<HashMap<String, String>, Fault> {
+    let rows: Vec<(String, String)> = on!(conn, c => steps::table.load(c))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The names of the steps not yet taken.
@@ -148,7 +206,7 @@ fn alone(
     match conn {
         Conn::Sqlite(c) => c.immediate_transaction(|c| sqlite(c).map_err(failed)),
         Conn::Postgres(c) => c.transaction(|c| {
-            diesel::RunQueryDsl::execute(diesel::sql_query(TURN), c)?;
+            diesel::sql_query(TURN).execute(c)?;
             postgres(c).map_err(failed)
         }),
     }

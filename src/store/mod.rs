@@ -5,10 +5,12 @@
 //! [`QUEUE`] commands and refuses more (`busy`); a pool holds [`READERS`] connections.
 
 pub mod answers;
+mod checkpoint;
 mod conn;
 mod fault;
 pub mod migrate;
 mod page;
+pub mod runs;
 mod work;
 mod writer;
 
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use diesel::r2d2::Pool;
 
-pub use crate::{narrowed, on, paged};
+pub use crate::{insert_rows, narrowed, on, paged};
 pub use conn::{Conn, Database};
 pub use fault::Fault;
 pub use page::Page;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::work::Memory;
 use super::{Birth, Conn, Database, Fault, QUEUE, Work};
 use crate::refusal::{Code, Refusal};
@@ -85,17 +86,21 @@ pub(super) struct Writer {
     queue: Option<mpsc::Sender<Waiting>>,
     counts: Arc<Counts>,
     thread: Option<std::thread::JoinHandle<()>>,
+    // Dropped after the writer has ended, which may still have much to commit.
+    _checkpoints: Checkpoints,
 }
 
 impl Writer {
     pub(super) fn start(database: Database, clock: Clock) -> Result<Writer, Fault> {
-        let conn = database.connect()?;
+        let conn = database.connect()?.for_writing()?;
         let (queue, inbox) = mpsc::channel(QUEUE);
         let counts = Arc::new(Counts::default());
+        let counted = counts.clone();
+        let checkpoints = Checkpoints::start(&database, move || counted.commits.load(Ordering::Relaxed))?;
         let desk = Desk { database, clock, conn, memory: Memory::default(), head: None, counts: counts.clone() };
         let spawned = std::thread::Builder::new().name("writer".into()).spawn(move || desk.serve(inbox));
         let thread = spawned.map_err(|e| Fault::Internal(format!("the writer's thread: {e}")))?;
-        Ok(Writer { queue: Some(queue), counts, thread: Some(thread) })
+        Ok(Writer { queue: Some(queue), counts, thread: Some(thread), _checkpoints: checkpoints })
     }
 
     pub(super) fn submit<T, F>(&self, weight: usize, verb: F) -> Result<Reply<T>, Fault>
@@ -266,7 +271,7 @@ impl Desk {
     }
 
     fn reconnect(&mut self) {
-        match self.database.connect() {
+        match self.database.connect().and_then(Conn::for_writing) {
             Ok(conn) => self.conn = conn,
             Err(fault) => tracing::error!(%fault, "can't reconnect to the database"),
         }

@@ -4,15 +4,16 @@
 //! for want of something that an officer or provider can still supply is kept in quarantine. Everything is decided from the writer's
 //! memory; rows are staged. Bound: a batch of 10,000 records looks up its keys in one query.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::price;
 use super::rate::Rate;
 use super::record::{Incoming, Record};
 use super::settle;
 use super::store::{self, ChargeRow, QuarantineRow};
-use crate::amount::Amount;
+use crate::amount::{Amount, Unit};
 use crate::directory;
 use crate::donations;
 use crate::grants::{self, Funded};
@@ -71,11 +72,11 @@ type Natural = ([u8; 16], i32);
 /// What the writer remembers of usage.
 #[derive(Default)]
 pub(super) struct Desk {
-    staged: Vec<ChargeRow>,
-    staged_keys: HashMap<Natural, Known>,
-    staged_parts: HashSet<[u8; 16]>,
+    staged: store::Staged,
+    staged_keys: FxHashMap<Natural, Known>,
+    staged_parts: FxHashSet<[u8; 16]>,
     epoch: u64,
-    rates: HashMap<ResourceId, Arc<Priced>>,
+    rates: FxHashMap<ResourceId, Arc<Priced>>,
 }
 
 /// A resource with its rates.
@@ -101,19 +102,15 @@ impl Desk {
         if row.part > 0 {
             self.staged_parts.insert(incoming.key);
         }
-        self.staged.push(row);
+        self.staged.add(row);
     }
 }
 
 impl Room for Desk {
     fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        if !self.staged.is_empty() {
-            store::write_charges(conn, &self.staged)?;
-            self.staged.clear();
-            self.staged_keys.clear();
-            self.staged_parts.clear();
-        }
-        Ok(())
+        self.staged_keys.clear();
+        self.staged_parts.clear();
+        self.staged.write(conn)
     }
 
     fn held(&self) -> usize {
@@ -140,8 +137,8 @@ pub fn charge(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, recor
 /// Which natural keys were met before, and which jobs have parts.
 #[derive(Default)]
 struct Before {
-    known: HashMap<Natural, Known>,
-    parted: HashSet<[u8; 16]>,
+    known: FxHashMap<Natural, Known>,
+    parted: FxHashSet<[u8; 16]>,
 }
 
 impl Before {
@@ -166,7 +163,7 @@ fn met(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before, Fault> {
     let totals: Vec<[u8; 16]> = totals.iter().map(|record| record.key).collect();
     let parts: Vec<Natural> = parts.iter().map(|record| (record.key, record.part())).collect();
     let (desk, conn) = work.room_and_sql::<Desk>()?;
-    let mut before = Before { known: HashMap::with_capacity(16), parted: HashSet::new() };
+    let mut before = Before::default();
     let cut = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| Fault::Internal("a usage key in the database is cut".into()));
     let mut found = if totals.is_empty() { Vec::new() } else { store::met(conn, &totals)? };
     if !parts.is_empty() {
@@ -175,6 +172,9 @@ fn met(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before, Fault> {
     for met in found {
         let known = Known { digest: cut(met.digest)?, id: met.id, charged: met.charged == 1 };
         before.add((cut(met.usage_key)?, met.part), known);
+    }
+    if desk.staged_keys.is_empty() {
+        return Ok(before);
     }
     let asked = totals.iter().map(|key| (*key, 0)).chain(parts.iter().flat_map(|(key, part)| [(*key, *part), (*key, 0)]));
     for natural in asked {
@@ -340,12 +340,26 @@ fn set_aside(
 
 /// A charge that was posted before, with the parts that its transaction names. Errors: none of its own.
 pub fn recall(conn: &mut Conn, row: ChargeRow) -> Result<Charge, Fault> {
-    let entry = ledger::store::entries(conn, row.seq, row.seq)?.pop();
-    let grant = grants::grant(conn, row.grant())?;
-    let amount = |minor| Amount::new(minor, grant.awarded.unit);
-    let spent = entry.iter().flat_map(|e| &e.lines).filter(|line| line.account.bucket == Bucket::Spent);
-    let lots = spent.filter_map(|line| line.account.lot_id().map(|lot| (lot, amount(line.amount)))).collect();
-    Ok(Charge { amount: amount(row.amount), lots, overdraft: amount(row.overdraft), balance_after: amount(row.balance_after), row })
+    recall_all(conn, vec![row])?.pop().ok_or_else(|| Fault::Internal("a charge was not recalled".into()))
+}
+
+/// Charges that were posted before, in the order given: read in few queries, however many they are. Errors: none of its own.
+pub fn recall_all(conn: &mut Conn, rows: Vec<ChargeRow>) -> Result<Vec<Charge>, Fault> {
+    let mut awards: Vec<i64> = rows.iter().map(|row| row.award).collect();
+    awards.sort_unstable();
+    awards.dedup();
+    let awarded = grants::store::grants(conn, &grants::Of { ids: Some(awards), ..grants::Of::default() }, Page::ALL)?;
+    let units: FxHashMap<GrantId, Unit> = awarded.iter().map(|grant| (grant.id, grant.awarded.unit)).collect();
+    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    let lines = ledger::store::lines_of_entries(conn, &seqs)?;
+    let one = |row: ChargeRow| {
+        let unit = *units.get(&row.grant()).ok_or_else(|| Fault::Internal(format!("{} is charged to no grant", row.id())))?;
+        let amount = |minor| Amount::new(minor, unit);
+        let spent = lines.get(&row.seq).into_iter().flatten().filter(|line| line.account.bucket == Bucket::Spent);
+        let lots = spent.filter_map(|line| line.account.lot_id().map(|lot| (lot, amount(line.amount)))).collect();
+        Ok(Charge { amount: amount(row.amount), lots, overdraft: amount(row.overdraft), balance_after: amount(row.balance_after), row })
+    };
+    rows.into_iter().map(one).collect()
 }
 
 /// What is charged, as the parameters of a refusal to charge it again.

@@ -18,11 +18,13 @@ pub mod totals;
 use serde_json::json;
 
 use crate::directory::{self, unknown};
-use crate::grants::sweep::{self, Swept};
+use crate::donations;
+use crate::grants::sweep;
 use crate::id::{GrantId, Id, InstitutionId, PersonId, RateId, TransactionId, UsageId};
 use crate::ledger::{self, Bucket, Draft, Entry, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
+use crate::time::Time;
 pub use charge::{Charge, Outcome, charge};
 pub use rate::{NewRate, Rate};
 pub use record::{Incoming, Job, Record, Used};
@@ -75,11 +77,33 @@ pub fn confirm_rate(work: &mut Work<'_>, who: PersonId, id: RateId) -> Result<Ra
     find_rate(work.sql()?, id)
 }
 
+/// What a sweep has booked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Swept {
+    /// Holds that expired.
+    pub holds: usize,
+    /// Grants that ended.
+    pub grants: usize,
+    /// Lots with credits that lapsed or went back to their donor.
+    pub lots: usize,
+}
+
+/// Whether the clock has decided anything that is not booked: a look that takes no turn, so that sweeping idle books costs nothing.
+pub fn is_due(conn: &mut Conn, now: Time) -> Result<bool, Fault> {
+    Ok(hold::is_due(conn, now)? || sweep::is_due(conn, now)?)
+}
+
 /// Books everything that the clock has decided: holds that have expired, then ends of grants and lots. Running it again books nothing
 /// more.
 pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
-    hold::book_expired(work)?;
-    sweep::sweep(work)
+    sweep_some(work, usize::MAX)
+}
+
+/// Books about so many things that are due at most, so that no commit is long.
+pub fn sweep_some(work: &mut Work<'_>, most: usize) -> Result<Swept, Fault> {
+    let holds = hold::book_some_expired(work, most)?;
+    let sweep::Swept { grants, lots } = sweep::sweep_some(work, most.saturating_sub(holds))?;
+    Ok(Swept { holds, grants, lots })
 }
 
 /// Books the holds that have expired and the grants that have ended: what is decided about a lot's free credits comes after this.
@@ -170,10 +194,14 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
         sweep(work)?;
     }
     let birth = ledger::reverse(work, who, &entry, reason)?;
-    if entry.kind == Kind::Charge {
-        let row = refund::charge(work.sql()?, id.seen_as())?;
-        let now = work.now();
-        refund::cover(work, row.grant(), now)?;
+    match (entry.kind, entry.subject) {
+        (Kind::Charge, _) => {
+            let row = refund::charge(work.sql()?, id.seen_as())?;
+            let now = work.now();
+            refund::cover(work, row.grant(), now)?;
+        }
+        (Kind::Delivery, Some(donation)) => donations::delivery_reversed(work, who, Id::from_stamp(donation))?,
+        _ => {}
     }
     transaction(work.sql()?, Id::from_stamp(birth.stamp))
 }

@@ -2,7 +2,7 @@
 //!
 //! A charge's parts are what each lot pays for it (its own lines and later covers) and the overdraft that nobody has paid yet, each
 //! less what was refunded. A refund takes the overdraft part first, then the lots in reverse draw-down order. Whatever it frees
-//! first pays the grant's overdrafts, oldest charge first.
+//! first pays the grant's overdrafts, oldest charge first, also past the grant's end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -100,14 +100,19 @@ pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<A
     }
     let mut draft = Draft::moving(Kind::Refund, Some(who), work.now(), unit).about(id.stamp());
     draft.shift(Key::overdraft(funded.grant.id, Bucket::OverdraftSpent), Key::overdraft(funded.grant.id, Bucket::OverdraftOwed), owed);
+    let stays = stays(work, &funded, &row, &plan)?;
+    let stays = |lot: &Lot| stays.get(&lot.id).copied().unwrap_or(0);
     for (lot, part) in &plan {
-        draft.shift(Key::grant(funded.grant.id, lot.id, Bucket::Spent), home(work, &funded, lot), *part);
+        let spent = Key::grant(funded.grant.id, lot.id, Bucket::Spent);
+        draft.shift(spent, Key::grant(funded.grant.id, lot.id, Bucket::Granted), stays(lot));
+        draft.shift(spent, home(work, &funded, lot), part - stays(lot));
     }
     let birth = ledger::post(work, draft)?;
-    let refund = RefundRow { id: birth.stamp, seq: birth.seq, charge: row.id, amount: amount.minor, reason: reason.into() };
+    let refund =
+        RefundRow { id: birth.stamp, seq: birth.seq, charge: row.id, award: row.award, amount: amount.minor, reason: reason.into() };
     store::insert_refund(work.sql_mut()?, &refund)?;
     for (lot, part) in &plan {
-        pass_on(work, &funded, lot, *part, birth.seq)?;
+        pass_on(work, &funded, lot, part - stays(lot), birth.seq)?;
     }
     let now = work.now();
     cover(work, funded.grant.id, now)?;
@@ -115,12 +120,32 @@ pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<A
     Ok(Refunded { row: refund, amount, lots, overdraft: Amount::new(owed, unit) })
 }
 
+/// Whether a grant's end has passed, the reporting grace included, booked or not.
+fn has_ended(work: &Work<'_>, funded: &Funded) -> bool {
+    funded.grant.state == State::Ended || funded.grant.is_over(work.now())
+}
+
+/// What of freed credits stays with a grant that has ended, lot by lot: as much as its overdrafts take. The rest goes on to the lot.
+fn stays(work: &mut Work<'_>, funded: &Funded, refunded: &ChargeRow, freed: &[(&Arc<Lot>, i64)]) -> Result<HashMap<LotId, i64>, Fault> {
+    let mut stays: HashMap<LotId, i64> = HashMap::new();
+    let (grant, now) = (funded.grant.id, work.now());
+    if !has_ended(work, funded) || ledger::balance(work, Key::overdraft(grant, Bucket::OverdraftSpent))? == 0 {
+        return Ok(stays);
+    }
+    let mut owed = owed(work.sql()?, grant)?;
+    // Where a refund frees credits it has taken its own charge's overdraft away.
+    owed.retain(|(row, _)| row.id != refunded.id);
+    let free = freed.iter().map(|(lot, part)| (lot.id, *part)).collect();
+    for (_, lot, part) in (Debts { owed, lots: funded.lots.clone(), free }).cover(now)? {
+        *stays.entry(lot).or_default() += part;
+    }
+    Ok(stays)
+}
+
 /// Where credits go that come back to a grant from a job: to its share of the lot; past the grant's end on to the lot; past the lot's
 /// expiry to what lapsed.
 fn home(work: &Work<'_>, funded: &Funded, lot: &Lot) -> Key {
-    let now = work.now();
-    let ended = funded.grant.state == State::Ended || phase(Some(funded.grant.about.period.to), now) == Phase::Lapsed;
-    match (phase(lot.expires_at, now), ended) {
+    match (phase(lot.expires_at, work.now()), has_ended(work, funded)) {
         (Phase::Lapsed, _) => Key::lot(lot.id, Bucket::Lapsed),
         (_, true) => Key::lot(lot.id, Bucket::Available),
         _ => Key::grant(funded.grant.id, lot.id, Bucket::Granted),
@@ -134,6 +159,9 @@ fn pass_on(work: &mut Work<'_>, funded: &Funded, lot: &Lot, amount: i64, seq: i6
         Bucket::Available => "deobligation",
         _ => return Ok(()),
     };
+    if amount == 0 {
+        return Ok(());
+    }
     let outflow = Outflow { seq, grant: funded.grant.id, lot: lot.id, kind: kind.into(), amount };
     grants::store::insert_outflow(work.sql_mut()?, &outflow)
 }

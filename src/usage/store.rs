@@ -10,7 +10,8 @@ use super::rate::{NewRate, Rate};
 use crate::amount::{Amount, Unit};
 use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, RefundId, ResourceId, UsageId};
 use crate::ledger;
-use crate::store::{Conn, Fault, Page, narrowed, on, paged};
+use crate::store::runs::{self, List, Trail};
+use crate::store::{Conn, Fault, Page, insert_rows, narrowed, on, paged};
 use crate::time::Time;
 
 mod tables {
@@ -28,7 +29,7 @@ mod tables {
         }
     }
     diesel::table! {
-        refunds (id) { id -> BigInt, seq -> BigInt, charge -> BigInt, amount -> BigInt, reason -> Text, }
+        refunds (id) { id -> BigInt, seq -> BigInt, charge -> BigInt, award -> BigInt, amount -> BigInt, reason -> Text, }
     }
     diesel::table! {
         covers (id) { id -> BigInt, seq -> BigInt, charge -> BigInt, lot -> BigInt, amount -> BigInt, }
@@ -39,7 +40,6 @@ mod tables {
             record -> Text, state -> Text, charge -> Nullable<BigInt>,
         }
     }
-    diesel::allow_tables_to_appear_in_same_query!(charges, refunds);
 }
 use tables::{charges, covers, quarantine, rates, refunds};
 
@@ -182,27 +182,72 @@ impl ChargeRow {
     }
 }
 
-/// Writes staged charges together.
-pub(super) fn write_charges(conn: &mut Conn, rows: &Vec<ChargeRow>) -> Result<(), Fault> {
-    match conn {
-        Conn::Sqlite(c) => {
-            for row in rows {
-                diesel::insert_into(charges::table).values(row).execute(c)?;
-            }
-        }
-        Conn::Postgres(c) => {
-            diesel::copy_from(charges::table).from_insertable(rows).execute(c)?;
-        }
+/// The runs that say which charges a grant has.
+const CHARGES: List = List(2);
+
+/// Charges to be written together.
+pub(super) struct Staged {
+    charges: Vec<ChargeRow>,
+    of_grants: runs::Staged,
+}
+
+impl Default for Staged {
+    fn default() -> Staged {
+        Staged { charges: Vec::new(), of_grants: runs::Staged::new(CHARGES) }
     }
-    Ok(())
+}
+
+impl Staged {
+    pub fn add(&mut self, row: ChargeRow) {
+        self.of_grants.add(row.award, row.id);
+        self.charges.push(row);
+    }
+
+    pub fn write(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+        insert_rows!(conn, charges::table, &self.charges);
+        self.charges.clear();
+        self.of_grants.write(conn)
+    }
 }
 
 /// Charges, a page.
 pub fn charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, Fault> {
+    match &of.grants {
+        Some(grants) => charges_of_grants(conn, of, grants, page),
+        None => some_charges(conn, of, page),
+    }
+}
+
+/// Charges of grants: the runs say which they are, the other conditions choose among them.
+fn charges_of_grants(conn: &mut Conn, of: &Of, grants: &[i64], page: Page) -> Result<Vec<ChargeRow>, Fault> {
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    let mut next = Page { limit: page.limit.clamp(1, LOOKUP), ..page };
+    while found.len() < limit {
+        let ids = runs::members_of(conn, CHARGES, grants, next)?;
+        let Some(last) = ids.last() else { break };
+        next.after = Some(*last);
+        let wanted = |id: &i64| of.ids.as_ref().is_none_or(|some| some.contains(id));
+        let among = Of { ids: Some(ids.into_iter().filter(wanted).collect()), grants: None, ..of.clone() };
+        found.extend(some_charges(conn, &among, Page { after: None, ..next })?);
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// The charges that each grant is said to have, by the grant's stamp.
+pub fn trails(conn: &mut Conn) -> Result<HashMap<i64, Trail>, Fault> {
+    runs::trails(conn, CHARGES)
+}
+
+/// Charges that are looked up by one statement.
+const LOOKUP: i64 = 1000;
+
+fn some_charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, Fault> {
     Ok(on!(conn, c => {
         let mut query = charges::table.into_boxed();
-        narrowed!(query, charges::id => of.ids, charges::award => of.grants, charges::resource => of.resources,
-                  charges::provider => of.providers, charges::usage_key => of.keys);
+        narrowed!(query, charges::id => of.ids, charges::resource => of.resources, charges::provider => of.providers,
+                  charges::usage_key => of.keys);
         paged!(query, charges::id, page, c)
     })?)
 }
@@ -229,8 +274,23 @@ pub(super) struct Met {
     pub charged: i32,
 }
 
-/// Which of these keys are charged or in quarantine already, with all their parts: one query for a whole batch.
+/// Which of these keys are charged or in quarantine already, with all their parts. Keys that are all newer than any before them are known
+/// to be so by one look at the range they span; otherwise each is looked up, all in one query.
 pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
+    let (Some(low), Some(high)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
+    let charged = charges::table.filter(charges::usage_key.between(low.as_slice(), high.as_slice())).select(charges::id).limit(1);
+    // Spelled out, so that the index of what is open serves.
+    let open = diesel::dsl::sql::<diesel::sql_types::Bool>("state = 'open'");
+    let spanned = quarantine::usage_key.between(low.as_slice(), high.as_slice());
+    let waiting = quarantine::table.filter(spanned.and(open)).select(quarantine::id).limit(1);
+    let (charged, waiting): (Vec<i64>, Vec<i64>) = on!(conn, c => (charged.load(c)?, waiting.load(c)?));
+    if charged.is_empty() && waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    met_among(conn, keys)
+}
+
+fn met_among(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
     const SQLITE: &str = "WITH asked(k) AS (SELECT unhex(value) FROM json_each($1))
         SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key IN (SELECT k FROM asked)
         UNION ALL
@@ -238,14 +298,13 @@ pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault>
     const POSTGRES: &str = "SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key = ANY($1)
         UNION ALL
         SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
-    let found = match conn {
-        Conn::Sqlite(c) => sql_query(SQLITE).bind::<Text, _>(hex_list(keys)).load(c)?,
+    match conn {
+        Conn::Sqlite(c) => Ok(sql_query(SQLITE).bind::<Text, _>(hex_list(keys)).load(c)?),
         Conn::Postgres(c) => {
             let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-            sql_query(POSTGRES).bind::<Array<Binary>, _>(list).load(c)?
+            Ok(sql_query(POSTGRES).bind::<Array<Binary>, _>(list).load(c)?)
         }
-    };
-    Ok(found)
+    }
 }
 
 /// The same of parts: each is looked for with its own number and as its job's total, so that a job of many parts costs none of them more.
@@ -277,13 +336,8 @@ pub(super) fn met_parts(conn: &mut Conn, asked: &[([u8; 16], i32)]) -> Result<Ve
 
 /// Keys as a JSON list of hexadecimal texts.
 fn hex_list(keys: &[[u8; 16]]) -> String {
-    let mut list = String::with_capacity(keys.len() * 35 + 2);
-    for key in keys {
-        list.push_str(if list.is_empty() { "[\"" } else { "\",\"" });
-        key.iter().for_each(|byte| list.extend([byte >> 4, byte & 15].map(|n| char::from_digit(n.into(), 16).unwrap_or('0'))));
-    }
-    list.push_str(if list.is_empty() { "[]" } else { "\"]" });
-    list
+    let texts: Vec<String> = keys.iter().map(|key| format!("{:032x}", u128::from_be_bytes(*key))).collect();
+    serde_json::json!(texts).to_string()
 }
 
 /// The parts of a job that were charged and not reversed, oldest first.
@@ -305,6 +359,8 @@ pub struct RefundRow {
     pub seq: i64,
     /// Stamp of the charge.
     pub charge: i64,
+    /// Stamp of the grant it was charged to.
+    pub award: i64,
     /// How much, in the grant's unit.
     pub amount: i64,
     /// Why.
@@ -331,9 +387,8 @@ pub fn refund(conn: &mut Conn, id: RefundId) -> Result<Option<RefundRow>, Fault>
 
 /// All refunds of a grant's charges.
 pub fn refunds_of_grant(conn: &mut Conn, grant: GrantId) -> Result<Vec<RefundRow>, Fault> {
-    let own = refunds::table.inner_join(charges::table.on(charges::id.eq(refunds::charge))).filter(charges::award.eq(grant.stamp()));
-    let columns = (refunds::id, refunds::seq, refunds::charge, refunds::amount, refunds::reason);
-    Ok(on!(conn, c => own.select(columns).order(refunds::id).load(c))?)
+    let own = refunds::table.filter(refunds::award.eq(grant.stamp()));
+    Ok(on!(conn, c => own.order(refunds::id).load(c))?)
 }
 
 /// Every refund.

@@ -90,6 +90,31 @@ pub fn a_transaction_is_reversed_once(town: &Town, own: &Side) {
     assert_eq!(town.get(&town.staff.officer, &format!("/v1/lots/{lot}")).expect(200).json["whereabouts"]["available"], usd("0.000000"));
 }
 
+/// A cancelled pledge counts as far as it was delivered; a delivery reversed later leaves nothing to wait for.
+pub fn a_cancelled_pledge_is_what_was_delivered(town: &Town) {
+    let donor = text(&town.make("officer", "/v1/donors", &json!({"name": "Example Donor c", "kind": "nonprofit"})), "id");
+    let donation = town.donation(&donor, "100", &json!({}));
+    let (_, second) = (town.lot(&donation, "40", None), town.lot(&donation, "20", None));
+    let summary = || town.get(&town.staff.officer, &format!("/v1/donors/{donor}/summary")).expect(200).json["units"][0].clone();
+    let told = || (summary()["pledged"].clone(), summary()["delivered"].clone());
+    assert_eq!(told(), (usd("100.000000"), usd("60.000000")));
+    town.make("officer", &format!("/v1/donations/{donation}/cancellation"), &json!({}));
+    assert_eq!(told(), (usd("60.000000"), usd("60.000000")));
+    let lines = town.get(&town.staff.officer, &format!("/v1/lots/{second}/entries")).expect(200).json;
+    let path = format!("/v1/transactions/{}/reversal", text(&lines["data"][0], "transaction"));
+    town.make("officer", &path, &json!({"reason": "It never came."}));
+    assert_eq!(told(), (usd("40.000000"), usd("40.000000")));
+    for (side, balance) in [("receivable", "0.000000"), ("given", "-40.000000")] {
+        let account = town.get(&town.staff.auditor, &format!("/v1/accounts/donation:{donation}:{side}")).expect(200).json;
+        assert_eq!(account["balance"], usd(balance), "{account}");
+    }
+    let before_acceptance = json!({"donor": donor, "title": "Never", "pledged": usd("7"), "on_expiry": "lapse"});
+    let donation = text(&town.make("officer", "/v1/donations", &before_acceptance), "id");
+    assert_eq!(told().0, usd("40.000000"), "a proposal promises nothing");
+    town.make("officer", &format!("/v1/donations/{donation}/cancellation"), &json!({}));
+    assert_eq!(told().0, usd("40.000000"));
+}
+
 pub fn the_audit_holds(town: &Town) {
     let auditor = &town.staff.auditor;
     let audit = town.get(auditor, "/v1/audit").expect(200).json;

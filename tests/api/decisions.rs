@@ -18,7 +18,9 @@ pub fn are_tried_named_and_not_ones_own(town: &Town, own: &Side) {
     assert_eq!(version, "\"v1\"");
     let named = [("if-match", version.as_str())];
     let before = town.get(officer, &format!("/v1/lots/{}", own.lot)).expect(200).json["whereabouts"]["available"].clone();
-    let tried = town.post_with(officer, &format!("{path}?dry_run=true"), &named, &approve).expect(201).json;
+    let tried = town.post_with(officer, &format!("{path}?dry_run=true"), &named, &approve).expect(200);
+    assert_eq!((tried.header("location"), tried.header("etag")), ("", ""), "of what is not there");
+    let tried = tried.json;
     assert_eq!((&tried["dry_run"], &tried["grant"]["awarded"]), (&json!(true), &usd("40.000000")));
     assert_eq!(town.get(officer, &format!("/v1/grants/{grant}")).expect(200).json["state"], "requested");
     let taken = town.post_with(officer, &path, &named, &approve).expect(201);

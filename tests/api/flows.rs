@@ -28,8 +28,10 @@ fn a_donation_becomes_a_grant_and_pays_for_jobs() {
         books::refunds_are_capped(&town, &own);
         books::overdraft_is_charged_and_covered(&town, &own);
         books::a_transaction_is_reversed_once(&town, &own);
+        books::a_cancelled_pledge_is_what_was_delivered(&town);
         lists::are_paged(&town);
         lists::have_other_forms(&town);
+        lists::rows_are_told_as_each_alone(&town, &own);
         lists::answers_are_kept(&town);
         foreign_objects_are_not_there(&town, &own, &foreign);
         requests_have_names(&town);

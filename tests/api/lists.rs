@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::town::{Town, text};
+use crate::town::{Side, Town, text};
 
 /// Institutions whose names begin like formulas.
 fn institutions(town: &Town) -> Vec<String> {
@@ -80,6 +80,35 @@ pub fn have_other_forms(town: &Town) {
     assert_eq!(town.server.get("/v1/institutions", officer, &[("accept", "image/png")]).expect(406).json["code"], "not_acceptable");
     let lines = town.server.get("/v1/transactions", Some(&town.staff.auditor), &[("accept", "application/x-ndjson")]).expect(200);
     assert!(lines.text.lines().count() > 2500, "the stream goes on past one batch of rows");
+}
+
+/// What is read for a whole page at once is what is told of each alone.
+pub fn rows_are_told_as_each_alone(town: &Town, own: &Side) {
+    let auditor = &town.staff.auditor;
+    let rows = |path: &str| -> Vec<Value> {
+        let answer = town.server.get(path, Some(auditor), &[("accept", "application/x-ndjson")]).expect(200);
+        answer.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let alone = |path: String| town.get(auditor, &path).expect(200).json;
+    for charge in rows("/v1/charges").iter().step_by(97) {
+        assert_eq!(*charge, alone(format!("/v1/charges/{}", text(charge, "id"))));
+    }
+    let transactions = rows("/v1/transactions");
+    let reversed = transactions.iter().filter(|row| !row["reversed_by"].is_null());
+    assert!(reversed.clone().count() > 0, "one was reversed");
+    for transaction in reversed.chain(transactions.iter().step_by(97)) {
+        assert_eq!(*transaction, alone(format!("/v1/transactions/{}", text(transaction, "id"))));
+    }
+    for path in [format!("/v1/grants/{}/entries", own.grant), format!("/v1/lots/{}/entries", own.lot)] {
+        for line in rows(&path).iter().step_by(7) {
+            let whole = alone(format!("/v1/transactions/{}", text(line, "transaction")));
+            let named = ["account", "amount", "balance", "number"];
+            let posting = whole["postings"].as_array().into_iter().flatten().find(|posting| posting["account"] == line["account"]);
+            let posting = posting.unwrap_or_else(|| panic!("{line} is not in {whole}"));
+            assert!(named.iter().all(|name| posting[name] == line[name]), "{line} {posting}");
+            assert_eq!((&whole["kind"], &whole["seq"], &whole["effective_at"]), (&line["kind"], &line["seq"], &line["effective_at"]));
+        }
+    }
 }
 
 pub fn answers_are_kept(town: &Town) {

@@ -58,6 +58,17 @@ fn every_reference_leads_somewhere_and_every_operation_has_its_own_name() {
 }
 
 #[test]
+fn what_has_no_version_is_described_together() {
+    let description = described();
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        let tag = path.strip_prefix("/v1/").map_or("service", |rest| rest.split('/').next().unwrap_or_default());
+        for operation in operations.as_object().expect("operations").values() {
+            assert_eq!(operation["tags"], serde_json::json!([tag]), "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_name_of_a_schema_means_one_type() {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for shape in routes().iter().flat_map(|route| [route.body, route.answer]).flatten() {

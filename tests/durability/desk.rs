@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use almoner::actor::Actor;
 use almoner::amount::{Amount, Unit};
-use almoner::directory::{self, NewInstitution, NewProject, NewResource};
-use almoner::donations::{self, NewDonation, NewDonor, NewLot, OnExpiry, Terms};
-use almoner::grants::{self, NewGrant, Overdraft, Verdict};
-use almoner::id::{GrantId, InstitutionId, PersonId, ResourceId};
+use almoner::directory::{self, NewInstitution, NewResource};
+use almoner::donations::OnExpiry;
+use almoner::grants::Overdraft;
+use almoner::id::{GrantId, InstitutionId, ProjectId, ResourceId};
 use almoner::ledger;
 use almoner::reports::balance::{GrantBalance, Moment, grant_balance};
 use almoner::store::{Conn, Database, Fault, Page, Store, Work};
-use almoner::time::{Clock, DAY, Period, Time};
+use almoner::time::{Clock, DAY};
 use almoner::usage::{self, ChargeRow, NewRate};
 use serde_json::{Value, json};
 
+use crate::support::books::{Pair, period, time};
 use crate::support::database::TestDatabase;
 use crate::support::server::{Answer, Server};
 use crate::support::{Run, program};
@@ -29,7 +29,9 @@ pub const ENDED: &str = "2026-01-15T12:00:00Z";
 pub struct Desk<'d> {
     pub database: &'d TestDatabase,
     pub grant: GrantId,
+    pub project: ProjectId,
     pub resource: ResourceId,
+    pub provider_id: InstitutionId,
     /// The provider's token.
     pub provider: String,
     /// The officer's token.
@@ -42,6 +44,7 @@ pub struct Desk<'d> {
 struct Made {
     provider: InstitutionId,
     resource: ResourceId,
+    project: ProjectId,
     grant: GrantId,
 }
 
@@ -52,12 +55,20 @@ impl Desk<'_> {
         let run = |args: &[&str]| Run::from(command(database, &data, args).output().expect("the program starts")).ok();
         run(&["init"]);
         let store = Store::open_as_is(&Database::parse(&database.url).expect("a URL"), Clock::system()).expect("books");
-        let Made { provider, resource, grant } = store.write(move |work| fill(work, credits, overdraft)).expect("small books");
+        let Made { provider, resource, project, grant } = store.write(move |work| fill(work, credits, overdraft)).expect("small books");
         let token = |args: &[&str]| run(&[&["token", "--ttl", "12h"], args].concat()).stdout.trim().to_owned();
         let reports = token(&["--role", "provider", "--as", "reporter", "--provider", &provider.to_string()]);
-        let officer = token(&["--role", "officer", "--as", "second"]);
-        let expires_at = Clock::system().now().plus(30 * DAY).to_string();
-        Desk { database, grant, resource, provider: reports, officer, expires_at, data }
+        Desk {
+            database,
+            grant,
+            project,
+            resource,
+            provider_id: provider,
+            provider: reports,
+            officer: token(&["--role", "officer", "--as", "second"]),
+            expires_at: Clock::system().now().plus(30 * DAY).to_string(),
+            data,
+        }
     }
 
     /// The program on these books.
@@ -67,7 +78,12 @@ impl Desk<'_> {
 
     /// Starts one more server on these books.
     pub fn serve(&self) -> Server {
-        Server::start_with(self.database, &self.data, |command| command.args(["--log", "warn"]))
+        self.serve_with(&[])
+    }
+
+    /// As `serve`, with more arguments.
+    pub fn serve_with(&self, args: &[&str]) -> Server {
+        Server::start_with(self.database, &self.data, |command| command.args(["--log", "warn"]).args(args))
     }
 
     /// All laws hold, recomputed by the program itself.
@@ -132,71 +148,21 @@ fn command(database: &TestDatabase, data: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn time(text: &str) -> Time {
-    Time::parse(text).expect("a time")
-}
-
 fn fill(work: &mut Work<'_>, credits: i64, overdraft: Overdraft) -> Result<Made, Fault> {
-    let first = directory::person_for(work, &Actor::operator("first"))?;
-    let second = directory::person_for(work, &Actor::operator("second"))?;
+    let pair = Pair::of(work)?;
     let unit = Unit::new("CREDIT", 0).expect("a unit");
-    ledger::add_unit(work, first, unit, "credit of a GPU-hour")?;
+    ledger::add_unit(work, pair.first, unit, "credit of a GPU-hour")?;
     let new = NewInstitution { name: "Example Centre".into(), ..NewInstitution::default() };
-    let provider = directory::add_institution(work, first, &new)?.id;
-    deliver(work, first, second, Amount::new(credits, unit))?;
+    let provider = directory::add_institution(work, pair.first, &new)?.id;
+    let credits = Amount::new(credits, unit);
+    pair.give(work, credits, time("2025-06-01T00:00:00Z"), None, OnExpiry::Lapse)?;
     let new = NewResource { name: "Example cluster".into(), kind: None, provider, external_id: None };
-    let resource = directory::add_resource(work, first, &new)?.id;
+    let resource = directory::add_resource(work, pair.first, &new)?.id;
     let price = Amount::new(1, unit);
     let from = time("2025-01-01T00:00:00Z");
-    usage::add_rate(work, first, &NewRate { resource, meter: "gpu-hour".into(), price, from, qos: BTreeMap::new() })?;
-    let grant = award(work, (first, second), provider, Amount::new(credits, unit), overdraft)?;
-    Ok(Made { provider, resource, grant })
-}
-
-fn deliver(work: &mut Work<'_>, first: PersonId, second: PersonId, amount: Amount) -> Result<(), Fault> {
-    let new = NewDonor { name: "Example Donor".into(), kind: "industry".into(), ror: None, external_id: None };
-    let donor = donations::add_donor(work, first, &new)?.id;
-    let donation = NewDonation {
-        donor,
-        title: "Credits".into(),
-        unit: amount.unit,
-        pledged: amount,
-        terms: Terms::default(),
-        draw_priority: 0,
-        on_expiry: OnExpiry::Lapse,
-        external_id: None,
-    };
-    let donation = donations::propose(work, first, &donation)?.id;
-    donations::accept(work, second, donation)?;
-    donations::deliver(work, first, &NewLot { donation, amount, delivered_at: time("2025-06-01T00:00:00Z"), expires_at: None })?;
-    Ok(())
-}
-
-fn award(
-    work: &mut Work<'_>,
-    (asks, decides): (PersonId, PersonId),
-    institution: InstitutionId,
-    amount: Amount,
-    overdraft: Overdraft,
-) -> Result<GrantId, Fault> {
-    let project = NewProject {
-        title: "Example project".into(),
-        institution,
-        field_of_science: "Physics".into(),
-        pi_name: "Example Investigator".into(),
-        pi_orcid: None,
-        external_id: None,
-    };
-    let new = NewGrant {
-        project: directory::add_project(work, asks, &project)?.id,
-        requested: amount,
-        period: Period::new(time("2026-01-01T00:00:00Z"), time("2036-01-01T00:00:00Z")).expect("a period"),
-        justification: "For the test.".into(),
-        purpose: None,
-        resources: Vec::new(),
-        external_id: None,
-    };
-    let asked = grants::request(work, asks, &new)?;
-    let verdict = Verdict::Approve { awarded: None, overdraft, lots: None };
-    Ok(grants::decide(work, decides, asked.id, asked.version, &verdict, "Granted.", false)?.grant.id)
+    usage::add_rate(work, pair.first, &NewRate { resource, meter: "gpu-hour".into(), price, from, qos: BTreeMap::new() })?;
+    let project = pair.project(work, provider, None)?;
+    let period = period("2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z");
+    let grant = pair.award(work, project, credits, period, overdraft, None)?;
+    Ok(Made { provider, resource, project, grant })
 }

@@ -1,4 +1,5 @@
-//! `kill -9` of the server, twenty times, in the middle of a load of batches, holds, single records that settle them, and refunds.
+//! `kill -9` of the server, ten times or as often as `ALMONER_KILL_CYCLES` says, in the middle of a load of batches, holds, single records
+//! that settle them, and refunds.
 //!
 //! Every client has one question under way at a time. What was answered is there exactly once, with the identifiers of the answer; what
 //! was not answered is asked again with the same keys, and then is there exactly once. All laws hold after every kill.
@@ -19,7 +20,8 @@ use crate::desk::{Desk, external_id, millis, next};
 use crate::support::database::{TestDatabase, postgres, sqlite};
 use crate::support::server::{Answer, Server};
 
-const KILLS: u64 = 20;
+/// Kills on each database, unless `ALMONER_KILL_CYCLES` says another number.
+const KILLS: u64 = 10;
 const CLIENTS: u64 = 4;
 /// Credits of each hold.
 const HELD: i64 = 3;
@@ -256,11 +258,16 @@ fn repeat(desk: &Desk<'_>, told: &Told) {
     assert!(server.terminate().success());
 }
 
+fn kills() -> u64 {
+    std::env::var("ALMONER_KILL_CYCLES").map_or(KILLS, |text| text.parse().expect("ALMONER_KILL_CYCLES is a number"))
+}
+
 fn killed_again_and_again(database: &TestDatabase) {
+    let kills = kills();
     let desk = Desk::open(database, 1_000_000_000, Overdraft::Reject);
     let mut clients: Vec<Client> = (0..CLIENTS).map(Client::new).collect();
     let told = Mutex::new(Told::default());
-    for number in 1..=KILLS {
+    for number in 1..=kills {
         round(&desk, number, &mut clients, &told);
         let found = desk.verify();
         assert_eq!(found.code, Some(0), "{} after kill {number}: {found:#?}", database.kind);
@@ -281,7 +288,7 @@ fn killed_again_and_again(database: &TestDatabase) {
     compare(&desk, &told);
     desk.verify().ok();
     println!(
-        "{}: {KILLS} kills, {} charges, {} holds, {} of them settled, {} refunds; {} questions unanswered, {} of them carried out all the same",
+        "{}: {kills} kills, {} charges, {} holds, {} of them settled, {} refunds; {} questions unanswered, {} of them carried out all the same",
         database.kind,
         told.charges.len(),
         told.holds.len(),
@@ -290,16 +297,16 @@ fn killed_again_and_again(database: &TestDatabase) {
         told.unanswered,
         told.carried_out
     );
-    assert!(told.unanswered >= KILLS && !told.refunds.is_empty() && !told.settled.is_empty(), "the kills hit nothing");
+    assert!(told.unanswered >= kills && !told.refunds.is_empty() && !told.settled.is_empty(), "the kills hit nothing");
 }
 
 #[test]
-fn what_was_answered_outlives_twenty_kills_on_sqlite() {
+fn what_was_answered_outlives_kills_on_sqlite() {
     killed_again_and_again(&sqlite());
 }
 
 #[test]
-fn what_was_answered_outlives_twenty_kills_on_postgresql() {
+fn what_was_answered_outlives_kills_on_postgresql() {
     if let Some(database) = postgres() {
         killed_again_and_again(&database);
     }

@@ -2,9 +2,11 @@
 
 use almoner::grants::Overdraft;
 use almoner::ledger::store::{APPEND_ONLY, guards};
-use almoner::store::{Conn, Database, migrate};
+use almoner::store::{Conn, Database, Fault, Store, migrate};
+use almoner::time::Clock;
 
 use crate::desk::Desk;
+use crate::support::Run;
 use crate::support::database::databases;
 
 #[derive(diesel::QueryableByName)]
@@ -35,18 +37,63 @@ fn the_schema_goes_up_down_and_up() {
         let conn = &mut Database::parse(&database.url).expect("a URL").connect().expect("a connection");
         let steps = migrate::pending(conn).expect("steps");
         assert!(!steps.is_empty());
-        assert_eq!(migrate::up(conn).expect("up").len(), steps.len());
+        assert_eq!(migrate::up(conn).expect("up"), steps);
         let full = tables(conn);
         assert!(full > 20, "{full} tables");
         assert_eq!(migrate::pending(conn).expect("none").len(), 0);
         assert_eq!(migrate::up(conn).expect("up to date").len(), 0);
         assert!(guards(conn).expect("guards").iter().all(|(_, there)| *there));
-        assert_eq!(migrate::down(conn).expect("down").len(), steps.len());
+        assert_eq!(migrate::down(conn).expect("down"), steps);
         assert_eq!((tables(conn), migrate::pending(conn).expect("steps")), (0, steps.clone()), "{}", database.kind);
-        assert_eq!(migrate::up(conn).expect("up again").len(), steps.len());
+        assert_eq!(migrate::up(conn).expect("up again"), steps);
         assert_eq!(tables(conn), full);
         assert!(guards(conn).expect("guards").iter().all(|(_, there)| *there));
     }
+}
+
+/// What another almoner may have left behind: another text of a step, a step that this one does not know, no fingerprints at all.
+const OTHERS: [&str; 3] = [
+    "UPDATE steps SET fingerprint = 'of another text'",
+    "INSERT INTO steps (name, fingerprint) VALUES ('9999_later', 'of a later text')",
+    "DROP TABLE steps",
+];
+
+#[test]
+fn books_of_another_make_are_refused_at_the_door() {
+    for database in databases() {
+        for other in OTHERS {
+            let conn = &mut Database::parse(&database.url).expect("a URL").connect().expect("a connection");
+            migrate::up(conn).expect("up");
+            migrate::check(conn).expect("its own text");
+            conn.batch("BEGIN").expect("a transaction");
+            conn.batch(other).expect("another make");
+            for refused in [migrate::check(conn).map(drop), migrate::up(conn).map(drop), migrate::down(conn).map(drop)] {
+                assert!(matches!(refused, Err(Fault::Schema(_))), "{}, {other}: {refused:?}", database.kind);
+            }
+            conn.batch("ROLLBACK").expect("as it was");
+        }
+    }
+}
+
+/// Every command says so and ends with the database's own code; the doctor has it among its findings.
+#[test]
+fn every_command_refuses_books_of_another_make() {
+    for database in databases() {
+        told(&Desk::open(&database, 100, Overdraft::Reject));
+    }
+}
+
+fn told(desk: &Desk<'_>) {
+    desk.connect().batch(OTHERS[0]).expect("another make");
+    for args in [&["verify"][..], &["serve"], &["migrate"], &["export", "--format", "csv"], &["doctor"]] {
+        let run = Run::from(desk.command(args).output().expect("the program starts"));
+        assert_eq!(run.code, Some(6), "{args:?}: {run:#?}");
+        let said = run.stdout + &run.stderr;
+        assert!(said.contains("made by another almoner") && said.contains("0001_books"), "{args:?}: {said}");
+        assert!(said.contains("Use the almoner that made it"), "{args:?}: {said}");
+    }
+    let database = Database::parse(&desk.database.url).expect("a URL");
+    assert!(matches!(Store::open(&database, Clock::system()).map(drop), Err(Fault::Schema(_))));
 }
 
 fn refused(conn: &mut Conn, sql: &str, word: &str) {
@@ -59,7 +106,7 @@ fn refused(conn: &mut Conn, sql: &str, word: &str) {
 /// A row of each of the tables that small books leave empty: on SQLite only a row can be refused.
 const ROWS: &str = "
     INSERT INTO reversals (seq, reverses, reason) VALUES (1, 1, 'a row');
-    INSERT INTO refunds (id, seq, charge, amount, reason) VALUES (1, 1, 1, 1, 'a row');
+    INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
     INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
 
@@ -76,6 +123,7 @@ fn what_was_written_stays_written() {
                 "units" => "name",
                 "postings" | "lots" | "covers" | "outflows" | "refunds" => "amount",
                 "accounts" => "no",
+                "runs" => "members",
                 "journal" => "effective_at",
                 _ => "reason",
             };

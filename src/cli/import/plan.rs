@@ -85,7 +85,7 @@ impl Plan {
             job: usage::Job { cluster: job.cluster, id: Some(job.job_id), state },
         };
         // The API's own reader is the one judge of lengths and forms.
-        Record::read(&record.canonical(), &|_| None)
+        Record::read(&crate::json::parse(record.canonical().as_bytes())?, &|_| None)
     }
 }
 

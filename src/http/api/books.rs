@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use utoipa::ToSchema;
 
 use crate::actor::{Actor, Roles};
@@ -112,21 +112,29 @@ impl EntryView {
     }
 }
 
-/// Shows a line with what its entry says.
-fn line_view(conn: &mut Conn, seq: i64, line: Line) -> Result<EntryView, Fault> {
-    let entry = ledger::entries_of(conn, &[seq])?.pop().ok_or_else(|| Fault::Internal(format!("entry {seq} is missing")))?;
-    Ok(EntryView {
-        object: "account_entry",
-        transaction: Some(entry.id().to_string()),
-        kind: entry.kind.word(),
-        account: line.account.name(),
-        amount: Amount::new(line.amount, line.unit).into(),
-        balance: Amount::new(line.balance, line.unit).into(),
-        number: line.nth,
-        seq: Some(seq),
-        recorded_at: instant(entry.recorded_at),
-        effective_at: instant(entry.effective_at),
-    })
+/// Shows lines, each after its entry's sequence, with what the entries say: these are read together.
+fn line_views(conn: &mut Conn, lines: impl Iterator<Item = (i64, Line)>) -> Result<Vec<EntryView>, Fault> {
+    let lines: Vec<(i64, Line)> = lines.collect();
+    let mut seqs: Vec<i64> = lines.iter().map(|(seq, _)| *seq).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    let entries: HashMap<i64, Entry> = ledger::entries_of(conn, &seqs)?.into_iter().map(|entry| (entry.seq, entry)).collect();
+    let view = |(seq, line): (i64, Line)| {
+        let entry = entries.get(&seq).ok_or_else(|| Fault::Internal(format!("entry {seq} is missing")))?;
+        Ok(EntryView {
+            object: "account_entry",
+            transaction: Some(entry.id().to_string()),
+            kind: entry.kind.word(),
+            account: line.account.name(),
+            amount: Amount::new(line.amount, line.unit).into(),
+            balance: Amount::new(line.balance, line.unit).into(),
+            number: line.nth,
+            seq: Some(seq),
+            recorded_at: instant(entry.recorded_at),
+            effective_at: instant(entry.effective_at),
+        })
+    };
+    lines.into_iter().map(view).collect()
 }
 
 /// Lists the lines of an account with running balances.
@@ -140,9 +148,15 @@ pub async fn list_account_entries<const R: u8>(
     let key = Key::parse(&name)?;
     let look = move |conn: &mut Conn, _: &Scope, page: Page| {
         let account = ledger::account(conn, &key)?.ok_or_else(Refusal::not_found)?;
-        ledger::lines(conn, &account, page)
+        ledger::lines(conn, &[account], page)
     };
-    app.list(&who, &request, &query, look, |conn, (seq, line)| Ok((line.nth, line_view(conn, seq, line)?))).await
+    app.list_together(&who, &request, &query, look, keyed_views).await
+}
+
+/// Lines as they are shown, each with the posting's number, by which the list goes on.
+fn keyed_views(conn: &mut Conn, lines: Vec<(i64, Line)>) -> Result<Vec<(i64, EntryView)>, Fault> {
+    let views = line_views(conn, lines.iter().map(|(key, line)| (ledger::seq_of_posting(*key), *line)))?;
+    Ok(lines.iter().map(|(key, _)| *key).zip(views).collect())
 }
 
 /// Lists the lines of all of a grant's accounts, in journal order.
@@ -156,9 +170,10 @@ pub async fn list_grant_entries<const R: u8>(
     let actor = Actor::clone(&who);
     let look = move |conn: &mut Conn, _: &Scope, page: Page| {
         own_grant(conn, &actor, Roles(R), id)?;
-        ledger::lines_of(conn, Of { grant: Some(id.stamp()), ..Of::default() }, page)
+        let accounts = ledger::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)?;
+        ledger::lines(conn, &accounts, page)
     };
-    app.list(&who, &request, &query, look, |conn, (key, line)| Ok((key, line_view(conn, ledger::seq_of_posting(key), line)?))).await
+    app.list_together(&who, &request, &query, look, keyed_views).await
 }
 
 /// Lists the lines of all of a lot's accounts, in journal order: its own and its shares in grants.
@@ -171,14 +186,17 @@ pub async fn list_lot_entries<const R: u8>(
 ) -> Answered {
     let look = move |conn: &mut Conn, scope: &Scope, page: Page| {
         scope.lot(&donations::lot(conn, id)?)?;
-        let lines = ledger::lines_of(conn, Of { lot: Some(id.stamp()), ..Of::default() }, page)?;
+        let accounts = ledger::accounts(conn, Of { lot: Some(id.stamp()), ..Of::default() }, Page::ALL)?;
+        let lines = ledger::lines(conn, &accounts, page)?;
         Ok(lines.into_iter().map(|(key, line)| (key, line, scope.all())).collect())
     };
-    let show = |conn: &mut Conn, (key, line, all): (i64, Line, bool)| {
-        let view = line_view(conn, ledger::seq_of_posting(key), line)?;
-        Ok((key, if all { view } else { view.for_donor(&line.account) }))
+    let show = |conn: &mut Conn, lines: Vec<(i64, Line, bool)>| {
+        let views = line_views(conn, lines.iter().map(|(key, line, _)| (ledger::seq_of_posting(*key), *line)))?;
+        let told =
+            |((key, line, all), view): (&(i64, Line, bool), EntryView)| (*key, if *all { view } else { view.for_donor(&line.account) });
+        Ok(lines.iter().zip(views).map(told).collect())
     };
-    app.list(&who, &request, &query, look, show).await
+    app.list_together(&who, &request, &query, look, show).await
 }
 
 /// A transaction.
@@ -206,14 +224,14 @@ pub struct PostingView {
     number: i64,
 }
 
-fn transaction_view(conn: &mut Conn, entry: Entry) -> Result<TransactionView, Fault> {
+fn transaction_view(entry: &Entry, reversed_by: Option<i64>) -> TransactionView {
     let posting = |line: &Line| PostingView {
         account: line.account.name(),
         amount: Amount::new(line.amount, line.unit).into(),
         balance: Amount::new(line.balance, line.unit).into(),
         number: line.nth,
     };
-    Ok(TransactionView {
+    TransactionView {
         object: "transaction",
         id: entry.id().to_string(),
         created_at: instant(entry.recorded_at),
@@ -221,21 +239,26 @@ fn transaction_view(conn: &mut Conn, entry: Entry) -> Result<TransactionView, Fa
         kind: entry.kind.word(),
         effective_at: instant(entry.effective_at),
         postings: entry.lines.iter().map(posting).collect(),
-        reversed_by: ledger::reversal_of(conn, entry.seq)?,
-    })
+        reversed_by,
+    }
 }
 
 /// Lists transactions in journal order.
 pub async fn list_transactions<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, app: Data<App>) -> Answered {
     let look = |conn: &mut Conn, _: &Scope, page: Page| ledger::transactions(conn, page);
-    app.list(&who, &request, &query, look, |conn, entry| Ok((entry.seq, transaction_view(conn, entry)?))).await
+    let show = |conn: &mut Conn, entries: Vec<Entry>| {
+        let seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).collect();
+        let reversals = ledger::reversals_of(conn, &seqs)?;
+        Ok(entries.iter().map(|entry| (entry.seq, transaction_view(entry, reversals.get(&entry.seq).copied()))).collect())
+    };
+    app.list_together(&who, &request, &query, look, show).await
 }
 
 /// Shows one transaction.
 pub async fn get_transaction<const R: u8>(_who: Permit<R>, PathId(id): PathId<id::Transaction>, app: Data<App>) -> Answered {
     app.show(move |conn| {
         let entry = usage::transaction(conn, id)?;
-        transaction_view(conn, entry)
+        Ok(transaction_view(&entry, ledger::reversal_of(conn, entry.seq)?))
     })
     .await
 }
@@ -263,8 +286,7 @@ pub async fn reverse_transaction<const R: u8>(
     app.once(&who, &request, &body.raw, move |work, person| {
         let entry = usage::reverse(work, person, id, &reason)?;
         let id: TransactionId = entry.id();
-        let view = transaction_view(work.sql()?, entry)?;
-        created("transactions", id, &view)
+        created("transactions", id, &transaction_view(&entry, None))
     })
     .await
 }

@@ -83,11 +83,30 @@ impl App {
         L: Fn(&mut Conn, &Scope, Page) -> Result<Vec<N>, Fault> + Send + 'static,
         S: Fn(&mut Conn, N) -> Result<(i64, V), Fault> + Send + 'static,
     {
+        let show = move |conn: &mut Conn, nouns: Vec<N>| nouns.into_iter().map(|noun| show(conn, noun)).collect();
+        self.list_together(who, request, query, look, show).await
+    }
+
+    /// As `list`, where showing a row takes further reading: `show` is handed a whole page and reads for all its rows at once.
+    pub async fn list_together<const R: u8, N, V, L, S>(
+        &self,
+        who: &Permit<R>,
+        request: &HttpRequest,
+        query: &Query,
+        look: L,
+        show: S,
+    ) -> Answered
+    where
+        V: Serialize + Send + 'static,
+        L: Fn(&mut Conn, &Scope, Page) -> Result<Vec<N>, Fault> + Send + 'static,
+        S: Fn(&mut Conn, Vec<N>) -> Result<Vec<(i64, V)>, Fault> + Send + 'static,
+    {
         let (store, actor) = (self.store.clone(), Actor::clone(who));
         let fetch = move |page| {
             store.read(|conn| {
                 let scope = Scope::of(conn, &actor, Roles(R))?;
-                look(conn, &scope, page)?.into_iter().map(|noun| show(conn, noun)).collect()
+                let nouns = look(conn, &scope, page)?;
+                show(conn, nouns)
             })
         };
         page::list(request, query, fetch).await

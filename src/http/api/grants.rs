@@ -14,12 +14,13 @@ use crate::http::header::if_match;
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
+use crate::http::route::Shape;
 use crate::id;
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::reports::balance::{self, GrantBalance, Moment, Share};
 use crate::store::{Conn, Fault, Page};
 
-use super::door::{Answered, App, changed, created, stamps};
+use super::door::{Answered, App, changed, created, ok, stamps};
 use super::projects::projects_within;
 use super::scope::Scope;
 use super::view::{LotPart, Money, MoneyIn, Span, instant, lot_parts};
@@ -271,6 +272,8 @@ pub struct LotPartBody {
     amount: MoneyIn,
 }
 
+/// What a dry run is answered with: the decision as it would be taken.
+pub const TRIED: Shape = Shape::of::<DecisionTaken>();
 /// Parameters of a decision.
 pub const DECIDE: &[Param] = &[Param::one("dry_run", Form::OneOf(&["true", "false"]))];
 
@@ -309,7 +312,9 @@ pub async fn decide_grant<const R: u8>(
         crate::usage::hold::book_expired(work)?;
         let decided = grants::decide(work, person, id, version, &verdict, &reason, dry_run)?;
         let version = decided.grant.version;
-        changed(format!("/v1/decisions/{}", decided.decision.id), version, &taken(decided, dry_run))
+        let place = format!("/v1/decisions/{}", decided.decision.id);
+        let taken = taken(decided, dry_run);
+        if dry_run { ok(&taken) } else { changed(place, version, &taken) }
     };
     app.once(&who, &request, &body.raw, decide).await
 }

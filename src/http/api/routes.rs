@@ -52,7 +52,7 @@ routes! {
     post "/v1/grants"                               [O R]       grants::create_grant (grants::GrantBody)                     => 201 (grants::GrantView) .key();
     get  "/v1/grants/{id:grt}"                      [O R U]     grants::get_grant                                            => 200 (grants::GrantView);
     get  "/v1/grants/{id:grt}/decisions"            [O R U]     grants::list_decisions                                       => 200 (grants::DecisionView) .list();
-    post "/v1/grants/{id:grt}/decisions"            [O]         grants::decide_grant (grants::DecisionBody)                  => 201 (grants::DecisionTaken) .key().version().query(grants::DECIDE);
+    post "/v1/grants/{id:grt}/decisions"            [O]         grants::decide_grant (grants::DecisionBody)                  => 201 (grants::DecisionTaken) .key().version().otherwise(grants::TRIED).query(grants::DECIDE);
     get  "/v1/decisions/{id:dec}"                   [O R U]     grants::get_decision                                         => 200 (grants::DecisionView);
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();

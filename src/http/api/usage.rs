@@ -259,8 +259,10 @@ pub async fn get_usage<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Usage
 pub async fn list_charges<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, app: Data<App>) -> Answered {
     let asked = charges_asked(&query)?;
     let look = move |conn: &mut Conn, scope: &Scope, page| charges_within(conn, scope, &asked, page);
-    let show = |conn: &mut Conn, row: ChargeRow| Ok((row.id, ChargeView::from(&charge::recall(conn, row)?)));
-    app.list(&who, &request, &query, look, show).await
+    let show = |conn: &mut Conn, rows: Vec<ChargeRow>| {
+        Ok(charge::recall_all(conn, rows)?.iter().map(|charge| (charge.row.id, ChargeView::from(charge))).collect())
+    };
+    app.list_together(&who, &request, &query, look, show).await
 }
 
 fn own_charge(conn: &mut Conn, who: &Actor, roles: Roles, id: id::ChargeId) -> Result<ChargeRow, Fault> {

@@ -369,11 +369,24 @@ pub fn book_due(work: &mut Work<'_>, grant: &Grant) -> Result<usize, Fault> {
     Ok(booked)
 }
 
+/// Whether the clock has ended a hold that is not booked as expired.
+pub(super) fn is_due(conn: &mut Conn, now: Time) -> Result<bool, Fault> {
+    Ok(!store::grants_due(conn, now)?.is_empty())
+}
+
 /// Books every hold that the clock has ended; how many.
 pub fn book_expired(work: &mut Work<'_>) -> Result<usize, Fault> {
+    book_some_expired(work, usize::MAX)
+}
+
+/// Books holds that the clock has ended, grant by grant until there are so many; how many.
+pub(super) fn book_some_expired(work: &mut Work<'_>, most: usize) -> Result<usize, Fault> {
     let now = work.now();
     let mut booked = 0;
     for id in store::grants_due(work.sql()?, now)? {
+        if booked >= most {
+            break;
+        }
         let grant = grants::grant(work.sql()?, id)?;
         booked += book_due(work, &grant)?;
     }

@@ -299,12 +299,18 @@ impl Model {
         let found = self.charges[charge].clone();
         let overdraft = found.owed.min(amount);
         self.shift(Account::OverdraftSpent(found.grant), Account::OverdraftOwed(found.grant), overdraft);
-        let (mut rest, mut lots) = (amount - overdraft, Vec::new());
+        let (mut rest, mut lots, mut passing) = (amount - overdraft, Vec::new(), Vec::new());
         let paid: Vec<usize> = found.parts.keys().copied().collect();
         for lot in self.in_draw_order(&paid).into_iter().rev() {
             let part = found.parts[&lot].min(rest);
             if part > 0 {
-                self.shift(Account::Spent(found.grant, lot), self.home(found.grant, lot), part);
+                let (share, home) = (Account::Granted(found.grant, lot), self.home(found.grant, lot));
+                // On its way to the lot it stops at the grant, whose overdrafts come first.
+                let to = if home == Account::Available(lot) { share } else { home };
+                self.shift(Account::Spent(found.grant, lot), to, part);
+                if to != home {
+                    passing.push((share, home, self.balance(share) - part));
+                }
                 lots.push((lot, part));
                 rest -= part;
             }
@@ -314,6 +320,9 @@ impl Model {
         mine.touched = true;
         lots.iter().for_each(|(lot, part)| *mine.parts.entry(*lot).or_default() -= part);
         self.cover(found.grant);
+        for (share, home, before) in passing {
+            self.shift(share, home, self.balance(share) - before);
+        }
         (lots, overdraft)
     }
 

@@ -33,6 +33,10 @@ impl Model {
         self.sweep();
         self.draw(Account::Available(lot), Account::Receivable(donation), amount)?;
         self.shift(Account::Receivable(donation), Account::Given(donation), amount - from_pledge);
+        if self.donations[donation].state == State::Closed {
+            // Nobody will deliver it any more.
+            self.shift(Account::Receivable(donation), Account::Given(donation), self.balance(Account::Receivable(donation)));
+        }
         Ok(Said::Done)
     }
 
