@@ -121,6 +121,7 @@ fn narrowed(own: &Side) -> Value {
         ("rate", &own.rate),
         ("grt", &own.grant),
         ("dec", &own.decision),
+        ("hld", &own.hold),
         ("rfd", &own.refund),
         ("usg", &own.usage),
         ("chg", &own.charge),
