@@ -82,7 +82,7 @@ pub fn once(
     let now = work.now();
     let row =
         (answers::asked.eq(&question.asked), answers::fingerprint.eq(&question.fingerprint), &answer, answers::saved_at.eq(now.micros()));
-    on!(work.sql_mut()?, c => diesel::insert_into(answers::table).values(row).execute(c))?;
+    on!(work.sql_beside()?, c => diesel::insert_into(answers::table).values(row).execute(c))?;
     Ok((answer, false))
 }
 
@@ -107,4 +107,33 @@ pub fn purge(work: &mut Work<'_>) -> Result<usize, Fault> {
     }
     let old = answers::table.filter(answers::saved_at.lt(now.plus(-KEPT).micros()));
     Ok(on!(work.sql_mut()?, c => diesel::delete(old).execute(c))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Database, Store};
+    use crate::time::Clock;
+
+    #[test]
+    fn an_answer_is_kept_and_leaves_what_is_remembered_true() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&Database::in_folder(folder.path()), Clock::system()).expect("a store");
+        let ask = |key: &'static str| {
+            let asked = store.write(move |work| {
+                let question = Question::new(&Actor::operator("a"), key, "POST", "/v1/holds", b"{}");
+                let before = work.epoch();
+                let verb = |work: &mut Work<'_>| {
+                    let body = work.take().seq.to_string();
+                    Ok(Answer { status: 201, location: None, etag: None, body })
+                };
+                let (answer, replayed) = once(work, &question, verb)?;
+                Ok((answer.body, replayed, work.epoch() - before))
+            });
+            asked.expect("an answer")
+        };
+        assert_eq!(ask("one"), ("1".into(), false, 0));
+        assert_eq!(ask("two"), ("2".into(), false, 0));
+        assert_eq!(ask("one"), ("1".into(), true, 0));
+    }
 }

@@ -127,6 +127,12 @@ impl<'a> Work<'a> {
         self.sql()
     }
 
+    /// The connection for writing what no room remembers: it counts as a write and leaves all that is remembered true.
+    pub fn sql_beside(&mut self) -> Result<&mut Conn, Fault> {
+        self.writes += 1;
+        self.sql()
+    }
+
     /// Counts the direct writes: what a room remembers of rows that such writes may change is true until the count moves.
     /// Staged rows (journal, postings, charges) do not move it.
     pub fn epoch(&self) -> u64 {

@@ -202,11 +202,23 @@ fn the_clock_ends_a_hold(town: &Town, own: &Side) {
     let soon = Clock::system().now().plus(2 * SECOND).to_string();
     let hold = desk.hold("30", &json!({"expires_at": soon, "external_id": town.fresh("hold")}));
     assert_eq!(desk.balance(), ["0", "30", "0", "0"]);
+    let entries = town.get(&own.as_researcher, &format!("/v1/grants/{}/entries", desk.grant)).expect(200).json["data"].clone();
+    let held_at = entries.as_array().and_then(|lines| lines.iter().filter_map(|line| line["seq"].as_i64()).max()).expect("a line");
     std::thread::sleep(Duration::from_millis(2100));
     assert_eq!((desk.balance(), &desk.shown(&hold)["state"]), (["30", "0", "0", "0"].map(String::from), &json!("expired")));
     let expired = town.get(&own.as_provider, &format!("/v1/holds?grant={}&state=expired", desk.grant)).expect(200).json;
     assert_eq!(expired["data"][0]["id"], hold);
+    // After an entry that has nothing to do with it, the books at that entry show the hold ended, before and after that is booked.
+    town.make("admin", "/v1/institutions", &json!({"name": "Example Later", "external_id": town.fresh("later")}));
+    let audited = town.get(&town.staff.auditor, "/v1/audit").expect(200).json;
+    let head = audited["entries"].as_i64().expect("the number of entries");
+    let then = || town.get(&own.as_researcher, &format!("/v1/grants/{}/balance?at={head}", desk.grant)).expect(200).json;
+    let unbooked = then();
+    assert_eq!((&unbooked["available"], &unbooked["held"]), (&usd("30.000000"), &usd("0.000000")));
     let next = desk.hold("25", &json!({}));
+    assert_eq!(then(), unbooked);
+    let before = town.get(&own.as_researcher, &format!("/v1/grants/{}/balance?at={held_at}", desk.grant)).expect(200).json;
+    assert_eq!((&before["available"], &before["held"]), (&usd("0.000000"), &usd("30.000000")));
     assert_eq!(desk.post(&format!("/v1/holds/{hold}/release"), &json!({})).expect(409).json["code"], "hold_not_open");
     let late = desk.settle(&hold, &town.fresh("late"), &json!({})).expect(201).json;
     assert_eq!((&late["overdraft"], &desk.shown(&hold)["state"]), (&usd("5.000000"), &json!("settled")), "the job did run");
