@@ -1,4 +1,5 @@
-//! `kill -9` of the server, ten times or as often as `ALMONER_KILL_CYCLES` says, in the middle of a load of batches, single records and refunds.
+//! `kill -9` of the server, ten times or as often as `ALMONER_KILL_CYCLES` says, in the middle of a load of batches, single records
+//! and refunds.
 //!
 //! Every client has one question under way at a time. What was answered is there exactly once, with the identifiers of the answer; what
 //! was not answered is asked again with the same keys, and then is there exactly once. All laws hold after every kill.
