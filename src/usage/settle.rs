@@ -51,6 +51,9 @@ pub(super) fn payer(
         Err(Fault::Refused(refusal)) if named.is_none() && refusal.code == Code::Unattributed => held_by(work, provider, record, *refusal)?,
         found => found?,
     };
+    if !hold::any(work, &funded.grant)? {
+        return Ok((funded, None));
+    }
     hold::book_due(work, &funded.grant)?;
     let hold = hold::of_job(work, &funded.grant, provider, &record.job, record.ended_at)?;
     Ok((funded, hold))
@@ -221,4 +224,73 @@ fn end(work: &mut Work<'_>, mut hold: Hold, rest: Vec<(LotId, i64)>, total: bool
         return Ok(());
     }
     hold::charged(work, hold, total.then_some((ChargeId::from_stamp(birth.stamp), birth.seq)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amount::Unit;
+    use crate::donations::{OnExpiry, Terms};
+    use crate::id::Id;
+    use crate::time::Time;
+
+    fn lot(id: i64) -> Arc<Lot> {
+        Arc::new(Lot {
+            id: Id::from_stamp(id),
+            donation: Id::from_stamp(1),
+            donor: Id::from_stamp(1),
+            amount: Amount::new(1000, Unit::new("USD", 2).expect("a unit")),
+            delivered_at: Time::from_micros(0),
+            expires_at: None,
+            terms: Terms::default(),
+            draw_priority: 0,
+            on_expiry: OnExpiry::Lapse,
+        })
+    }
+
+    fn hold(rest: &[(i64, i64)], state: State) -> Hold {
+        Hold {
+            id: Id::from_stamp(9),
+            grant: Id::from_stamp(8),
+            provider: Id::from_stamp(7),
+            resource: Id::from_stamp(6),
+            amount: Amount::new(50, Unit::new("USD", 2).expect("a unit")),
+            rest: rest.iter().map(|(lot, part)| (Id::from_stamp(*lot), *part)).collect(),
+            expires_at: Time::from_micros(100),
+            state,
+            job: None,
+            external_id: None,
+            closed: None,
+            charge: None,
+            version: 1,
+        }
+    }
+
+    /// From what is held, from what is free, what is left of the hold, and what nobody pays; by the lots' numbers.
+    fn drawn(hold: Option<&Hold>, free: [i64; 2], only: Option<i64>, amount: i64) -> [String; 4] {
+        let lots = [lot(1), lot(2)];
+        let free: Vec<(&Arc<Lot>, i64)> = lots.iter().zip(free).collect();
+        let pays = |lot: &Lot| only.is_none_or(|only| lot.id.stamp() == only);
+        let plan = Plan::draw(hold, &free, pays, amount).expect("a plan");
+        let text = |parts: &[(LotId, i64)]| parts.iter().map(|(lot, part)| format!("{}:{part}", lot.stamp())).collect::<Vec<_>>().join(" ");
+        [text(&plan.held), text(&plan.free), text(&plan.rest), plan.beyond.to_string()]
+    }
+
+    #[test]
+    fn what_is_held_pays_first_then_what_is_free() {
+        let open = hold(&[(1, 30), (2, 20)], State::Open);
+        let cases = [
+            (None, [5, 5], None, 12, ["", "1:5 2:5", "", "2"]),
+            (Some(&open), [5, 5], None, 0, ["", "", "1:30 2:20", "0"]),
+            (Some(&open), [5, 5], None, 35, ["1:30 2:5", "", "2:15", "0"]),
+            (Some(&open), [5, 5], None, 50, ["1:30 2:20", "", "", "0"]),
+            (Some(&open), [5, 5], None, 63, ["1:30 2:20", "1:5 2:5", "", "3"]),
+            (Some(&open), [5, 5], Some(2), 30, ["2:20", "2:5", "1:30", "5"]),
+        ];
+        for (hold, free, only, amount, expected) in cases {
+            assert_eq!(drawn(hold, free, only, amount), expected, "{amount}");
+        }
+        let expired = hold(&[(1, 30)], State::Expired);
+        assert_eq!(drawn(Some(&expired), [5, 0], None, 8), ["", "1:5", "", "3"], "what went back is not there any more");
+    }
 }

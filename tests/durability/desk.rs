@@ -13,7 +13,7 @@ use almoner::id::{GrantId, InstitutionId, ProjectId, ResourceId};
 use almoner::ledger;
 use almoner::reports::balance::{GrantBalance, Moment, grant_balance};
 use almoner::store::{Conn, Database, Fault, Page, Store, Work};
-use almoner::time::Clock;
+use almoner::time::{Clock, DAY};
 use almoner::usage::{self, ChargeRow, NewRate};
 use serde_json::{Value, json};
 
@@ -36,6 +36,8 @@ pub struct Desk<'d> {
     pub provider: String,
     /// The officer's token.
     pub officer: String,
+    /// When every hold ends: the same whenever it is asked for again.
+    pub expires_at: String,
     data: PathBuf,
 }
 
@@ -64,6 +66,7 @@ impl Desk<'_> {
             provider_id: provider,
             provider: reports,
             officer: token(&["--role", "officer", "--as", "second"]),
+            expires_at: Clock::system().now().plus(30 * DAY).to_string(),
             data,
         }
     }

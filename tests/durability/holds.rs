@@ -6,11 +6,10 @@ use std::sync::Barrier;
 use std::thread::scope;
 
 use almoner::grants::Overdraft;
-use almoner::time::{Clock, DAY};
 use serde_json::json;
 
 use crate::desk::Desk;
-use crate::support::database::{TestDatabase, postgres, sqlite};
+use crate::support::database::{TestDatabase, databases, postgres, sqlite};
 use crate::support::server::Server;
 
 const PROCESSES: usize = 2;
@@ -29,7 +28,6 @@ fn rounds() -> usize {
 /// Everyone asks at once; who got a hold.
 fn all_ask(desk: &Desk<'_>, servers: &[Server], round: usize, wanted: i64) -> Vec<Option<String>> {
     let start = Barrier::new(CLIENTS);
-    let expires_at = &Clock::system().now().plus(30 * DAY).to_string();
     scope(|threads| {
         let start = &start;
         let clients: Vec<_> = (0..CLIENTS)
@@ -39,7 +37,7 @@ fn all_ask(desk: &Desk<'_>, servers: &[Server], round: usize, wanted: i64) -> Ve
                     let key = format!("round-{round}-{client}");
                     let body = json!({
                         "grant": desk.grant.to_string(), "resource": desk.resource.to_string(), "external_id": key,
-                        "amount": {"value": wanted.to_string(), "unit": "CREDIT"}, "expires_at": expires_at,
+                        "amount": {"value": wanted.to_string(), "unit": "CREDIT"}, "expires_at": desk.expires_at,
                     });
                     start.wait();
                     let answer = server.post("/v1/holds", Some(&desk.provider), &[("idempotency-key", &key)], &body);
@@ -125,5 +123,18 @@ fn last_credits(database: &TestDatabase) {
 fn the_last_credits_are_held_once_on_postgresql() {
     if let Some(database) = postgres() {
         last_credits(&database);
+    }
+}
+
+/// The books say what is held and the holds say for whom: where they differ, verify finds it.
+#[test]
+fn a_hold_that_says_other_than_the_books_is_found() {
+    for database in databases() {
+        let desk = Desk::open(&database, CREDITS, Overdraft::Reject);
+        let server = desk.serve();
+        let won: Vec<String> = all_ask(&desk, std::slice::from_ref(&server), 0, WANTED).into_iter().flatten().collect();
+        assert_eq!((won.len(), desk.verify().code), (WON, Some(0)));
+        desk.connect().batch("UPDATE holds SET rest = '[]' WHERE id = (SELECT min(id) FROM holds)").expect("no guard stands before holds");
+        assert_eq!(desk.verify().code, Some(4), "{}", database.kind);
     }
 }

@@ -1,5 +1,5 @@
-//! `kill -9` of the server, ten times or as often as `ALMONER_KILL_CYCLES` says, in the middle of a load of batches, single records
-//! and refunds.
+//! `kill -9` of the server, ten times or as often as `ALMONER_KILL_CYCLES` says, in the middle of a load of batches, holds, single records
+//! that settle them, and refunds.
 //!
 //! Every client has one question under way at a time. What was answered is there exactly once, with the identifiers of the answer; what
 //! was not answered is asked again with the same keys, and then is there exactly once. All laws hold after every kill.
@@ -12,7 +12,8 @@ use std::thread::{scope, sleep};
 use std::time::Instant;
 
 use almoner::grants::Overdraft;
-use almoner::usage;
+use almoner::store::Page;
+use almoner::usage::{self, hold};
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, external_id, millis, next};
@@ -22,14 +23,18 @@ use crate::support::server::{Answer, Server};
 /// Kills on each database, unless `ALMONER_KILL_CYCLES` says another number.
 const KILLS: u64 = 10;
 const CLIENTS: u64 = 4;
+/// Credits of each hold.
+const HELD: i64 = 3;
 
 /// One question of a client, and what it was told.
 #[derive(Clone, Debug)]
 enum Ask {
     /// Records named after a prefix, so many.
     Batch { prefix: String, records: u64 },
-    /// One record.
-    Single { name: String },
+    /// Three credits set aside.
+    Hold { key: String },
+    /// One record, which settles the hold.
+    Single { name: String, hold: Option<String> },
     /// One credit back of a charge.
     Refund { charge: String, key: String },
 }
@@ -39,6 +44,10 @@ enum Ask {
 struct Told {
     /// Charge by the record's name.
     charges: BTreeMap<String, String>,
+    /// By key: the hold.
+    holds: BTreeMap<String, String>,
+    /// Holds that a record has settled, with the charge.
+    settled: BTreeMap<String, String>,
     /// By key: the charge, and the answer's text.
     refunds: BTreeMap<String, (String, String)>,
     /// Questions that no answer came to, and how many of them turned out to have been carried out.
@@ -52,6 +61,8 @@ struct Client {
     seed: u64,
     /// A charge that may be refunded next.
     last: Option<String>,
+    /// A hold that may be settled next.
+    held: Option<String>,
     pending: Option<Ask>,
 }
 
@@ -61,16 +72,17 @@ fn hours(name: &str) -> i64 {
 
 impl Client {
     fn new(number: u64) -> Client {
-        Client { number, asked: 0, seed: number + 1, last: None, pending: None }
+        Client { number, asked: 0, seed: number + 1, last: None, held: None, pending: None }
     }
 
-    /// The next question: mostly batches, some single records, and a refund of what was charged singly before.
+    /// The next question: batches, holds, single records that settle them, and a refund of what was charged singly before.
     fn next(&mut self) -> Ask {
         self.asked += 1;
         let name = format!("c{}-{}", self.number, self.asked);
         match (self.asked % 4, self.last.take()) {
             (0, Some(charge)) => Ask::Refund { charge, key: format!("refund-{name}") },
-            (3, _) => Ask::Single { name },
+            (1, _) => Ask::Hold { key: format!("hold-{name}") },
+            (3, _) => Ask::Single { name, hold: self.held.take() },
             _ => Ask::Batch { prefix: name, records: 200 + next(&mut self.seed) % 301 },
         }
     }
@@ -85,8 +97,13 @@ impl Client {
             let ask = self.pending.take().unwrap_or_else(|| self.next());
             match send(desk, server, &ask) {
                 Ok(answer) => {
-                    let charge = told.lock().expect("told").hear(&ask, &answer, again);
-                    self.last = charge.or(self.last.take());
+                    told.lock().expect("told").hear(&ask, &answer, again);
+                    let id = answer.json["id"].as_str().map(String::from);
+                    match ask {
+                        Ask::Hold { .. } => self.held = id,
+                        Ask::Single { .. } => self.last = id,
+                        Ask::Batch { .. } | Ask::Refund { .. } => {}
+                    }
                     answers.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(_) => {
@@ -102,8 +119,8 @@ impl Client {
 fn names(ask: &Ask) -> Vec<String> {
     match ask {
         Ask::Batch { prefix, records } => (0..*records).map(|n| format!("{prefix}-{n}")).collect(),
-        Ask::Single { name } => vec![name.clone()],
-        Ask::Refund { .. } => Vec::new(),
+        Ask::Single { name, .. } => vec![name.clone()],
+        Ask::Hold { .. } | Ask::Refund { .. } => Vec::new(),
     }
 }
 
@@ -111,7 +128,18 @@ fn send(desk: &Desk<'_>, server: &Server, ask: &Ask) -> Result<Answer, ureq::Err
     let records: Vec<Value> = names(ask).iter().map(|name| desk.record(name, hours(name))).collect();
     let (path, key, body) = match ask {
         Ask::Batch { .. } => ("/v1/usage/batch".to_owned(), None, json!({"records": records})),
-        Ask::Single { .. } => ("/v1/usage".to_owned(), None, records[0].clone()),
+        Ask::Single { hold, .. } => {
+            let mut record = records[0].clone();
+            record["hold"] = json!(hold);
+            ("/v1/usage".to_owned(), None, record)
+        }
+        Ask::Hold { key } => {
+            let body = json!({
+                "grant": desk.grant.to_string(), "resource": desk.resource.to_string(), "external_id": key,
+                "amount": {"value": HELD.to_string(), "unit": "CREDIT"}, "expires_at": desk.expires_at,
+            });
+            ("/v1/holds".to_owned(), Some(("Idempotency-Key", key.as_str())), body)
+        }
         Ask::Refund { charge, key } => {
             let body = json!({"amount": {"value": "1", "unit": "CREDIT"}, "reason": "A node failed."});
             (format!("/v1/charges/{charge}/refunds"), Some(("Idempotency-Key", key.as_str())), body)
@@ -121,8 +149,8 @@ fn send(desk: &Desk<'_>, server: &Server, ask: &Ask) -> Result<Answer, ureq::Err
 }
 
 impl Told {
-    /// Takes down an answer; the charge, if it was of a single record. Only what was asked before may have been carried out before.
-    fn hear(&mut self, ask: &Ask, answer: &Answer, again: bool) -> Option<String> {
+    /// Takes down an answer. Only what was asked before may have been carried out before.
+    fn hear(&mut self, ask: &Ask, answer: &Answer, again: bool) {
         let text = &answer.text;
         match ask {
             Ask::Batch { .. } => {
@@ -139,14 +167,20 @@ impl Told {
                     let id = result["charge"]["id"].as_str().or(result["id"].as_str()).expect("a charge");
                     assert_eq!(self.charges.insert(name, id.into()), None);
                 }
-                None
             }
-            Ask::Single { name } => {
+            Ask::Single { name, hold } => {
                 assert!(answer.status == 201 || (again && answer.status == 200), "{} {text}", answer.status);
                 self.carried_out += u64::from(answer.status == 200);
                 let id = answer.json["id"].as_str().expect("a charge").to_owned();
                 assert_eq!(self.charges.insert(name.clone(), id.clone()), None);
-                Some(id)
+                hold.iter().for_each(|hold| assert_eq!(self.settled.insert(hold.clone(), id.clone()), None));
+            }
+            Ask::Hold { key } => {
+                assert_eq!(answer.status, 201, "{text}");
+                let replayed = answer.header("idempotency-replayed") == "true";
+                assert!(again || !replayed, "replayed before it was asked for");
+                self.carried_out += u64::from(replayed);
+                assert_eq!(self.holds.insert(key.clone(), answer.json["id"].as_str().expect("a hold").into()), None);
             }
             Ask::Refund { charge, key } => {
                 assert_eq!(answer.status, 201, "{text}");
@@ -154,7 +188,6 @@ impl Told {
                 assert!(again || !replayed, "replayed before it was asked for");
                 self.carried_out += u64::from(replayed);
                 assert_eq!(self.refunds.insert(key.clone(), (charge.clone(), text.clone())), None);
-                None
             }
         }
     }
@@ -197,7 +230,14 @@ fn compare(desk: &Desk<'_>, told: &Told) {
     booked.sort();
     answered.sort();
     assert_eq!(booked, answered, "each refund once");
+    let holds = desk.look(|conn| hold::store::holds(conn, &hold::Of::default(), Page::ALL));
+    let named = |of: &hold::Hold| (of.external_id.clone().expect("a key"), of.id.to_string());
+    assert!(holds.iter().map(named).collect::<BTreeMap<_, _>>() == told.holds, "{} holds, {} answered", holds.len(), told.holds.len());
+    let settled = holds.iter().filter_map(|hold| hold.charge.map(|charge| (hold.id.to_string(), charge.to_string())));
+    assert!(settled.collect::<BTreeMap<_, _>>() == told.settled, "each hold is settled by the charge that its record was answered with");
     let balance = desk.balance();
+    let open = holds.iter().filter(|of| of.state == hold::State::Open).count();
+    assert_eq!((open, balance.held.minor), (holds.len() - told.settled.len(), HELD * open as i64));
     let charged: i64 = rows.iter().map(|row| row.amount).sum();
     let given_back: i64 = refunds.iter().map(|row| row.amount).sum();
     assert_eq!((balance.spent.minor, balance.refunded.minor), (charged - given_back, given_back));
@@ -248,14 +288,16 @@ fn killed_again_and_again(database: &TestDatabase) {
     compare(&desk, &told);
     desk.verify().ok();
     println!(
-        "{}: {kills} kills, {} charges, {} refunds; {} questions unanswered, {} of them carried out all the same",
+        "{}: {kills} kills, {} charges, {} holds, {} of them settled, {} refunds; {} questions unanswered, {} of them carried out all the same",
         database.kind,
         told.charges.len(),
+        told.holds.len(),
+        told.settled.len(),
         told.refunds.len(),
         told.unanswered,
         told.carried_out
     );
-    assert!(told.unanswered >= kills && !told.refunds.is_empty(), "the kills hit nothing");
+    assert!(told.unanswered >= kills && !told.refunds.is_empty() && !told.settled.is_empty(), "the kills hit nothing");
 }
 
 #[test]

@@ -241,7 +241,7 @@ const VERBS: &[(usize, Verb)] = &[
     (9, Verb::Release),
     (5, Verb::Resolve),
     (10, Verb::Refund),
-    (5, Verb::Reverse),
+    (7, Verb::Reverse),
     (8, Verb::Wait),
     (4, Verb::Sweep),
 ];
@@ -470,6 +470,7 @@ fn target(dice: &mut Dice, model: &Model) -> Target {
         5 => Target::Award(fitting(dice, &model.grants, |g| g.state == State::Open)),
         6 => Target::Refund(any(dice, model.refunds)),
         7 => Target::ClockReturn,
+        8 => Target::Charge(fitting(dice, &model.charges, |c| c.reversed)),
         _ => Target::Charge(any(dice, model.charges.len())),
     }
 }

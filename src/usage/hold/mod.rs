@@ -393,7 +393,12 @@ pub(super) fn book_some_expired(work: &mut Work<'_>, most: usize) -> Result<usiz
     Ok(booked)
 }
 
-/// The hold that a record of this job settles, if there is one on the grant; nothing is looked for on a grant without holds.
+/// Whether a grant has any hold that may yet be settled: all that a charge has to ask where there is none.
+pub(super) fn any(work: &mut Work<'_>, grant: &Grant) -> Result<bool, Fault> {
+    Ok(!open::own(work, grant.id, grant.awarded.unit)?.is_empty())
+}
+
+/// The hold that a record of this job settles, if there is one on the grant.
 pub(super) fn of_job(
     work: &mut Work<'_>,
     grant: &Grant,
@@ -404,7 +409,7 @@ pub(super) fn of_job(
     let now = work.now();
     let own = open::own(work, grant.id, grant.awarded.unit)?;
     match (&job.cluster, &job.id) {
-        (Some(cluster), Some(id)) if !own.is_empty() => Ok(own.for_job(provider, cluster, id, ended_at, now)),
+        (Some(cluster), Some(id)) => Ok(own.for_job(provider, cluster, id, ended_at, now)),
         _ => Ok(None),
     }
 }

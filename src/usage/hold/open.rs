@@ -107,19 +107,28 @@ pub(super) fn own<'w>(work: &'w mut Work<'_>, grant: GrantId, unit: Unit) -> Res
         }
         room.grants.insert(grant, own);
     }
-    room.grants.get_mut(&grant).ok_or_else(|| Fault::Internal("the holds of a grant are not remembered".into()))
+    room.grants.get_mut(&grant).ok_or_else(unread)
+}
+
+fn unread() -> Fault {
+    Fault::Internal("the holds of a grant are not remembered".into())
 }
 
 /// Remembers a hold as it is now, and has it written. The grant's holds must be remembered already.
 pub(super) fn put(work: &mut Work<'_>, hold: &Hold) -> Result<(), Fault> {
     let room = work.room::<Holds>()?;
-    let own = room.grants.entry(hold.grant).or_default();
+    let own = room.grants.get_mut(&hold.grant).ok_or_else(unread)?;
     match hold.state {
-        State::Open | State::Expired => own.put(hold.clone()),
-        State::Settled | State::Released => own.take(hold.id),
+        State::Open | State::Expired => {
+            own.put(hold.clone());
+            room.known.insert(hold.id, hold.grant);
+        }
+        State::Settled | State::Released => {
+            own.take(hold.id);
+            room.known.remove(&hold.id);
+        }
     }
     let fresh = hold.version == 1 || room.staged.get(&hold.id).is_some_and(|(fresh, _)| *fresh);
-    room.known.insert(hold.id, hold.grant);
     room.staged.insert(hold.id, (fresh, hold.clone()));
     Ok(())
 }

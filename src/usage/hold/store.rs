@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use diesel::dsl::not;
+use diesel::dsl::{not, sql};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 
 use super::{HeldJob, Hold, State};
 use crate::amount::{Amount, Unit};
@@ -44,6 +44,10 @@ type Row = (
     (i64, i64, i64, i64, i64, String, i64, String),
     (Option<String>, Option<String>, Option<i64>, Option<String>, Option<i64>, Option<i64>, i32),
 );
+
+/// The conditions of the partial indexes, in their own words: a bound value would not be known to be theirs.
+const OPEN: &str = "state = 'open'";
+const UNSETTLED: &str = "state IN ('open', 'expired')";
 
 /// The columns of a row, in two parts as tuples are short.
 macro_rules! columns {
@@ -112,15 +116,15 @@ pub fn holds(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Hold>, Fault> {
 
 /// The holds of a grant that may yet be settled: those that are open, and those that expired after a moment.
 pub(super) fn unsettled(conn: &mut Conn, grant: GrantId, unit: Unit, after: Time) -> Result<Vec<Hold>, Fault> {
-    let own = holds::table.select(columns!()).filter(holds::award.eq(grant.stamp()).and(holds::state.eq_any(["open", "expired"])));
-    let lately = own.filter(holds::state.eq("open").or(holds::expires_at.gt(after.micros())));
+    let own = holds::table.select(columns!()).filter(holds::award.eq(grant.stamp())).filter(sql::<Bool>(UNSETTLED));
+    let lately = own.filter(sql::<Bool>(OPEN).or(holds::expires_at.gt(after.micros())));
     let rows: Vec<Row> = on!(conn, c => lately.load(c))?;
     rows.into_iter().map(|row| hold_of(row, unit)).collect()
 }
 
 /// The grants with open holds that expired by a moment.
 pub(super) fn grants_due(conn: &mut Conn, by: Time) -> Result<Vec<GrantId>, Fault> {
-    let due = holds::table.filter(holds::state.eq("open").and(holds::expires_at.le(by.micros())));
+    let due = holds::table.filter(holds::expires_at.le(by.micros())).filter(sql::<Bool>(OPEN));
     let found: Vec<i64> = on!(conn, c => due.select(holds::award).distinct().order(holds::award).load(c))?;
     Ok(found.into_iter().map(GrantId::from_stamp).collect())
 }
@@ -142,7 +146,7 @@ pub(super) fn due(conn: &mut Conn, grants: &[i64], by: Time, seq: Option<i64>) -
 /// The grants on which a provider holds credits for a job, or lately did.
 pub(super) fn grants_of_job(conn: &mut Conn, provider: InstitutionId, cluster: &str, job: &str) -> Result<Vec<GrantId>, Fault> {
     let of_job = holds::provider.eq(provider.stamp()).and(holds::cluster.eq(cluster)).and(holds::job.eq(job));
-    let own = holds::table.filter(of_job.and(holds::state.eq_any(["open", "expired"])));
+    let own = holds::table.filter(of_job).filter(sql::<Bool>(UNSETTLED));
     let found: Vec<i64> = on!(conn, c => own.select(holds::award).distinct().order(holds::award).load(c))?;
     Ok(found.into_iter().map(GrantId::from_stamp).collect())
 }
