@@ -4,10 +4,14 @@
 //!
 //! - **raw**: what the database itself can do at most: one bare row (id, a, b, amount, at, ref; no index) durably inserted per record,
 //!   by a prepared insert on SQLite (WAL, `synchronous=FULL`) and by COPY on PostgreSQL, committed in the same batches;
+//! - **same rows**: exactly the rows that Almoner wrote, with its indexes and constraints, by plain prepared inserts or COPY, no logic;
 //! - **in process**: `usage::charge` through the store's queue: key, digest, price, draw-down, postings, balances, durable commit;
 //! - **HTTP batch**: `POST /v1/usage/batch` to the release program, token checked, two keep-alive connections; the answer in full (each
 //!   charge shown) or minimal (`Prefer: return=minimal`);
-//! - **HTTP single**: `POST /v1/usage`, one record each, over 64 keep-alive connections;
+//!   *one grant*: the same with all records charged to one grant, whose accounts are then in every transaction;
+//! - **HTTP single**: `POST /v1/usage`, one record each, over 1, 64 and 256 keep-alive connections;
+//! - **SQL transfers**: what keeping balances in SQL costs: an insert and two updates in a transaction each, over 64 connections (SQLite
+//!   takes one at a time);
 //! - **balance**: `GET /v1/grants/{id}/balance` over one connection.
 //!
 //! Every round measures each of them once, so that what disturbs the machine disturbs all alike; shown are medians over the rounds, and
@@ -16,15 +20,19 @@
 //! cores. The same figures are written to `throughput.json` in `bench/` in the target folder.
 //!
 //! After `--`: `--rounds N` (5), `--records N` for each measurement in batches (40,000), `--only TEXT` for measurements whose name
-//! contains it (raw is always measured).
+//! contains it (raw and same rows are measured with them). `--growth POSTINGS` measures instead whether the rate holds as the books grow, up
+//! to that size (10000, 1000000 or 10000000), with rising and with random job ids, beside the same rows at the same size.
 
 mod floor;
+mod growth;
 mod inside;
 mod outside;
 mod report;
+mod same;
 mod scene;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod transfer;
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -32,15 +40,19 @@ use std::time::{Duration, Instant};
 use floor::Floor;
 use inside::Inside;
 use outside::Outside;
+use same::Same;
 use support::database::{self, TestDatabase};
+use transfer::Transfers;
 
 /// As in the program itself.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Records charged one by one in a measurement, and balances read.
-const SINGLES: usize = 6400;
+/// Records charged one by one in a measurement: so many for each connection, and at least so many. Balances read; transfers made.
+const SINGLES: usize = 100;
+const SINGLES_AT_LEAST: usize = 400;
 const READS: usize = 1000;
+const TRANSFERS: usize = 3200;
 /// Raw rows a measurement, as a multiple of its records: they are soon done, and a short time is a bad measure.
 const MORE_RAW: usize = 4;
 
@@ -48,9 +60,11 @@ const MORE_RAW: usize = 4;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum What {
     Raw,
-    InProcess,
+    Same,
+    InProcess { hot: bool },
     Batch { minimal: bool },
-    Single,
+    Single { connections: usize },
+    Transfers,
     Balance,
 }
 
@@ -66,17 +80,23 @@ const fn measure(name: &'static str, what: What, batch: usize) -> Measure {
     Measure { name, what, batch }
 }
 
-/// What every round measures, in this order.
-const MEASURES: [Measure; 10] = [
+/// What every round measures, in this order: the same rows are those of the measurement before.
+const MEASURES: [Measure; 16] = [
     measure("raw", What::Raw, 1000),
-    measure("in process", What::InProcess, 1000),
+    measure("in process", What::InProcess { hot: false }, 1000),
+    measure("same rows", What::Same, 1000),
     measure("HTTP batch, minimal", What::Batch { minimal: true }, 1000),
     measure("HTTP batch, full", What::Batch { minimal: false }, 1000),
     measure("raw", What::Raw, 5000),
-    measure("in process", What::InProcess, 5000),
+    measure("in process", What::InProcess { hot: false }, 5000),
+    measure("same rows", What::Same, 5000),
+    measure("in process, one grant", What::InProcess { hot: true }, 5000),
     measure("HTTP batch, minimal", What::Batch { minimal: true }, 5000),
     measure("HTTP batch, full", What::Batch { minimal: false }, 5000),
-    measure("HTTP single, 64 connections", What::Single, 1),
+    measure("SQL transfers", What::Transfers, 1),
+    measure("HTTP single, 1 connection", What::Single { connections: 1 }, 1),
+    measure("HTTP single, 64 connections", What::Single { connections: 64 }, 1),
+    measure("HTTP single, 256 connections", What::Single { connections: 256 }, 1),
     measure("balance", What::Balance, 1),
 ];
 
@@ -97,24 +117,35 @@ struct Row {
 struct Rig {
     floor: Floor,
     inside: Inside,
+    same: Same,
     outside: Outside,
+    transfers: Transfers,
     // Dropped last: PostgreSQL drops no database that is in use.
-    _databases: [TestDatabase; 3],
+    _databases: [TestDatabase; 5],
 }
 
 impl Rig {
     fn set_up(make: impl Fn() -> Option<TestDatabase>) -> Option<Rig> {
-        let databases = [make()?, make()?, make()?];
-        let [raw, inner, outer] = &databases;
-        Some(Rig { floor: Floor::open(raw), inside: Inside::open(inner), outside: Outside::start(outer), _databases: databases })
+        let databases = [make()?, make()?, make()?, make()?, make()?];
+        let [raw, inner, copy, outer, plain] = &databases;
+        let (floor, inside, outside, transfers) = (Floor::open(raw), Inside::open(inner), Outside::start(outer), Transfers::open(plain));
+        Some(Rig { floor, inside, same: Same::open(copy, inner), outside, transfers, _databases: databases })
     }
 
     fn run(&mut self, measure: Measure, records: usize) -> Sample {
         match measure.what {
             What::Raw => self.floor.insert(records * MORE_RAW, measure.batch),
-            What::InProcess => self.inside.charge(records, measure.batch),
+            What::InProcess { hot: false } => self.inside.charge(records, measure.batch),
+            What::InProcess { hot: true } => {
+                let sample = self.inside.charge_one_grant(records, measure.batch);
+                // Copied, so that the next copy is of the next measurement alone.
+                self.same.write(measure.batch);
+                sample
+            }
+            What::Same => self.same.write(measure.batch),
+            What::Transfers => self.transfers.make(TRANSFERS),
             What::Batch { minimal } => self.outside.charge(records, measure.batch, minimal),
-            What::Single => self.outside.charge_singly(SINGLES),
+            What::Single { connections } => self.outside.charge_singly((connections * SINGLES).max(SINGLES_AT_LEAST), connections),
             What::Balance => self.outside.read_balances(READS),
         }
     }
@@ -125,11 +156,12 @@ struct Settings {
     rounds: usize,
     records: usize,
     only: String,
+    growth: Option<usize>,
 }
 
 impl Settings {
     fn read() -> Settings {
-        let mut settings = Settings { rounds: 5, records: 40_000, only: String::new() };
+        let mut settings = Settings { rounds: 5, records: 40_000, only: String::new(), growth: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("{word} needs a value"));
@@ -138,9 +170,10 @@ impl Settings {
                 "--rounds" => settings.rounds = number(value()),
                 "--records" => settings.records = number(value()),
                 "--only" => settings.only = value(),
+                "--growth" => settings.growth = Some(number(value())),
                 // Cargo says so to every benchmark.
                 "--bench" => {}
-                _ => panic!("{word} is not understood; there are --rounds N, --records N and --only TEXT"),
+                _ => panic!("{word} is not understood; there are --rounds N, --records N, --only TEXT and --growth POSTINGS"),
             }
         }
         settings
@@ -150,8 +183,13 @@ impl Settings {
 fn main() {
     let settings = Settings::read();
     let machine = report::Machine::look();
-    let mut tables = Vec::new();
     let rigs: [fn() -> Option<TestDatabase>; 2] = [|| Some(database::sqlite()), database::postgres];
+    if let Some(upto) = settings.growth {
+        let names = ["SQLite", "PostgreSQL"].into_iter();
+        let tables = names.zip(rigs).map(|(name, make)| (name.to_owned(), growth::measure(make, upto)));
+        return report::growth(&machine, &tables.collect::<Vec<_>>());
+    }
+    let mut tables = Vec::new();
     for make in rigs {
         let Some(mut rig) = Rig::set_up(make) else {
             println!("PostgreSQL is left out: ALMONER_TEST_POSTGRES holds no superuser's URL. `tests/run --bench` starts a server for it.");
@@ -166,7 +204,7 @@ fn main() {
 }
 
 fn measure_all(rig: &mut Rig, settings: &Settings) -> Vec<Row> {
-    let asked = |m: &&Measure| m.what == What::Raw || m.name.contains(&settings.only);
+    let asked = |m: &&Measure| matches!(m.what, What::Raw | What::Same) || m.name.contains(&settings.only);
     let mut rows: Vec<Row> = MEASURES.iter().filter(asked).map(|measure| Row { measure: *measure, samples: Vec::new() }).collect();
     // A first round warms caches, files and branch predictors, and does not count.
     for round in 0..=settings.rounds {

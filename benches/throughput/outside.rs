@@ -8,9 +8,8 @@ use super::support::database::TestDatabase;
 use super::support::server::Server;
 use super::{Sample, drive, timed};
 
-/// Connections that send batches, and those that send single records.
+/// Connections that send batches.
 const BATCH_LANES: usize = 2;
-const SINGLE_LANES: usize = 64;
 
 /// A server and what it is sent.
 pub struct Outside {
@@ -43,11 +42,11 @@ impl Outside {
         drive(each * BATCH_LANES * batch, lanes, |lane| lane.run(207, &charged))
     }
 
-    /// Charges records one by one over many connections.
-    pub fn charge_singly(&self, records: usize) -> Sample {
-        let each = records / SINGLE_LANES;
-        let lanes = self.lanes(SINGLE_LANES, |_| (0..each).map(|_| post("/v1/usage", &self.provider, "", &self.scene.record())).collect());
-        drive(each * SINGLE_LANES, lanes, |lane| lane.run(201, "\"object\":\"charge\""))
+    /// Charges records one by one over so many connections.
+    pub fn charge_singly(&self, records: usize, connections: usize) -> Sample {
+        let each = records / connections;
+        let lanes = self.lanes(connections, |_| (0..each).map(|_| post("/v1/usage", &self.provider, "", &self.scene.record())).collect());
+        drive(each * connections, lanes, |lane| lane.run(201, "\"object\":\"charge\""))
     }
 
     /// Reads balances, one grant after the other.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::growth::Window;
 use super::{MEASURES, Measure, Row, Sample, Settings, What};
 
 /// Where it was measured.
@@ -29,6 +30,12 @@ impl Machine {
             kernel: format!("{} {}", std::env::consts::OS, read("/proc/sys/kernel/osrelease").trim()),
             load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
         }
+    }
+}
+
+impl Machine {
+    fn json(&self) -> Value {
+        json!({"cores": self.cores, "cpu": self.cpu, "kernel": self.kernel, "load": self.load})
     }
 }
 
@@ -64,6 +71,7 @@ struct Figures {
     measure: Measure,
     rate: Spread,
     of_raw: Option<Spread>,
+    of_same: Option<Spread>,
     p50: Duration,
     p99: Duration,
 }
@@ -72,20 +80,30 @@ fn figures(rows: &[Row]) -> Vec<Figures> {
     rows.iter().map(|row| figures_of(row, rows)).collect()
 }
 
+/// The ratios of a measurement to a floor in batches of the same size, round by round.
+fn of_floor(row: &Row, rows: &[Row], floor: What) -> Option<Spread> {
+    let floor = rows.iter().find(|r| r.measure.what == floor && r.measure.batch == row.measure.batch)?;
+    let (own, below) = (&row.samples, &floor.samples);
+    // Nothing was copied where nothing was charged in process.
+    Spread::of(own.iter().zip(below).filter(|(_, below)| below.records > 0).map(|(own, below)| rate(own) / rate(below)))
+}
+
 fn figures_of(row: &Row, rows: &[Row]) -> Figures {
-    let raw = rows.iter().find(|r| r.measure.what == What::Raw && r.measure.batch == row.measure.batch);
-    let raw = raw.filter(|_| row.measure.what != What::Raw);
-    let of_raw = raw.and_then(|raw| Spread::of(row.samples.iter().zip(&raw.samples).map(|(own, raw)| rate(own) / rate(raw))));
+    let is_floor = matches!(row.measure.what, What::Raw);
     let mut waits: Vec<Duration> = row.samples.iter().flat_map(|sample| sample.waits.iter().copied()).collect();
-    waits.sort_unstable();
-    let quantile = |hundredths: usize| waits[(waits.len() * hundredths / 100).min(waits.len() - 1)];
     Figures {
         measure: row.measure,
         rate: Spread::of(row.samples.iter().map(rate)).expect("at least one round"),
-        of_raw,
-        p50: quantile(50),
-        p99: quantile(99),
+        of_raw: of_floor(row, rows, What::Raw).filter(|_| !is_floor),
+        of_same: of_floor(row, rows, What::Same).filter(|_| !is_floor && row.measure.what != What::Same),
+        p50: quantile(&mut waits, 50),
+        p99: quantile(&mut waits, 99),
     }
+}
+
+fn quantile(waits: &mut [Duration], hundredths: usize) -> Duration {
+    waits.sort_unstable();
+    waits.get((waits.len() * hundredths / 100).min(waits.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 /// Prints the tables.
@@ -94,34 +112,75 @@ pub fn print(machine: &Machine, settings: &Settings, tables: &[(String, Vec<Row>
     println!("medians of {} rounds [lowest–highest]; {} records a measurement in batches", settings.rounds, settings.records);
     let width = MEASURES.iter().map(|m| m.name.len()).max().unwrap_or(0);
     for (name, rows) in tables {
-        println!("\n{:width$}  {:>5}  {:>28}  {:>22}  {:>9}  {:>9}", name, "batch", "per second", "of raw", "p50 ms", "p99 ms");
+        println!(
+            "\n{name:width$}  {:>5}  {:>28}  {:>22}  {:>12}  {:>9}  {:>9}",
+            "batch", "per second", "of raw", "of same rows", "p50 ms", "p99 ms"
+        );
         for line in figures(rows) {
             let rate = format!("{:.0} [{:.0}–{:.0}]", line.rate.median, line.rate.low, line.rate.high);
             let of_raw = line.of_raw.map_or_else(String::new, |r| format!("{:.3} [{:.3}–{:.3}]", r.median, r.low, r.high));
-            let ms = |time: Duration| time.as_secs_f64() * 1e3;
+            let of_same = line.of_same.map_or_else(String::new, |r| format!("{:.3}", r.median));
             let Measure { name, batch, .. } = line.measure;
-            println!("{name:width$}  {batch:>5}  {rate:>28}  {of_raw:>22}  {:>9.2}  {:>9.2}", ms(line.p50), ms(line.p99));
+            println!("{name:width$}  {batch:>5}  {rate:>28}  {of_raw:>22}  {of_same:>12}  {:>9.2}  {:>9.2}", ms(line.p50), ms(line.p99));
         }
     }
 }
 
-/// Writes the same as JSON into the target folder.
-pub fn save(machine: &Machine, settings: &Settings, tables: &[(String, Vec<Row>)]) {
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Prints and writes what the windows gave as the books grew.
+pub fn growth(machine: &Machine, tables: &[(String, Vec<Window>)]) {
+    println!("\n{} × {}; {}; load {} at the start", machine.cores, machine.cpu, machine.kernel, machine.load);
+    let mut lines = Vec::new();
+    for (name, windows) in tables {
+        println!(
+            "\n{name:12}  {:>8}  {:>12}  {:>12}  {:>6}  {:>14}  {:>14}",
+            "postings", "charges/s", "same rows/s", "ratio", "balance p50 ms", "balance p99 ms"
+        );
+        for window in windows {
+            let (charged, same) = (rate(&window.charged), rate(&window.same));
+            let mut waits = window.balance.clone();
+            let (p50, p99) = (quantile(&mut waits, 50), quantile(&mut waits, 99));
+            let ids = if window.random { "random ids" } else { "rising ids" };
+            println!(
+                "{ids:12}  {:>8}  {charged:>12.0}  {same:>12.0}  {:>6.3}  {:>14.2}  {:>14.2}",
+                window.postings,
+                charged / same,
+                ms(p50),
+                ms(p99)
+            );
+            lines.push(json!({
+                "database": name, "ids": ids, "postings": window.postings, "charges_per_second": charged, "same_rows_per_second": same,
+                "balance_p50_us": p50.as_micros() as u64, "balance_p99_us": p99.as_micros() as u64,
+            }));
+        }
+    }
+    write("growth.json", &json!({"machine": machine.json(), "windows": lines}));
+}
+
+fn write(name: &str, figures: &Value) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
     fs::create_dir_all(&folder).expect("a folder for the figures");
+    let file = folder.join(name);
+    fs::write(&file, format!("{figures:#}\n")).expect("the figures written");
+    println!("\nthe same in {}", file.display());
+}
+
+/// Writes the same as JSON into the target folder.
+pub fn save(machine: &Machine, settings: &Settings, tables: &[(String, Vec<Row>)]) {
     let line = |f: Figures| {
         json!({
-            "name": f.measure.name, "batch": f.measure.batch, "per_second": f.rate.json(), "of_raw": f.of_raw.map(Spread::json),
+            "name": f.measure.name, "batch": f.measure.batch, "per_second": f.rate.json(), "of_raw": f.of_raw.map(Spread::json), "of_same_rows": f.of_same.map(Spread::json),
             "p50_us": f.p50.as_micros() as u64, "p99_us": f.p99.as_micros() as u64,
         })
     };
     let table =
         |(name, rows): &(String, Vec<Row>)| json!({"database": name, "measures": figures(rows).into_iter().map(line).collect::<Vec<_>>()});
     let all = json!({
-        "machine": {"cores": machine.cores, "cpu": machine.cpu, "kernel": machine.kernel, "load": machine.load},
+        "machine": machine.json(),
         "rounds": settings.rounds, "records": settings.records, "tables": tables.iter().map(table).collect::<Vec<_>>(),
     });
-    let file = folder.join("throughput.json");
-    fs::write(&file, format!("{all:#}\n")).expect("the figures written");
-    println!("\nthe same in {}", file.display());
+    write("throughput.json", &all);
 }

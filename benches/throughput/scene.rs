@@ -50,8 +50,13 @@ impl Scene {
 
     /// The next record, as JSON.
     pub fn record(&self) -> String {
+        self.record_of(usize::try_from(self.next.load(Ordering::Relaxed)).expect("not that many"))
+    }
+
+    /// The next record, charged to one of the grants.
+    pub fn record_of(&self, grant: usize) -> String {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let grant = self.grants[usize::try_from(n).expect("not that many") % self.grants.len()];
+        let grant = self.grants[grant % self.grants.len()];
         let (resource, end) = (self.resource, self.ended_at);
         let (hours, start) = (n % 97, end.plus(-3600 * SECOND));
         format!(

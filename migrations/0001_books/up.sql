@@ -326,3 +326,4 @@ CREATE TABLE quarantine (
   charge BIGINT
 );
 CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key, part) WHERE state = 'open';
+CREATE INDEX quarantine_by_key ON quarantine (usage_key);

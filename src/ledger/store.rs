@@ -11,7 +11,7 @@ use super::books::{Change, LINES, State};
 use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
 use crate::id::{LotId, PersonId};
-use crate::store::runs::{self, List, Staged, Trail};
+use crate::store::runs::{self, List, Staged, Trails};
 use crate::store::{Conn, Fault, Page, insert_rows, on, paged};
 use crate::time::Time;
 
@@ -433,7 +433,7 @@ fn postings(conn: &mut Conn, ids: &[i64], descending: bool) -> Result<Vec<Postin
 }
 
 /// The postings that each account is said to have, by the account's number.
-pub fn trails(conn: &mut Conn) -> Result<HashMap<i64, Trail>, Fault> {
+pub fn trails(conn: &mut Conn) -> Result<Trails, Fault> {
     runs::trails(conn, POSTINGS)
 }
 

@@ -3,14 +3,18 @@
 //! Reads the whole journal once, in table order, and believes nothing that it can recompute. Bounds: the state of every account and
 //! the natural key of every charge are held in memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Deserialize;
 
 use crate::amount::Unit;
 use crate::donations::{self, GRACE, Lot};
 use crate::id::LotId;
 use crate::ledger::store::Of;
 use crate::ledger::{self, Bucket, Class, Entry, Key, Kind, Line};
-use crate::store::runs::Trail;
+use crate::store::runs::{Trail, Trails};
 use crate::store::{Conn, Fault, Page};
 use crate::time::Time;
 use crate::usage::{self, store::ChargeRow};
@@ -106,15 +110,15 @@ struct Check {
     postings: u64,
     last_seq: i64,
     last_stamp: i64,
-    lots: HashMap<LotId, Lot>,
-    accounts: HashMap<Key, Seen>,
+    lots: FxHashMap<LotId, Lot>,
+    accounts: FxHashMap<Key, Seen>,
     units: BTreeMap<Unit, i128>,
     /// What came into a lot from outside: deliveries and their reversals.
-    delivered: HashMap<i64, i128>,
+    delivered: FxHashMap<i64, i128>,
     /// By (grant, lot): awards less what left otherwise than by use.
-    net_in: HashMap<(i64, i64), i128>,
+    net_in: FxHashMap<(i64, i64), i128>,
     /// Charged by stamp: what the postings of the charge say.
-    charged: HashMap<i64, (i64, i64)>,
+    charged: FxHashMap<i64, (i64, i64)>,
 }
 
 impl Check {
@@ -128,11 +132,11 @@ impl Check {
             last_seq: 0,
             last_stamp: 0,
             lots: lots.into_iter().map(|lot| (lot.id, lot)).collect(),
-            accounts: HashMap::new(),
+            accounts: FxHashMap::default(),
             units: BTreeMap::new(),
-            delivered: HashMap::new(),
-            net_in: HashMap::new(),
-            charged: HashMap::new(),
+            delivered: FxHashMap::default(),
+            net_in: FxHashMap::default(),
+            charged: FxHashMap::default(),
         })
     }
 
@@ -222,8 +226,8 @@ impl Check {
         }
         let stored = ledger::store::accounts(conn, Of::default(), Page::ALL)?;
         let mut listed = ledger::store::trails(conn)?;
-        let mut by_lot: HashMap<i64, i128> = HashMap::new();
-        let mut by_share: HashMap<(i64, i64), i128> = HashMap::new();
+        let mut by_lot: FxHashMap<i64, i128> = FxHashMap::default();
+        let mut by_share: FxHashMap<(i64, i64), i128> = FxHashMap::default();
         for account in &stored {
             let seen = self.accounts.get(&account.key).copied().unwrap_or_default();
             let same = (account.balance, account.postings) == (seen.balance, seen.nth);
@@ -239,7 +243,7 @@ impl Check {
             }
         }
         self.law(7, listed.is_empty(), || format!("postings are listed for {} accounts that are not there", listed.len()));
-        let known: HashSet<Key> = stored.iter().map(|a| a.key).collect();
+        let known: FxHashSet<Key> = stored.iter().map(|a| a.key).collect();
         let unknown: Vec<String> = self.accounts.keys().filter(|key| !known.contains(key)).map(Key::name).collect();
         self.law(7, unknown.is_empty(), || format!("posted to accounts that are not stored: {}", unknown.join(", ")));
         for (lot, there) in by_lot {
@@ -254,8 +258,8 @@ impl Check {
     }
 
     fn charges(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        let mut keys: HashSet<(Vec<u8>, i32)> = HashSet::new();
-        let mut of_grants: HashMap<i64, Trail> = HashMap::new();
+        let mut keys: FxHashSet<(Vec<u8>, i32)> = FxHashSet::default();
+        let mut of_grants = Trails::default();
         let mut page = Page { after: None, limit: PAGE, descending: false };
         loop {
             let rows = usage::store::charges(conn, &usage::Of::default(), page)?;
@@ -338,11 +342,19 @@ fn in_time(lot: &Lot, ended: Time, recorded: Time) -> bool {
     open && lot.expires_at.is_none_or(|end| recorded < end.plus(GRACE))
 }
 
+/// What of a record makes its key.
+#[derive(Deserialize)]
+struct Named<'r> {
+    #[serde(borrow)]
+    external_id: Cow<'r, str>,
+    part: Option<i32>,
+}
+
 fn key_fits(row: &ChargeRow) -> bool {
-    let record: Option<serde_json::Value> = serde_json::from_str(&row.record).ok();
-    let external_id = record.as_ref().and_then(|r| r.get("external_id")).and_then(serde_json::Value::as_str);
-    let part = record.as_ref().and_then(|r| r.get("part")).and_then(serde_json::Value::as_i64).unwrap_or(0);
-    part == i64::from(row.part) && external_id.is_some_and(|id| usage::record::key(row.provider(), id).as_slice() == row.usage_key)
+    let fits = |named: Named<'_>| {
+        named.part.unwrap_or(0) == row.part && usage::record::key(row.provider(), &named.external_id).as_slice() == row.usage_key
+    };
+    serde_json::from_str(&row.record).is_ok_and(fits)
 }
 
 fn is_mirror(mirror: &Entry, first: &Entry) -> bool {

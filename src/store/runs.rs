@@ -4,8 +4,6 @@
 //! is a few rows here. Members are identifiers that only grow, written as differences (LEB128, as in DWARF 5 §7.6); a run is
 //! never changed. Bounds: members of one owner must be added in rising order.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
@@ -141,9 +139,12 @@ impl Trail {
     }
 }
 
+/// Trails by owner.
+pub type Trails = FxHashMap<i64, Trail>;
+
 /// The trail of each owner's members in a list. Reads the whole list.
-pub fn trails(conn: &mut Conn, list: List) -> Result<HashMap<i64, Trail>, Fault> {
-    let mut found: HashMap<i64, Trail> = HashMap::new();
+pub fn trails(conn: &mut Conn, list: List) -> Result<Trails, Fault> {
+    let mut found = Trails::default();
     let (mut owner, mut first) = (i64::MIN, i64::MIN);
     loop {
         let next = runs::owner.gt(owner).or(runs::owner.eq(owner).and(runs::first.gt(first)));

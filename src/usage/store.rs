@@ -10,7 +10,7 @@ use super::rate::{NewRate, Rate};
 use crate::amount::{Amount, Unit};
 use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, RefundId, ResourceId, UsageId};
 use crate::ledger;
-use crate::store::runs::{self, List, Trail};
+use crate::store::runs::{self, List, Trails};
 use crate::store::{Conn, Fault, Page, insert_rows, narrowed, on, paged};
 use crate::time::Time;
 
@@ -236,7 +236,7 @@ fn charges_of_grants(conn: &mut Conn, of: &Of, grants: &[i64], page: Page) -> Re
 }
 
 /// The charges that each grant is said to have, by the grant's stamp.
-pub fn trails(conn: &mut Conn) -> Result<HashMap<i64, Trail>, Fault> {
+pub fn trails(conn: &mut Conn) -> Result<Trails, Fault> {
     runs::trails(conn, CHARGES)
 }
 
@@ -279,10 +279,8 @@ pub(super) struct Met {
 pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
     let (Some(low), Some(high)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
     let charged = charges::table.filter(charges::usage_key.between(low.as_slice(), high.as_slice())).select(charges::id).limit(1);
-    // Spelled out, so that the index of what is open serves.
-    let open = diesel::dsl::sql::<diesel::sql_types::Bool>("state = 'open'");
-    let spanned = quarantine::usage_key.between(low.as_slice(), high.as_slice());
-    let waiting = quarantine::table.filter(spanned.and(open)).select(quarantine::id).limit(1);
+    let waiting = quarantine::usage_key.between(low.as_slice(), high.as_slice()).and(quarantine::state.eq("open"));
+    let waiting = quarantine::table.filter(waiting).select(quarantine::id).limit(1);
     let (charged, waiting): (Vec<i64>, Vec<i64>) = on!(conn, c => (charged.load(c)?, waiting.load(c)?));
     if charged.is_empty() && waiting.is_empty() {
         return Ok(Vec::new());

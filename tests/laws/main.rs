@@ -129,9 +129,6 @@ fn account_for(place: &str, sequences: u64, tally: &Tally, begun: Instant) {
     let (all, refused) = (tally.of("commands", "all"), tally.of("commands", "refused"));
     assert!(all >= sequences * 50, "{all} commands are too few");
     assert!(refused * 5 >= all, "{refused} of {all} commands refused are too few");
-    for code in REFUSALS {
-        assert!(tally.of("refusals", code.slug()) > 0, "{code} was never met");
-    }
 }
 
 #[test]
@@ -139,6 +136,10 @@ fn the_laws_hold_in_memory() {
     let begun = Instant::now();
     let tally = play_all(IN_MEMORY, &Ledger::in_memory, SHARING);
     account_for("in memory", IN_MEMORY, &tally, begun);
+    // The databases play too few sequences to meet the rarest of them every time.
+    for code in REFUSALS {
+        assert!(tally.of("refusals", code.slug()) > 0, "{code} was never met");
+    }
     for kind in Kind::ALL {
         assert!(tally.of("events", kind.word()) >= OFTEN, "{} was met too seldom", kind.word());
     }

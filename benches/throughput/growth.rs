@@ -1,0 +1,71 @@
+//! Whether charging stays as fast as the books grow: windows of equal length at 10^4, 10^6 and 10^7 postings, with the same rows beside
+//! them and balances read meanwhile, once with job ids in rising order and once with random ones.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::inside::Inside;
+use super::same::Same;
+use super::support::database::TestDatabase;
+use super::{Sample, timed};
+
+/// Records of a window, and of a commit.
+const WINDOW: usize = 200_000;
+const BATCH: usize = 5000;
+/// Postings that a record makes here.
+const POSTINGS: usize = 2;
+/// Sizes at which it is measured.
+const SIZES: [usize; 3] = [10_000, 1_000_000, 10_000_000];
+
+/// What one window gave.
+pub struct Window {
+    pub postings: usize,
+    pub random: bool,
+    pub charged: Sample,
+    pub same: Sample,
+    pub balance: Vec<Duration>,
+}
+
+/// Measures on one kind of database up to a size.
+pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize) -> Vec<Window> {
+    let mut windows = Vec::new();
+    for random in [false, true] {
+        let (Some(books), Some(copy)) = (make(), make()) else { return windows };
+        let inside = Inside::open(&books).with_random_ids(random);
+        let mut same = Same::open(&copy, &books);
+        let mut records = 0;
+        for size in SIZES.into_iter().filter(|size| *size <= upto) {
+            // In pieces, since records are made before they are charged.
+            while records < size / POSTINGS {
+                let piece = (size / POSTINGS - records).clamp(2 * BATCH, WINDOW);
+                records += inside.charge(piece, BATCH).records;
+                same.write(BATCH);
+            }
+            let (charged, balance) = while_reading(&inside);
+            records += WINDOW;
+            let same = same.write(BATCH);
+            println!("  {size} postings{}: done", if random { ", random ids" } else { "" });
+            windows.push(Window { postings: size, random, charged, same, balance });
+        }
+    }
+    windows
+}
+
+/// Charges a window while another thread reads balances without a pause.
+fn while_reading(inside: &Inside) -> (Sample, Vec<Duration>) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut waits = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                waits.push(timed(|| inside.read_balance(waits.len())).0);
+                // A read every few milliseconds: enough to see a wait, not so many that they are the load.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            waits
+        });
+        let charged = inside.charge(WINDOW, BATCH);
+        over.store(true, Ordering::Relaxed);
+        (charged, reader.join().expect("a reader that ends well"))
+    })
+}
