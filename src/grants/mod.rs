@@ -84,7 +84,7 @@ fn fund(work: &mut Work<'_>, grant: &Grant, amount: Amount, named: Option<&[(Lot
     if let Some(lots) = named {
         decision::check_named(lots, amount)?;
         for (place, (id, _)) in lots.iter().enumerate() {
-            let lot = donations::known_lot(work, *id).map_err(|_| Fault::from(unknown(&format!("/lots/{place}/lot"), id)))?;
+            let lot = donations::known_lot(work, *id).map_err(|fault| fault.refused_as(|_| unknown(&format!("/lots/{place}/lot"), id)))?;
             lot.amount.same_unit(amount)?;
             grant.may_draw(&lot, &purpose, now)?;
         }

@@ -31,6 +31,14 @@ impl Fault {
         }
     }
 
+    /// The same fault, a rule's refusal said in other words.
+    pub fn refused_as(self, words: impl FnOnce(Refusal) -> Refusal) -> Fault {
+        match self {
+            Fault::Refused(refusal) => words(*refusal).into(),
+            other => other,
+        }
+    }
+
     /// The code, if a rule said no.
     pub fn code(&self) -> Option<Code> {
         match self {

@@ -138,7 +138,10 @@ const TURN: &str = "SELECT pg_advisory_xact_lock(4775107)";
 /// Brings the schema up to date; the names of the steps taken.
 pub fn up(conn: &mut Conn) -> Result<Vec<String>, Fault> {
     check(conn)?;
-    alone(conn, |c| Ok(names(c.run_pending_migrations(Source)?)), |c| Ok(names(c.run_pending_migrations(Source)?)))
+    let taken = alone(conn, |c| Ok(names(c.run_pending_migrations(Source)?)), |c| Ok(names(c.run_pending_migrations(Source)?)))?;
+    // Another make may have come first while this one waited.
+    check(conn)?;
+    Ok(taken)
 }
 
 /// Takes the whole schema down again, with everything in it; the names of the steps taken back.

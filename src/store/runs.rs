@@ -1,4 +1,4 @@
-//! Lists kept by runs: which members belong to an owner, in one row per owner and commit.
+//! Lists kept by runs: which members belong to an owner, in one row for all that an owner was given together.
 //!
 //! An index row for each member would be written in a place of its own each time; a batch of thousands of members of a few owners
 //! is a few rows here. Members are identifiers that only grow, written as differences (LEB128, as in DWARF 5 §7.6); a run is
@@ -93,6 +93,9 @@ pub fn members(conn: &mut Conn, list: List, owner: i64, page: Page) -> Result<Ve
         let Some(last) = rows.last() else { break };
         from = if page.descending { last.first } else { last.first.saturating_add(1) };
         for row in &rows {
+            if found.len() >= limit {
+                break;
+            }
             let run = row.decode()?;
             match page.descending {
                 true => found.extend(run.iter().rev().filter(|id| page.after.is_none_or(|after| **id < after))),
@@ -154,7 +157,11 @@ pub fn trails(conn: &mut Conn, list: List) -> Result<Trails, Fault> {
         (owner, first) = (last.owner, last.first);
         for row in &rows {
             let trail = found.entry(row.owner).or_default();
-            row.decode()?.into_iter().for_each(|member| trail.pass(member));
+            match row.decode() {
+                Ok(run) => run.into_iter().for_each(|member| trail.pass(member)),
+                // No member is so small: the trail is like no other's.
+                Err(_) => trail.pass(i64::MIN),
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! For each record: met before? whose resource? which grant? what price? which lots? Each question may refuse; what is refused
 //! for want of something that an officer or provider can still supply is kept in quarantine. Everything is decided from the writer's
-//! memory; rows are staged. Bound: a batch of 10,000 records looks up its keys in one query.
+//! memory; rows are staged. Bound: a batch of 10,000 records looks up its keys in a few queries.
 
 use std::sync::Arc;
 

@@ -56,6 +56,9 @@ pub fn quote(conn: &mut Conn, new: &NewQuote, now: Time) -> Result<Quote, Fault>
     if directory::resource(conn, new.resource)?.is_none() {
         return Err(unknown("/resource", new.resource).into());
     }
+    if let Some(end) = new.expires_at {
+        hold::check_end(end, now, now)?;
+    }
     let until = new.expires_at.unwrap_or(now);
     hold::check_grant(&grant, new.resource, until, now)?;
     let unit = grant.awarded.unit;

@@ -254,7 +254,7 @@ impl Incoming {
 /// The narrow natural key of a provider's record: two bytes of the provider, then the first twelve digits of the external id as they
 /// stand, then 64 bits of a hash of both.
 ///
-/// Whoever numbers jobs in rising order gets keys in rising order, so that an index over millions of them is written in one place
+/// Whoever numbers jobs in rising order, with as many digits each and no more than twelve, gets keys in rising order, so that an index over millions of them is written in one place
 /// rather than all over; keys without digits are spread by the hash alone.
 pub fn key(provider: InstitutionId, external_id: &str) -> [u8; 16] {
     let of_provider = Sha256::digest(provider.stamp().to_be_bytes());

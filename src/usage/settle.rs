@@ -44,7 +44,10 @@ pub(super) fn payer(
         return Ok((grants::funded(work, hold.grant)?, Some(hold)));
     }
     let found = match named {
-        Some(id) => grants::funded(work, id).map_err(|_| unattributed("There is no grant of that identifier.").into()),
+        Some(id) => {
+            let unknown = |_| unattributed("There is no grant of that identifier.");
+            grants::funded(work, id).map_err(|fault| fault.refused_as(unknown))
+        }
         None => find_grant(work, record),
     };
     let funded = match found {
@@ -55,7 +58,7 @@ pub(super) fn payer(
         return Ok((funded, None));
     }
     hold::book_due(work, &funded.grant)?;
-    let hold = hold::of_job(work, &funded.grant, provider, &record.job, record.ended_at)?;
+    let hold = hold::of_job(work, &funded.grant, provider, record)?;
     Ok((funded, hold))
 }
 
@@ -64,7 +67,7 @@ fn held_by(work: &mut Work<'_>, provider: InstitutionId, record: &Record, refusa
     let mut found = Vec::new();
     for id in hold::grants_of_job(work, provider, &record.job)? {
         let funded = grants::funded(work, id)?;
-        if hold::of_job(work, &funded.grant, provider, &record.job, record.ended_at)?.is_some() {
+        if hold::of_job(work, &funded.grant, provider, record)?.is_some() {
             found.push(funded);
         }
     }

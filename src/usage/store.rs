@@ -222,7 +222,9 @@ pub fn charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, F
 fn charges_of_grants(conn: &mut Conn, of: &Of, grants: &[i64], page: Page) -> Result<Vec<ChargeRow>, Fault> {
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    let mut next = Page { limit: page.limit.clamp(1, LOOKUP), ..page };
+    // With other conditions a page may be far apart among the grant's.
+    let narrowed = of.ids.is_some() || of.resources.is_some() || of.providers.is_some() || of.keys.is_some();
+    let mut next = Page { limit: if narrowed { LOOKUP } else { page.limit.clamp(1, LOOKUP) }, ..page };
     while found.len() < limit {
         let ids = runs::members_of(conn, CHARGES, grants, next)?;
         let Some(last) = ids.last() else { break };
@@ -281,8 +283,8 @@ pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault>
     let charged = charges::table.filter(charges::usage_key.between(low.as_slice(), high.as_slice())).select(charges::id).limit(1);
     let waiting = quarantine::usage_key.between(low.as_slice(), high.as_slice()).and(quarantine::state.eq("open"));
     let waiting = quarantine::table.filter(waiting).select(quarantine::id).limit(1);
-    let (charged, waiting): (Vec<i64>, Vec<i64>) = on!(conn, c => (charged.load(c)?, waiting.load(c)?));
-    if charged.is_empty() && waiting.is_empty() {
+    let charged: Vec<i64> = on!(conn, c => charged.load(c))?;
+    if charged.is_empty() && on!(conn, c => waiting.load::<i64>(c))?.is_empty() {
         return Ok(Vec::new());
     }
     met_among(conn, keys)

@@ -99,6 +99,8 @@ fn a_job_is_quoted(town: &Town, own: &Side, foreign: &Side) {
     }
     let late = with(new, &json!({"expires_at": day(60)}));
     assert_eq!(town.server.post("/v1/quotes", Some(&own.as_provider), &[], &late).expect(409).json["code"], "grant_not_active");
+    let too_late = with(late, &json!({"expires_at": day(91)}));
+    town.server.post("/v1/quotes", Some(&own.as_provider), &[], &too_late).expect(422);
     assert_eq!(desk.balance(), ["15", "0", "0", "0"], "a quote moves nothing");
 }
 
@@ -177,6 +179,8 @@ fn a_hold_is_settled_whatever_the_door(town: &Town, own: &Side) {
     // An epilog that knows only the job: its hold says whose it is.
     let held = json!({"cluster": "a", "id": town.fresh("job")});
     let by_job = desk.hold("40", &json!({"job": held}));
+    let twice = desk.ask(&json!({"amount": usd("1"), "job": held})).expect(409).json;
+    assert_eq!((&twice["code"], &twice["params"]["hold"]), (&json!("duplicate_external_id"), &json!(by_job)), "one hold for a job");
     let found = desk.report(&town.fresh("epilog"), &json!({"started_at": null, "ended_at": day(0), "job": held})).expect(201).json;
     assert_eq!((&found["grant"], &desk.shown(&by_job)["charge"]), (&json!(desk.grant), &found["id"]));
     let batch = desk.hold("10", &json!({}));
@@ -184,6 +188,12 @@ fn a_hold_is_settled_whatever_the_door(town: &Town, own: &Side) {
     let told = town.server.post("/v1/usage/batch", Some(&own.as_provider), &[], &json!({"records": [record]})).expect(207).json;
     assert_eq!((&told["results"][0]["outcome"], &desk.shown(&batch)["state"]), (&json!("charged"), &json!("settled")));
     assert_eq!(desk.balance(), ["64", "0", "36", "0"]);
+    // The job came through a door that did not know of its hold: settled afterwards, nothing stays set aside.
+    let (dangling, name) = (desk.hold("20", &json!({})), town.fresh("door"));
+    let charge = desk.report(&name, &json!({"grant": desk.grant})).expect(201).json;
+    let settled = desk.settle(&dangling, &name, &json!({"grant": desk.grant})).expect(200).json;
+    assert_eq!((&settled["id"], &desk.shown(&dangling)["state"]), (&charge["id"], &json!("released")));
+    assert_eq!(desk.balance(), ["54", "0", "46", "0"]);
 }
 
 fn more_than_was_held_is_taken_from_what_is_free(town: &Town, own: &Side) {

@@ -256,12 +256,19 @@ pub async fn settle_hold<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Hol
         return Err(Refusal::field("/hold", FieldCode::NotAllowed, "The path names another hold.").into());
     }
     record.hold = Some(id);
+    let is_total = record.part.is_none();
     let incoming = [Incoming::new(provider, record)];
     let actor = Actor::clone(&who);
     let command = move |work: &mut crate::store::Work<'_>| {
-        hold::find(work, provider, id)?;
+        let found = hold::find(work, provider, id)?;
         let person = directory::person_for(work, &actor)?;
-        usage::charge(work, person, provider, &incoming)
+        let outcomes = usage::charge(work, person, provider, &incoming)?;
+        // The job was charged through another door, which did not know of the hold: nothing is left to hold for.
+        let charged_before = matches!(outcomes.last(), Some(usage::Outcome::Duplicate(_)));
+        if charged_before && is_total && found.state == hold::State::Open {
+            hold::release(work, person, provider, id)?;
+        }
+        Ok(outcomes)
     };
     let outcome = app.store.submit(1, command)?.arrive().await?.pop();
     answer_of(&app, outcome).await

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::charge::priced;
 use super::price::price_of;
-use super::record::Used;
+use super::record::{Record, Used};
 use super::refund;
 use crate::amount::Amount;
 use crate::directory::{self, taken, unknown};
@@ -154,7 +154,7 @@ pub(super) fn may_hold(lot: &Lot, resource: ResourceId, until: Time, now: Time) 
 }
 
 /// Refuses an end that no hold may have which was created then: `validation_failed`.
-fn check_end(expires_at: Time, created: Time, now: Time) -> Result<(), Refusal> {
+pub(super) fn check_end(expires_at: Time, created: Time, now: Time) -> Result<(), Refusal> {
     if expires_at > now && expires_at <= created.plus(LONGEST) {
         return Ok(());
     }
@@ -194,10 +194,11 @@ fn resource_of(work: &mut Work<'_>, provider: InstitutionId, new: &NewHold, gran
 /// Sets credits aside for a job.
 ///
 /// Errors: `unknown` grant or resource; `grant_not_active`, `terms_not_met`, `rate_missing`, `duplicate_external_id`;
-/// `insufficient_credits` with the shortfall, or with the overdraft that comes first.
+/// `insufficient_credits` with the shortfall, or with the overdraft that comes first. `duplicate_external_id` also where credits are set
+/// aside for the same job already.
 pub fn create(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, new: &NewHold) -> Result<Hold, Fault> {
     let now = work.now();
-    let found = grants::funded(work, new.grant).map_err(|_| Fault::from(unknown("/grant", new.grant)))?;
+    let found = grants::funded(work, new.grant).map_err(|fault| fault.refused_as(|_| unknown("/grant", new.grant)))?;
     let resource = resource_of(work, provider, new, &found.grant)?;
     check_end(new.expires_at, now, now)?;
     check_grant(&found.grant, resource, new.expires_at, now)?;
@@ -212,6 +213,12 @@ pub fn create(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, new: 
         if !store::holds(work.sql()?, &of, Page::ALL)?.is_empty() {
             return Err(taken(name).into());
         }
+    }
+    if let Some(job) = &new.job
+        && let Some(other) = open::own(work, new.grant, unit)?.open_for(provider, job, now)
+    {
+        let detail = "Credits are set aside for this job; settle or release that hold, or extend it.";
+        return Err(Refusal::new(Code::DuplicateExternalId, detail).with("hold", other.id).into());
     }
     book_due(work, &found.grant)?;
     let funded = grants::funded(work, new.grant)?;
@@ -272,15 +279,27 @@ fn short(grant: GrantId, wanted: Amount, missing: i64) -> Refusal {
     Refusal::new(Code::InsufficientCredits, detail).with("free", free).with("shortfall", shortfall).with("grant", grant)
 }
 
-/// A hold of this provider as the books have it after everything due on its grant was booked. Errors: `not_found`.
-pub fn find(work: &mut Work<'_>, provider: InstitutionId, id: HoldId) -> Result<Hold, Fault> {
+/// A hold of this provider as the books have it. Errors: `not_found`.
+fn own_hold(work: &mut Work<'_>, provider: InstitutionId, id: HoldId) -> Result<Hold, Fault> {
     let known = match open::remembered(work, id)? {
         Some(known) => known,
         None => hold(work.sql()?, id)?,
     };
-    if known.provider != provider {
-        return Err(Refusal::not_found().into());
-    }
+    if known.provider == provider { Ok(known) } else { Err(Refusal::not_found().into()) }
+}
+
+/// An open hold of this provider, after everything due on its grant was booked. One that has expired is refused before that, so that
+/// the refusal spoils no commit. Errors: `not_found`, `hold_not_open`.
+fn find_open(work: &mut Work<'_>, provider: InstitutionId, id: HoldId) -> Result<Hold, Fault> {
+    let known = own_hold(work, provider, id)?;
+    let state = known.state_at(work.now());
+    Hold { state, ..known }.expect_open()?;
+    find(work, provider, id)
+}
+
+/// A hold of this provider as the books have it after everything due on its grant was booked. Errors: `not_found`.
+pub fn find(work: &mut Work<'_>, provider: InstitutionId, id: HoldId) -> Result<Hold, Fault> {
+    let known = own_hold(work, provider, id)?;
     let funded = grants::funded(work, known.grant)?;
     if matches!(known.state, State::Open | State::Expired) && book_due(work, &funded.grant)? > 0 {
         return Ok(open::remembered(work, id)?.unwrap_or(known));
@@ -299,8 +318,7 @@ pub fn hold(conn: &mut Conn, id: HoldId) -> Result<Hold, Fault> {
 /// Errors: `not_found`, `hold_not_open`, `grant_not_active`; `insufficient_credits` with the shortfall.
 pub fn extend(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, id: HoldId, expires_at: Time) -> Result<Hold, Fault> {
     let now = work.now();
-    let mut hold = find(work, provider, id)?;
-    hold.expect_open()?;
+    let mut hold = find_open(work, provider, id)?;
     if expires_at <= hold.expires_at {
         let detail = format!("The hold lasts until {}; name a later end.", hold.expires_at);
         return Err(Refusal::field("/expires_at", FieldCode::NotAllowed, detail).into());
@@ -334,8 +352,7 @@ pub(super) fn merged(funded: &Funded, parts: impl Iterator<Item = (LotId, i64)>)
 
 /// Ends a hold with nothing: its credits go back to the lots they came from. Errors: `not_found`, `hold_not_open`.
 pub fn release(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, id: HoldId) -> Result<Hold, Fault> {
-    let hold = find(work, provider, id)?;
-    hold.expect_open()?;
+    let hold = find_open(work, provider, id)?;
     let now = work.now();
     let grant = hold.grant;
     let released = close(work, hold, Some(who), Kind::Release, now, State::Released)?;
@@ -399,19 +416,12 @@ pub(super) fn any(work: &mut Work<'_>, grant: &Grant) -> Result<bool, Fault> {
 }
 
 /// The hold that a record of this job settles, if there is one on the grant.
-pub(super) fn of_job(
-    work: &mut Work<'_>,
-    grant: &Grant,
-    provider: InstitutionId,
-    job: &super::record::Job,
-    ended_at: Time,
-) -> Result<Option<Hold>, Fault> {
+pub(super) fn of_job(work: &mut Work<'_>, grant: &Grant, provider: InstitutionId, record: &Record) -> Result<Option<Hold>, Fault> {
     let now = work.now();
     let own = open::own(work, grant.id, grant.awarded.unit)?;
-    match (&job.cluster, &job.id) {
-        (Some(cluster), Some(id)) => Ok(own.for_job(provider, cluster, id, ended_at, now)),
-        _ => Ok(None),
-    }
+    let (Some(cluster), Some(job)) = (&record.job.cluster, &record.job.id) else { return Ok(None) };
+    let of = open::OfJob { provider, cluster, job, resource: record.resource, ended_at: record.ended_at };
+    Ok(own.for_job(&of, now))
 }
 
 /// The grants on which a provider holds credits for a job: for records that do not lead to one grant themselves.

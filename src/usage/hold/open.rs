@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::store;
-use super::{Hold, LATE, State};
+use super::{HeldJob, Hold, LATE, State};
 use crate::amount::Unit;
-use crate::id::{GrantId, HoldId, InstitutionId};
+use crate::id::{GrantId, HoldId, InstitutionId, ResourceId};
 use crate::store::{Conn, Fault, Room, Work};
-use crate::time::Time;
+use crate::time::{TOLERATED_LEAD, Time};
 
 /// Holds in the writer's memory.
 #[derive(Default)]
@@ -27,6 +27,15 @@ pub(super) struct Own {
     holds: HashMap<HoldId, Hold>,
     due: BTreeSet<(Time, HoldId)>,
     jobs: HashMap<(InstitutionId, String, String), BTreeSet<HoldId>>,
+}
+
+/// A job as a record tells of it.
+pub(super) struct OfJob<'r> {
+    pub provider: InstitutionId,
+    pub cluster: &'r str,
+    pub job: &'r str,
+    pub resource: ResourceId,
+    pub ended_at: Time,
 }
 
 impl Own {
@@ -67,11 +76,20 @@ impl Own {
         self.holds.get(id).cloned()
     }
 
-    /// The oldest hold for a job that had not ended before the hold was made; an open one before an expired one.
-    pub fn for_job(&self, provider: InstitutionId, cluster: &str, job: &str, ended_at: Time, now: Time) -> Option<Hold> {
-        let ids = self.jobs.get(&(provider, cluster.to_owned(), job.to_owned()))?;
+    /// The open hold that was made for exactly this job.
+    pub fn open_for(&self, provider: InstitutionId, job: &HeldJob, now: Time) -> Option<&Hold> {
+        let ids = self.jobs.get(&(provider, job.cluster.clone(), job.id.clone()))?;
+        let same = |hold: &&Hold| hold.state_at(now) == State::Open && hold.job.as_ref() == Some(job);
+        ids.iter().filter_map(|id| self.holds.get(id)).find(same)
+    }
+
+    /// The oldest hold for a job on a resource that had not ended before the hold was made, as far as clocks agree; an open one before an
+    /// expired one.
+    pub fn for_job(&self, of: &OfJob<'_>, now: Time) -> Option<Hold> {
+        let ids = self.jobs.get(&(of.provider, of.cluster.to_owned(), of.job.to_owned()))?;
         let late = |hold: &Hold| hold.state != State::Open && hold.expires_at <= now.plus(-LATE);
-        let fits = |hold: &&Hold| hold.id.created_at() <= ended_at && !late(hold);
+        let in_time = |hold: &Hold| hold.id.created_at() <= of.ended_at.plus(TOLERATED_LEAD);
+        let fits = |hold: &&Hold| hold.resource == of.resource && in_time(hold) && !late(hold);
         let fitting = ids.iter().filter_map(|id| self.holds.get(id)).filter(fits);
         fitting.min_by_key(|hold| (hold.state != State::Open, hold.id)).cloned()
     }

@@ -3,7 +3,7 @@
 use almoner::refusal::Code;
 
 use super::jobs::{EXPIRY_COVERS, OTHER_LOTS, RELEASE_COVERS};
-use super::{Account, Model, Said, State, owner};
+use super::{Account, LEAD, Model, Said, State, owner};
 use crate::command::{DAY, NewHold, Record};
 
 /// The longest a hold may last, and how long after its expiry its job still finds it.
@@ -63,6 +63,11 @@ impl Model {
             return Err(Code::ValidationFailed);
         }
         if new.name.is_some() && self.holds.iter().any(|hold| (hold.provider, hold.name) == (provider, new.name)) {
+            return Err(Code::DuplicateExternalId);
+        }
+        let open = |hold: &Hold| hold.stands == Stands::Open && hold.expires_at > self.now;
+        let same = |hold: &Hold| (hold.grant, hold.provider, hold.job) == (new.grant, provider, new.job);
+        if new.job.is_some() && self.holds.iter().any(|hold| same(hold) && open(hold)) {
             return Err(Code::DuplicateExternalId);
         }
         self.book_due(new.grant);
@@ -198,7 +203,8 @@ impl Model {
                 Stands::Expired => hold.expires_at > self.now - LATE,
                 Stands::Settled | Stands::Released => false,
             };
-            (hold.grant, hold.provider, hold.job) == (grant, provider, Some(job)) && hold.made_at < record.ended_at && unsettled
+            let same = (hold.grant, hold.provider, hold.job, hold.resource) == (grant, provider, Some(job), record.resource);
+            same && hold.made_at < record.ended_at + LEAD && unsettled
         };
         (0..self.holds.len()).filter(fits).min_by_key(|at| (self.holds[*at].stands != Stands::Open, *at))
     }
