@@ -280,11 +280,11 @@ pub(super) struct Met {
 /// to be so by one look at the range they span; otherwise each is looked up, all in one query.
 pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
     let (Some(low), Some(high)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
-    let charged = charges::table.filter(charges::usage_key.between(low.as_slice(), high.as_slice())).select(charges::id).limit(1);
+    let charged = charges::table.filter(charges::usage_key.between(low.as_slice(), high.as_slice()));
     let waiting = quarantine::usage_key.between(low.as_slice(), high.as_slice()).and(quarantine::state.eq("open"));
-    let waiting = quarantine::table.filter(waiting).select(quarantine::id).limit(1);
-    let charged: Vec<i64> = on!(conn, c => charged.load(c))?;
-    if charged.is_empty() && on!(conn, c => waiting.load::<i64>(c))?.is_empty() {
+    let any = diesel::dsl::exists(charged).or(diesel::dsl::exists(quarantine::table.filter(waiting)));
+    let any: bool = on!(conn, c => diesel::select(any).get_result(c))?;
+    if !any {
         return Ok(Vec::new());
     }
     met_among(conn, keys)
