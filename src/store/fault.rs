@@ -39,6 +39,14 @@ impl Fault {
         }
     }
 
+    /// The same fault where nothing may be refused any more: a rule's refusal is a fault of ours there.
+    pub fn past_refusal(self) -> Fault {
+        match self {
+            Fault::Refused(refusal) => Fault::Internal(format!("refused after something was written: {refusal}")),
+            other => other,
+        }
+    }
+
     /// The code, if a rule said no.
     pub fn code(&self) -> Option<Code> {
         match self {

@@ -99,7 +99,7 @@ pub fn sweep(work: &mut Work<'_>) -> Result<Swept, Fault> {
     sweep_some(work, usize::MAX)
 }
 
-/// Books about so many things that are due at most, so that no commit is long.
+/// Books so many things that are due at most, so that no commit is long.
 pub fn sweep_some(work: &mut Work<'_>, most: usize) -> Result<Swept, Fault> {
     let holds = hold::book_some_expired(work, most)?;
     let sweep::Swept { grants, lots } = sweep::sweep_some(work, most.saturating_sub(holds))?;

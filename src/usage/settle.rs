@@ -165,11 +165,10 @@ pub(super) struct Priced<'a> {
 
 /// Draws the price from the hold and the grant's lots and posts it.
 pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault> {
-    let Priced { who, incoming, funded, ref price, earlier, .. } = of;
+    let Priced { incoming, funded, ref price, .. } = of;
     let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
     let record = &incoming.record;
-    let before = earlier.total()?;
-    let (amount, too_much) = (price.amount.minor.saturating_sub(before).max(0), before.saturating_sub(price.amount.minor).max(0));
+    let amount = price.amount.minor.saturating_sub(of.earlier.total()?).max(0);
     let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
     let free: Vec<(&Arc<Lot>, i64)> = funded.lots.iter().zip(ledger::balances(work, &keys)?).collect();
     let pays = |lot: &Lot| lot.pays_for(record.ended_at, now) && lot.terms.admit_resource(record.resource);
@@ -179,20 +178,30 @@ pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault>
         let detail = format!("The grant lacks {shortfall} {} for this job.", unit.code());
         return Err(Refusal::new(Code::InsufficientCredits, detail).with("shortfall", shortfall).with("grant", grant).into());
     }
-    let mut draft = Draft::moving(Kind::Charge, Some(who), record.ended_at, unit).about(grant.stamp());
+    let mut draft = Draft::moving(Kind::Charge, Some(of.who), record.ended_at, unit).about(grant.stamp());
     plan.shift(&mut draft, grant, incoming.part() == 0);
     let birth = ledger::post(work, draft)?;
-    let drawn = |lot: &Lot| plan.free.iter().find(|(drawn, _)| *drawn == lot.id).map_or(0, |(_, part)| *part);
-    let still_free = free.iter().filter(|(lot, _)| lot.pays_for(now, now)).map(|(lot, free)| free - drawn(lot));
-    let mut balance_after = ledger::journal::total(still_free)?;
+    // The entry stands. A refusal from here on would keep the record aside as if nothing had been posted.
+    conclude(work, of, plan, amount, birth).map_err(Fault::past_refusal)
+}
+
+/// What follows from a charge that was posted: the end of its hold, what the job's parts get back, and its row.
+fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth: Birth) -> Result<Charge, Fault> {
+    let Priced { incoming, funded, price, earlier, .. } = of;
+    let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
     let mut lots = plan.free;
     if let Some(hold) = of.hold {
         lots = hold::merged(funded, plan.held.into_iter().chain(lots))?;
         end(work, hold, plan.rest, incoming.part() == 0, birth)?;
         refund::cover(work, grant, now)?;
-        let keys = free.iter().filter(|(lot, _)| lot.pays_for(now, now)).map(|(lot, _)| Key::grant(grant, lot.id, Bucket::Granted));
-        balance_after = ledger::journal::total(ledger::balances(work, &keys.collect::<Vec<_>>())?)?;
     }
+    let too_much = earlier.total()?.saturating_sub(price.amount.minor);
+    if too_much > 0 {
+        earlier.give_back(work, of.who, Amount::new(too_much, unit))?;
+    }
+    let usable = funded.lots.iter().filter(|lot| lot.pays_for(now, now));
+    let keys: Vec<Key> = usable.map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
+    let balance_after = ledger::journal::total(ledger::balances(work, &keys)?)?;
     let rates: Vec<i64> = price.rates.iter().map(|rate| rate.stamp()).collect();
     let row = ChargeRow {
         id: birth.stamp,
@@ -202,18 +211,15 @@ pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault>
         digest: incoming.digest.to_vec(),
         provider: of.provider.stamp(),
         award: grant.stamp(),
-        resource: record.resource.stamp(),
+        resource: incoming.record.resource.stamp(),
         amount,
         overdraft: plan.beyond,
         balance_after,
-        ended_at: record.ended_at.micros(),
+        ended_at: incoming.record.ended_at.micros(),
         rates: serde_json::json!(rates).to_string(),
         record: incoming.text.clone(),
     };
     work.room::<Desk>()?.stage(incoming, row.clone());
-    if too_much > 0 {
-        earlier.give_back(work, who, Amount::new(too_much, unit))?;
-    }
     let lots = lots.into_iter().map(|(lot, part)| (lot, Amount::new(part, unit))).collect();
     let (overdraft, balance_after) = (Amount::new(plan.beyond, unit), Amount::new(balance_after, unit));
     Ok(Charge { row, amount: Amount::new(amount, unit), lots, overdraft, balance_after })

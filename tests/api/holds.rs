@@ -252,6 +252,7 @@ fn a_job_is_told_in_parts(town: &Town, own: &Side) {
     assert_eq!((&totals()["records"], &totals()["meters"]), (&json!(2), &json!({"gpu-hour": "4"})));
     let total = desk.settle(&hold, &name, &hours("3")).expect(201).json;
     assert_eq!((&total["part"], &total["amount"], &total["lots"]), (&Value::Null, &usd("0.000000"), &json!([])));
+    assert_eq!(total["balance_after"], usd("92.500000"), "with what the parts got back");
     assert_eq!((desk.balance(), &desk.shown(&hold)["charge"]), (["92.5", "0", "7.5", "0"].map(String::from), &total["id"]));
     assert_eq!((&totals()["records"], &totals()["meters"]), (&json!(1), &json!({"gpu-hour": "3"})));
     let late = part(3, "1").expect(409).json;

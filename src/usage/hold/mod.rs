@@ -374,9 +374,15 @@ fn close(work: &mut Work<'_>, hold: Hold, who: Option<PersonId>, kind: Kind, at:
 
 /// Books what the clock has ended of a grant's holds; how many. Whatever draws on a grant comes after this.
 pub fn book_due(work: &mut Work<'_>, grant: &Grant) -> Result<usize, Fault> {
+    book_some_due(work, grant, usize::MAX)
+}
+
+fn book_some_due(work: &mut Work<'_>, grant: &Grant, most: usize) -> Result<usize, Fault> {
     let (id, unit, now) = (grant.id, grant.awarded.unit, work.now());
     let mut booked = 0;
-    while let Some(hold) = open::own(work, id, unit)?.next_due(now) {
+    while booked < most
+        && let Some(hold) = open::own(work, id, unit)?.next_due(now)
+    {
         // What is free from a moment on covers by the rules of that moment, whenever it is booked.
         let expired_at = hold.expires_at;
         close(work, hold, None, Kind::HoldExpiry, expired_at, State::Expired)?;
@@ -396,16 +402,13 @@ pub fn book_expired(work: &mut Work<'_>) -> Result<usize, Fault> {
     book_some_expired(work, usize::MAX)
 }
 
-/// Books holds that the clock has ended, grant by grant until there are so many; how many.
+/// Books so many holds at most that the clock has ended, grant by grant; how many.
 pub(super) fn book_some_expired(work: &mut Work<'_>, most: usize) -> Result<usize, Fault> {
     let now = work.now();
     let mut booked = 0;
     for id in store::grants_due(work.sql()?, now)? {
-        if booked >= most {
-            break;
-        }
         let grant = grants::grant(work.sql()?, id)?;
-        booked += book_due(work, &grant)?;
+        booked += book_some_due(work, &grant, most - booked)?;
     }
     Ok(booked)
 }
