@@ -24,7 +24,7 @@ use crate::usage::{self, Incoming, Record};
 
 use super::door::{Answered, App, changed, expect_empty, stamps};
 use super::grants::grants_asked;
-use super::scope::{Scope, within};
+use super::scope::Scope;
 use super::usage::{answer_of, provider_of};
 use super::view::{LotPart, Money, MoneyIn, instant, lot_parts};
 
@@ -161,17 +161,8 @@ pub const HOLDS: &[Param] = &[
 ];
 
 fn holds_within(conn: &mut Conn, scope: &Scope, asked: &hold::Of, page: Page) -> Result<Vec<Hold>, Fault> {
-    let providers = scope.providers();
-    let mut of = asked.clone();
-    match (&providers, scope.projects()) {
-        (Some(own), Some(projects)) if own.is_empty() => {
-            let of_projects = grants::Of { projects: Some(projects), ..grants::Of::default() };
-            let own = grants::store::grants(conn, &of_projects, Page::ALL)?.iter().map(|grant| grant.id.stamp()).collect();
-            of.grants = within(asked.grants.clone(), Some(own));
-        }
-        _ => of.providers = within(asked.providers.clone(), providers),
-    }
-    hold::store::holds(conn, &of, page)
+    let (grants, providers) = scope.of_jobs(conn, asked.grants.clone(), asked.providers.clone())?;
+    hold::store::holds(conn, &hold::Of { grants, providers, ..asked.clone() }, page)
 }
 
 /// Lists holds: a provider's own, a researcher's own grants'.

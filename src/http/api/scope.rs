@@ -6,10 +6,10 @@
 use crate::actor::{Actor, Role, Roles};
 use crate::directory;
 use crate::donations::{Donation, Lot};
-use crate::grants::Grant;
+use crate::grants::{self, Grant};
 use crate::id::ProjectId;
 use crate::refusal::Refusal;
-use crate::store::{Conn, Fault};
+use crate::store::{Conn, Fault, Page};
 use crate::usage::ChargeRow;
 
 /// What an actor may see through a route.
@@ -55,6 +55,19 @@ impl Scope {
     /// The providers in it; `None` for all.
     pub fn providers(&self) -> Option<Vec<i64>> {
         (!self.all()).then(|| self.provider.filter(|_| self.roles.has(Role::Provider)).into_iter().collect())
+    }
+
+    /// Of the grants and providers asked for, those whose jobs are in it: what a provider reports itself, else what concerns the
+    /// researcher's projects.
+    pub fn of_jobs(&self, conn: &mut Conn, grants: Asked, providers: Asked) -> Result<(Asked, Asked), Fault> {
+        match (self.providers(), self.projects()) {
+            (Some(own), Some(projects)) if own.is_empty() => {
+                let of_projects = grants::Of { projects: Some(projects), ..grants::Of::default() };
+                let own = grants::store::grants(conn, &of_projects, Page::ALL)?.iter().map(|grant| grant.id.stamp()).collect();
+                Ok((within(grants, Some(own)), providers))
+            }
+            (own, _) => Ok((grants, within(providers, own))),
+        }
     }
 
     /// Refuses what is another's as if it were not there.
@@ -105,8 +118,11 @@ impl Scope {
     }
 }
 
+/// Stamps of what is asked for; `None` for all.
+pub type Asked = Option<Vec<i64>>;
+
 /// What is asked for, as far as it lies in the scope: `None` means all on either side.
-pub fn within(asked: Option<Vec<i64>>, scope: Option<Vec<i64>>) -> Option<Vec<i64>> {
+pub fn within(asked: Asked, scope: Asked) -> Asked {
     match (asked, scope) {
         (Some(asked), Some(scope)) => Some(asked.into_iter().filter(|id| scope.contains(id)).collect()),
         (asked, scope) => asked.or(scope),

@@ -25,7 +25,7 @@ use crate::usage::{self, Charge, ChargeRow, Incoming, Of, Outcome, Record, Refun
 use super::door::{Answered, App, created, stamps};
 use super::grants::grants_asked;
 use super::quarantine::quarantined_usage;
-use super::scope::{Scope, within};
+use super::scope::Scope;
 use super::view::{LotPart, Money, MoneyIn, instant, lot_parts};
 
 /// A charge.
@@ -215,17 +215,8 @@ fn charges_asked(query: &Query) -> Result<Of, Refusal> {
 }
 
 fn charges_within(conn: &mut Conn, scope: &Scope, asked: &Of, page: Page) -> Result<Vec<ChargeRow>, Fault> {
-    let providers = scope.providers();
-    let mut of = asked.clone();
-    match (&providers, scope.projects()) {
-        (Some(own), Some(projects)) if own.is_empty() => {
-            let of_projects = grants::Of { projects: Some(projects), ..grants::Of::default() };
-            let grants = grants::store::grants(conn, &of_projects, Page::ALL)?.iter().map(|g| g.id.stamp()).collect();
-            of.grants = within(asked.grants.clone(), Some(grants));
-        }
-        _ => of.providers = within(asked.providers.clone(), providers),
-    }
-    usage::store::charges(conn, &of, page)
+    let (grants, providers) = scope.of_jobs(conn, asked.grants.clone(), asked.providers.clone())?;
+    usage::store::charges(conn, &Of { grants, providers, ..asked.clone() }, page)
 }
 
 /// Lists the usage records that were charged.
