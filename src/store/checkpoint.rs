@@ -1,8 +1,8 @@
-//! SQLite's write-ahead log brought home by a thread of its own, so that the writer hardly ever has to.
+//! SQLite's write-ahead log brought home by a thread of its own, so that less of it is left to the writer.
 //!
 //! It copies what is committed from the log into the database file while the writer goes on (a passive checkpoint never makes anybody
-//! wait). The writer's own checkpoint, at [`LOG_PAGES`], then finds little left to do, and the log begins anew. Bounds: it
-//! looks at most ten times a second, and only where something was committed since.
+//! wait). The writer's own checkpoint, at [`LOG_PAGES`], does the rest, and the log begins anew. Bounds: it looks at most ten times a
+//! second, and only where the writer has worked since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
