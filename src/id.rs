@@ -53,6 +53,12 @@ kinds! {
     Grant GrantId "grt";
     /// An officer's verdict on a request.
     Decision DecisionId "dec";
+    /// A change to a grant that counts.
+    Amendment AmendmentId "amd";
+    /// What awards of a unit ask of approvers.
+    Policy PolicyId "pol";
+    /// A conflict of interest that an officer declared.
+    Conflict ConflictId "cfl";
     /// Credits set aside for a job.
     Hold HoldId "hld";
     /// A usage record as it arrived.

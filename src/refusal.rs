@@ -55,6 +55,8 @@ codes! {
         TokenRevoked "token_revoked" "The token was revoked." "Ask the issuer for a new token.";
         Forbidden "forbidden" "Your role may not do this." "Ask someone whose role the API description names.";
         SelfApproval "self_approval" "Nobody decides what they asked for themselves." "Have another person decide.";
+        SameApproverTwice "same_approver_twice" "An approval counts once for each person." "Have another person approve too.";
+        ConflictOfInterest "conflict_of_interest" "Who has a part in it does not decide it." "Record a recusal and have an officer without a part in it decide.";
         NotFound "not_found" "There is no such thing, or it is not yours to see." "Check the address and the identifier.";
         MethodNotAllowed "method_not_allowed" "The address exists, but not with this method." "Use one of the methods in the Allow header.";
         InsufficientCredits "insufficient_credits" "There are not enough credits." "Ask for less, or for a supplement; the detail says how much is free.";
@@ -64,6 +66,7 @@ codes! {
         AlreadyDecided "already_decided" "This is past the state in which that could be done." "Read its current state.";
         RefundExceedsCharge "refund_exceeds_charge" "More would be given back than was charged." "Refund at most what is left of the charge.";
         HoldNotOpen "hold_not_open" "The hold is not open any more." "Make another hold, or report the usage without one.";
+        HoldsOpen "holds_open" "Credits of the grant are set aside for jobs." "Settle or release its holds first.";
         UsageConflict "usage_conflict" "The same usage was reported before with other content." "Refund the earlier charge, or report under another external_id.";
         DuplicateExternalId "duplicate_external_id" "That external_id is in use for another object of this kind." "Use the object that has it, or another external_id.";
         AlreadyReversed "already_reversed" "The transaction was reversed before, and is reversed once at most." "Read the reversal that exists.";

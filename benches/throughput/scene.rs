@@ -6,7 +6,7 @@ use almoner::actor::Actor;
 use almoner::amount::{Amount, Unit};
 use almoner::directory::{self, NewInstitution, NewProject, NewResource};
 use almoner::donations::{self, NewDonation, NewDonor, NewLot, OnExpiry, donation::Terms};
-use almoner::grants::{self, NewGrant, Overdraft, Verdict};
+use almoner::grants::{self, NewGrant, Ruling, Verdict};
 use almoner::id::{GrantId, InstitutionId, PersonId, ResourceId};
 use almoner::ledger;
 use almoner::store::{Database, Fault, Store, Work};
@@ -94,13 +94,13 @@ fn set(work: &mut Work<'_>) -> Result<Scene, Fault> {
         justification: "To be measured.".into(),
         purpose: None,
         resources: Vec::new(),
+        renews: None,
         external_id: None,
     };
     let mut made = Vec::with_capacity(GRANTS);
     for _ in 0..GRANTS {
         let grant = grants::request(work, admin, &ask)?;
-        let verdict = Verdict::Approve { awarded: None, overdraft: Overdraft::Record, lots: None };
-        grants::decide(work, officer, grant.id, grant.version, &verdict, "To be measured.", false)?;
+        grants::decide(work, officer, grant.id, &Ruling::new(Verdict::APPROVE, grant.version, "To be measured."), false)?;
         made.push(grant.id);
     }
     Ok(Scene { provider, grants: made, resource, ended_at: now, next: AtomicU64::new(1) })

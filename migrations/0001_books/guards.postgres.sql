@@ -15,6 +15,10 @@ CREATE TRIGGER lots_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON lots
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER decisions_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER grant_steps_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON grant_steps
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER conflicts_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON conflicts
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER refunds_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON refunds
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER covers_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON covers
@@ -22,4 +26,9 @@ CREATE TRIGGER covers_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON cove
 CREATE TRIGGER outflows_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON outflows
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER accounts_refuse_delete BEFORE DELETE OR TRUNCATE ON accounts
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- Who asked, for which project and in which unit, stays as it was asked.
+CREATE TRIGGER grants_keep_requester BEFORE UPDATE OF requester, project, unit ON grants
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER amendments_keep_requester BEFORE UPDATE OF requester, award, kind, amount, ends_at, target ON amendments
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

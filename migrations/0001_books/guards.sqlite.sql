@@ -27,6 +27,14 @@ CREATE TRIGGER decisions_refuses_update BEFORE UPDATE ON decisions
 BEGIN SELECT RAISE(ABORT, 'decisions is append-only'); END;
 CREATE TRIGGER decisions_refuses_delete BEFORE DELETE ON decisions
 BEGIN SELECT RAISE(ABORT, 'decisions is append-only'); END;
+CREATE TRIGGER grant_steps_refuses_update BEFORE UPDATE ON grant_steps
+BEGIN SELECT RAISE(ABORT, 'grant_steps is append-only'); END;
+CREATE TRIGGER grant_steps_refuses_delete BEFORE DELETE ON grant_steps
+BEGIN SELECT RAISE(ABORT, 'grant_steps is append-only'); END;
+CREATE TRIGGER conflicts_refuses_update BEFORE UPDATE ON conflicts
+BEGIN SELECT RAISE(ABORT, 'conflicts is append-only'); END;
+CREATE TRIGGER conflicts_refuses_delete BEFORE DELETE ON conflicts
+BEGIN SELECT RAISE(ABORT, 'conflicts is append-only'); END;
 CREATE TRIGGER refunds_refuses_update BEFORE UPDATE ON refunds
 BEGIN SELECT RAISE(ABORT, 'refunds is append-only'); END;
 CREATE TRIGGER refunds_refuses_delete BEFORE DELETE ON refunds
@@ -41,3 +49,8 @@ CREATE TRIGGER outflows_refuses_delete BEFORE DELETE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
 CREATE TRIGGER accounts_refuse_delete BEFORE DELETE ON accounts
 BEGIN SELECT RAISE(ABORT, 'accounts are never deleted'); END;
+-- Who asked, for which project and in which unit, stays as it was asked.
+CREATE TRIGGER grants_keep_requester BEFORE UPDATE OF requester, project, unit ON grants
+BEGIN SELECT RAISE(ABORT, 'grants is append-only in what was asked'); END;
+CREATE TRIGGER amendments_keep_requester BEFORE UPDATE OF requester, award, kind, amount, ends_at, target ON amendments
+BEGIN SELECT RAISE(ABORT, 'amendments is append-only in what was asked'); END;

@@ -184,7 +184,21 @@ CREATE TABLE lots (
 );
 CREATE INDEX lots_of_donation ON lots (donation);
 
--- Grants.
+-- What an award asks of approvers and what a renewal takes along, per unit. The newest that is confirmed is in force.
+CREATE TABLE policies (
+  id {KEY},
+  unit TEXT NOT NULL REFERENCES units (code),
+  two_above BIGINT CHECK (two_above >= 0),
+  three_above BIGINT CHECK (three_above >= two_above),
+  carry_over INTEGER NOT NULL CHECK (carry_over BETWEEN 0 AND 100),
+  proposed_by BIGINT NOT NULL REFERENCES persons (id),
+  confirmed_by BIGINT REFERENCES persons (id),
+  confirmed_at BIGINT,
+  CHECK (confirmed_by <> proposed_by)
+);
+CREATE INDEX policies_of_unit ON policies (unit);
+
+-- Grants. `round` counts what voids approvals; `booked` is the entry that booked the end.
 CREATE TABLE grants (
   id {KEY},
   project BIGINT NOT NULL REFERENCES projects (id),
@@ -198,33 +212,92 @@ CREATE TABLE grants (
   purpose TEXT,
   resources TEXT NOT NULL,
   external_id TEXT UNIQUE,
-  state TEXT NOT NULL CHECK (state IN ('requested', 'active', 'rejected', 'ended')),
+  renews BIGINT REFERENCES grants (id),
+  state TEXT NOT NULL CHECK (state IN ('draft', 'requested', 'in_review', 'returned', 'awaiting_second_approval', 'active', 'suspended',
+    'ended', 'closed', 'rejected', 'withdrawn')),
   overdraft TEXT NOT NULL CHECK (overdraft IN ('record', 'reject')),
+  suspended_at BIGINT,
+  booked BIGINT,
+  round INTEGER NOT NULL,
   version INTEGER NOT NULL,
-  CHECK (starts_at < ends_at)
+  CHECK (starts_at < ends_at),
+  CHECK (suspended_at IS NOT NULL OR state <> 'suspended')
 );
 CREATE INDEX grants_of_project ON grants (project);
 
--- Nobody decides what they asked for: the requester stands beside the officer so that the database can say so too.
+-- What is to change about a grant that counts: more, later, less, to another grant, sooner over.
+CREATE TABLE amendments (
+  id {KEY},
+  award BIGINT NOT NULL REFERENCES grants (id),
+  kind TEXT NOT NULL CHECK (kind IN ('supplement', 'extension', 'reduction', 'transfer', 'closing')),
+  amount BIGINT CHECK (amount > 0),
+  ends_at BIGINT,
+  target BIGINT REFERENCES grants (id),
+  requester BIGINT NOT NULL REFERENCES persons (id),
+  reason TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('requested', 'awaiting_second_approval', 'approved', 'rejected', 'withdrawn')),
+  version INTEGER NOT NULL,
+  CHECK ((amount IS NOT NULL) = (kind IN ('supplement', 'reduction', 'transfer'))),
+  CHECK ((ends_at IS NOT NULL) = (kind = 'extension')),
+  CHECK ((target IS NOT NULL) = (kind = 'transfer'))
+);
+CREATE INDEX amendments_of_award ON amendments (award);
+
+-- Nobody decides what they asked for, and nobody twice: the requester stands beside the officer so that the database can say so too.
+-- amendment 0 stands for the grant's own request. `plan` names the lots; `raised` is what `project` then had more; `bound` is the SHA-256
+-- of what was approved.
 CREATE TABLE decisions (
   id {KEY},
   award BIGINT NOT NULL REFERENCES grants (id),
-  verdict TEXT NOT NULL CHECK (verdict IN ('approve', 'reject')),
+  amendment BIGINT NOT NULL,
+  project BIGINT NOT NULL REFERENCES projects (id),
+  unit TEXT NOT NULL REFERENCES units (code),
+  round INTEGER NOT NULL,
+  verdict TEXT NOT NULL CHECK (verdict IN ('approve', 'reject', 'return')),
+  overdraft TEXT NOT NULL,
   awarded BIGINT NOT NULL,
+  raised BIGINT NOT NULL CHECK (raised BETWEEN 0 AND awarded),
+  effective INTEGER NOT NULL CHECK (effective IN (0, 1)),
+  plan TEXT NOT NULL,
+  bound TEXT NOT NULL,
   requester BIGINT NOT NULL REFERENCES persons (id),
   officer BIGINT NOT NULL REFERENCES persons (id),
   reason TEXT NOT NULL,
   seq BIGINT NOT NULL,
-  CHECK (officer <> requester)
+  CHECK (officer <> requester),
+  UNIQUE (award, amendment, round, officer)
 );
-CREATE INDEX decisions_of_award ON decisions (award);
+CREATE INDEX decisions_of_project ON decisions (project, id);
 
--- What left a grant otherwise than by use: deobligated to its lot, lapsed, or returned to the donor.
+-- Every step of a grant's life: who, why, and to which version it brought it.
+CREATE TABLE grant_steps (
+  id {KEY},
+  award BIGINT NOT NULL REFERENCES grants (id),
+  amendment BIGINT NOT NULL,
+  step TEXT NOT NULL,
+  person BIGINT NOT NULL REFERENCES persons (id),
+  reason TEXT,
+  version INTEGER NOT NULL
+);
+CREATE INDEX steps_of_award ON grant_steps (award);
+
+-- Conflicts of interest that officers declare of themselves.
+CREATE TABLE conflicts (
+  id {KEY},
+  person BIGINT NOT NULL REFERENCES persons (id),
+  institution BIGINT REFERENCES institutions (id),
+  project BIGINT REFERENCES projects (id),
+  reason TEXT NOT NULL,
+  CHECK ((institution IS NULL) <> (project IS NULL))
+);
+CREATE INDEX conflicts_of_person ON conflicts (person);
+
+-- What left a grant otherwise than by use: deobligated to its lot, lapsed, returned to the donor, or moved to another grant.
 CREATE TABLE outflows (
   seq BIGINT NOT NULL,
   award BIGINT NOT NULL REFERENCES grants (id),
   lot BIGINT NOT NULL REFERENCES lots (id),
-  kind TEXT NOT NULL CHECK (kind IN ('deobligation', 'lapse', 'return')),
+  kind TEXT NOT NULL CHECK (kind IN ('deobligation', 'lapse', 'return', 'transfer')),
   amount BIGINT NOT NULL CHECK (amount > 0),
   PRIMARY KEY (award, seq, lot)
 );

@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure, OTHER_SCHEMA};
 use super::place::Place;
 use super::table;
 use crate::ledger;
-use crate::store::{Conn, Fault, migrate};
+use crate::store::{Conn, Fault, guards, migrate};
 use crate::time::{Clock, SECOND, Time};
 
 /// Less free space than this is too little to go on with, and than that worth a word.
@@ -197,7 +197,7 @@ fn books(found: &mut Findings, conn: &mut Conn) -> Result<(), Fault> {
         }
     }
     head(found, conn)?;
-    let bare: Vec<&str> = ledger::store::guards(conn)?.into_iter().filter(|(_, guarded)| !guarded).map(|(table, _)| table).collect();
+    let bare: Vec<&str> = guards::standing(conn)?.into_iter().filter(|(_, guarded)| !guarded).map(|(table, _)| table).collect();
     match bare.as_slice() {
         [] => found.fine("guards", "the journal's tables refuse to be changed"),
         _ => {

@@ -10,7 +10,7 @@ use super::stage::{DAYS, Stage, missing};
 use crate::actor::Role;
 use crate::amount::Amount;
 use crate::directory::{self, AccountMapping, NewProject};
-use crate::grants::{self, NewGrant, Overdraft, Verdict};
+use crate::grants::{self, NewGrant, Overdraft, Ruling, Verdict};
 use crate::id::{GrantId, Id, InstitutionId, PersonId, ProjectId};
 use crate::refusal::Code;
 use crate::store::{Fault, Work};
@@ -298,6 +298,7 @@ impl Programme {
                 justification: format!("{} for {} days of {} (invented for the demo).", ask.requested, ask.days, ask.purpose),
                 purpose: Some(ask.purpose.into()),
                 resources: site.resources.clone(),
+                renews: None,
                 external_id: Some(format!("{}-REQUEST-{}", external_id(ask.project), place + 1)),
             };
             new.push((place, person, about));
@@ -333,7 +334,7 @@ impl Programme {
             for (place, grant, officer, fate, overdraft) in &due {
                 match fate {
                     Fate::Awarded(percent) => made.push(award(work, *officer, *place, *grant, *percent, *overdraft)?),
-                    _ => _ = grants::decide(work, *officer, *grant, 1, &Verdict::Reject, TOO_MUCH, false)?,
+                    _ => _ = grants::decide(work, *officer, *grant, &Ruling::new(Verdict::Reject, 1, TOO_MUCH), false)?,
                 }
             }
             Ok(made)
@@ -377,8 +378,9 @@ fn award(work: &mut Work<'_>, officer: PersonId, ask: usize, grant: GrantId, per
     loop {
         let reason = if percent == 100 { IN_FULL } else { IN_PART };
         let awarded = Some(Amount::new(requested.minor / 100 * percent, requested.unit));
+        let verdict = Verdict::Approve { awarded, overdraft: Some(overdraft), lots: None };
         // A refusal is decided before anything is written, so asking again for less is safe.
-        match grants::decide(work, officer, grant, 1, &Verdict::Approve { awarded, overdraft, lots: None }, reason, false) {
+        match grants::decide(work, officer, grant, &Ruling::new(verdict, 1, reason), false) {
             Err(fault) if fault.code() == Some(Code::InsufficientCredits) && percent > 5 => percent /= 2,
             Err(fault) => return Err(fault),
             Ok(done) => return Ok(Award { ask, grant, period: done.grant.about.period, awarded: done.grant.awarded }),

@@ -89,6 +89,11 @@ pub fn resource(conn: &mut Conn, id: ResourceId) -> Result<Option<Resource>, Fau
     Ok(store::resources(conn, &of_id(id.stamp()), Page::ALL)?.pop())
 }
 
+/// The institutions that a person belongs to.
+pub fn affiliations(conn: &mut Conn, person: PersonId) -> Result<Vec<InstitutionId>, Fault> {
+    Ok(store::institution_of(conn, person)?.into_iter().collect())
+}
+
 /// Registers an institution. Errors: `duplicate_external_id`.
 pub fn add_institution(work: &mut Work<'_>, who: PersonId, new: &NewInstitution) -> Result<Institution, Fault> {
     if let (Some(of), Some(name)) = (of_external_id(&new.external_id), &new.external_id)

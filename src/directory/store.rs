@@ -86,6 +86,13 @@ pub fn person(conn: &mut Conn, issuer: &str, subject: &str) -> Result<Option<Per
     Ok(id.map(PersonId::from_stamp))
 }
 
+/// The institution of a person.
+pub(super) fn institution_of(conn: &mut Conn, person: PersonId) -> Result<Option<InstitutionId>, Fault> {
+    let found = persons::table.find(person.stamp()).select(persons::institution);
+    let id: Option<Option<i64>> = on!(conn, c => found.first(c).optional())?;
+    Ok(id.flatten().map(InstitutionId::from_stamp))
+}
+
 pub(super) fn insert_person(conn: &mut Conn, id: i64, name: &str, issuer: &str, subject: &str) -> Result<(), Fault> {
     let row = (persons::id.eq(id), persons::name.eq(name));
     let identity = (identities::issuer.eq(issuer), identities::subject.eq(subject), identities::person.eq(id));

@@ -35,36 +35,68 @@ impl Overdraft {
     }
 }
 
-/// Where a grant stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// Waiting for a decision.
-    Requested,
+macro_rules! states {
+    ($($(#[$doc:meta])* $state:ident $word:literal;)*) => {
+        /// Where a grant stands.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum State { $($(#[$doc])* $state,)* }
+        impl State {
+            /// Every state.
+            pub const ALL: &'static [State] = &[$(State::$state),*];
+            /// All words.
+            pub const WORDS: &'static [&'static str] = &[$($word),*];
+            /// The word.
+            pub const fn word(self) -> &'static str {
+                match self { $(State::$state => $word,)* }
+            }
+        }
+    };
+}
+
+states! {
+    /// Being written; nobody is asked yet.
+    Draft "draft";
+    /// Waiting for officers.
+    Requested "requested";
+    /// Officers have taken it up.
+    InReview "in_review";
+    /// Sent back with questions.
+    Returned "returned";
+    /// Approved, but not yet by all who must.
+    AwaitingSecondApproval "awaiting_second_approval";
     /// Awarded.
-    Active,
-    /// Refused.
-    Rejected,
+    Active "active";
+    /// Awarded; no new job may begin.
+    Suspended "suspended";
     /// Past its end, its unused credits gone back.
-    Ended,
+    Ended "ended";
+    /// Ended before its time.
+    Closed "closed";
+    /// Refused.
+    Rejected "rejected";
+    /// Taken back by those who asked.
+    Withdrawn "withdrawn";
 }
 
 impl State {
-    /// All words.
-    pub const WORDS: &'static [&'static str] = &["requested", "active", "rejected", "ended"];
-
-    /// The word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            State::Requested => "requested",
-            State::Active => "active",
-            State::Rejected => "rejected",
-            State::Ended => "ended",
-        }
-    }
+    /// States of grants that were awarded.
+    pub const AWARDED: &'static [State] = &[State::Active, State::Suspended, State::Ended, State::Closed];
+    /// States in which a request waits for those who asked or those who decide.
+    pub const UNDECIDED: &'static [State] =
+        &[State::Draft, State::Requested, State::InReview, State::Returned, State::AwaitingSecondApproval];
+    /// States in which officers may decide.
+    pub const DECIDABLE: &'static [State] = &[State::Requested, State::InReview, State::AwaitingSecondApproval];
+    /// States in which credits may be added, taken or moved.
+    pub const RUNNING: &'static [State] = &[State::Active, State::Suspended];
 
     /// From the word.
     pub fn of(word: &str) -> Option<State> {
-        [State::Requested, State::Active, State::Rejected, State::Ended].into_iter().find(|s| s.word() == word)
+        State::ALL.iter().copied().find(|s| s.word() == word)
+    }
+
+    /// Their words, as a query wants them.
+    pub fn words(states: &[State]) -> Vec<String> {
+        states.iter().map(|state| state.word().to_owned()).collect()
     }
 }
 
@@ -83,6 +115,8 @@ pub struct NewGrant {
     pub purpose: Option<String>,
     /// Only on these resources; empty for any.
     pub resources: Vec<ResourceId>,
+    /// The grant of the same project that it follows.
+    pub renews: Option<GrantId>,
     /// The caller's name for it.
     pub external_id: Option<String>,
 }
@@ -96,20 +130,42 @@ pub struct Grant {
     pub about: NewGrant,
     /// Who asked.
     pub requester: PersonId,
-    /// What was awarded; zero before.
+    /// What was awarded, supplements and transfers in included; zero before.
     pub awarded: Amount,
     /// Where it stands.
     pub state: State,
     /// What happens to usage beyond it.
     pub overdraft: Overdraft,
+    /// Since when it is suspended.
+    pub suspended_at: Option<Time>,
+    /// The entry that booked its end.
+    pub booked: Option<i64>,
+    /// Counts what voids approvals: revisions, returns, reviews taken up again.
+    pub round: i32,
     /// Counts its changes, for `ETag`.
     pub version: i32,
 }
 
 impl Grant {
-    /// Refuses to pay for a job that ended then, reported now: `grant_not_active`.
-    pub fn pays_for(&self, ended_at: Time, now: Time) -> Result<(), Refusal> {
-        let awarded = matches!(self.state, State::Active | State::Ended);
+    /// Refuses what another state would allow: `already_decided`.
+    pub fn must_be(&self, allowed: &[State]) -> Result<(), Refusal> {
+        if allowed.contains(&self.state) {
+            return Ok(());
+        }
+        let words: Vec<&str> = allowed.iter().map(|state| state.word()).collect();
+        let detail = format!("The grant is {}; this needs one that is {}.", self.state.word(), words.join(" or "));
+        Err(Refusal::new(Code::AlreadyDecided, detail).with("state", self.state.word()))
+    }
+
+    /// Refuses a version that was read before the last change: `version_mismatch`.
+    pub fn expect_version(&self, read: i32) -> Result<(), Refusal> {
+        expect_version(self.version, read)
+    }
+
+    /// Refuses to pay for a job that ran then, reported now: `grant_not_active`. A suspended grant pays for jobs that had begun before.
+    pub fn pays_for(&self, began_at: Time, ended_at: Time, now: Time) -> Result<(), Refusal> {
+        let begun_in_time = self.suspended_at.is_none_or(|since| began_at < since);
+        let awarded = State::AWARDED.contains(&self.state) && begun_in_time;
         if awarded && self.about.period.contains(ended_at) && phase(Some(self.about.period.to), now) != Phase::Lapsed {
             return Ok(());
         }
@@ -144,5 +200,13 @@ impl Grant {
             return Err(Refusal::new(Code::TermsNotMet, detail).with("lot", lot.id));
         }
         Ok(())
+    }
+}
+
+/// Refuses a version that was read before the last change: `version_mismatch`.
+pub fn expect_version(version: i32, read: i32) -> Result<(), Refusal> {
+    match version == read {
+        true => Ok(()),
+        false => Err(Refusal::new(Code::VersionMismatch, Code::VersionMismatch.title()).with("version", version)),
     }
 }

@@ -1,13 +1,14 @@
-//! The SQL of grants, decisions and outflows.
+//! The SQL of grants, the steps of their life, decisions and outflows.
 
 use std::collections::HashMap;
 
 use diesel::prelude::*;
 
+use super::life::Taken;
 use super::{Decision, Grant, NewGrant, Overdraft, State};
 use crate::amount::{Amount, Unit};
-use crate::id::{DecisionId, GrantId, LotId, PersonId, ProjectId, ResourceId};
-use crate::ledger::{self, Bucket};
+use crate::id::{AmendmentId, DecisionId, GrantId, LotId, PersonId, ProjectId, ResourceId};
+use crate::ledger;
 use crate::store::{Conn, Fault, Page, narrowed, on, paged};
 use crate::time::{Period, Time};
 
@@ -16,20 +17,28 @@ mod tables {
         grants (id) {
             id -> BigInt, project -> BigInt, requester -> BigInt, unit -> Text, requested -> BigInt, awarded -> BigInt,
             starts_at -> BigInt, ends_at -> BigInt, justification -> Text, purpose -> Nullable<Text>, resources -> Text,
-            external_id -> Nullable<Text>, state -> Text, overdraft -> Text, version -> Integer,
+            external_id -> Nullable<Text>, renews -> Nullable<BigInt>, state -> Text, overdraft -> Text,
+            suspended_at -> Nullable<BigInt>, booked -> Nullable<BigInt>, round -> Integer, version -> Integer,
         }
     }
     diesel::table! {
         decisions (id) {
-            id -> BigInt, award -> BigInt, verdict -> Text, awarded -> BigInt, requester -> BigInt, officer -> BigInt, reason -> Text,
-            seq -> BigInt,
+            id -> BigInt, award -> BigInt, amendment -> BigInt, project -> BigInt, unit -> Text, round -> Integer, verdict -> Text,
+            overdraft -> Text, awarded -> BigInt, raised -> BigInt, effective -> Integer, plan -> Text, bound -> Text,
+            requester -> BigInt, officer -> BigInt, reason -> Text, seq -> BigInt,
+        }
+    }
+    diesel::table! {
+        grant_steps (id) {
+            id -> BigInt, award -> BigInt, amendment -> BigInt, step -> Text, person -> BigInt, reason -> Nullable<Text>,
+            version -> Integer,
         }
     }
     diesel::table! {
         outflows (award, seq, lot) { seq -> BigInt, award -> BigInt, lot -> BigInt, kind -> Text, amount -> BigInt, }
     }
 }
-use tables::{decisions, grants, outflows};
+use tables::{decisions, grant_steps, grants, outflows};
 
 /// Which grants to list: `None` means any, an empty list none.
 #[derive(Clone, Default, Debug)]
@@ -46,7 +55,11 @@ pub struct Of {
     pub units: Option<Vec<String>>,
 }
 
-type Row = ((i64, i64, i64, String, i64, i64, i64, i64), (String, Option<String>, String, Option<String>, String, String, i32));
+type Row = (
+    (i64, i64, i64, String, i64, i64, i64, i64),
+    (String, Option<String>, String, Option<i64>, Option<String>),
+    (String, String, Option<i64>, Option<i64>, i32, i32),
+);
 
 /// Grants, a page.
 pub fn grants(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Grant>, Fault> {
@@ -62,7 +75,8 @@ pub fn grants(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Grant>, Fault>
             grants::starts_at,
             grants::ends_at,
         ),
-        (grants::justification, grants::purpose, grants::resources, grants::external_id, grants::state, grants::overdraft, grants::version),
+        (grants::justification, grants::purpose, grants::resources, grants::renews, grants::external_id),
+        (grants::state, grants::overdraft, grants::suspended_at, grants::booked, grants::round, grants::version),
     );
     let rows: Vec<Row> = on!(conn, c => {
         let mut query = grants::table.select(columns).into_boxed();
@@ -74,8 +88,9 @@ pub fn grants(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Grant>, Fault>
 }
 
 fn grant_of(row: Row, units: &HashMap<String, Unit>) -> Result<Grant, Fault> {
-    let ((id, project, requester, unit, requested, awarded, starts_at, ends_at), rest) = row;
-    let (justification, purpose, resources, external_id, state, overdraft, version) = rest;
+    let ((id, project, requester, unit, requested, awarded, starts_at, ends_at), asked, stands) = row;
+    let (justification, purpose, resources, renews, external_id) = asked;
+    let (state, overdraft, suspended_at, booked, round, version) = stands;
     let broken = |what: &str| Fault::Internal(format!("grant {id} in the database: {what}"));
     let unit = ledger::find_unit(units, &unit, "")?;
     let period = Period::new(Time::from_micros(starts_at), Time::from_micros(ends_at)).ok_or_else(|| broken("period"))?;
@@ -87,6 +102,7 @@ fn grant_of(row: Row, units: &HashMap<String, Unit>) -> Result<Grant, Fault> {
         justification,
         purpose,
         resources: resources.into_iter().map(ResourceId::from_stamp).collect(),
+        renews: renews.map(GrantId::from_stamp),
         external_id,
     };
     Ok(Grant {
@@ -96,13 +112,20 @@ fn grant_of(row: Row, units: &HashMap<String, Unit>) -> Result<Grant, Fault> {
         awarded: Amount::new(awarded, unit),
         state: State::of(&state).ok_or_else(|| broken("state"))?,
         overdraft: Overdraft::of(&overdraft),
+        suspended_at: suspended_at.map(Time::from_micros),
+        booked,
+        round,
         version,
     })
 }
 
+fn resources_text(grant: &Grant) -> String {
+    let resources: Vec<i64> = grant.about.resources.iter().map(|r| r.stamp()).collect();
+    serde_json::json!(resources).to_string()
+}
+
 pub(super) fn insert_grant(conn: &mut Conn, grant: &Grant) -> Result<(), Fault> {
     let new = &grant.about;
-    let resources: Vec<i64> = new.resources.iter().map(|r| r.stamp()).collect();
     let row = (
         grants::id.eq(grant.id.stamp()),
         grants::project.eq(new.project.stamp()),
@@ -114,59 +137,162 @@ pub(super) fn insert_grant(conn: &mut Conn, grant: &Grant) -> Result<(), Fault> 
         grants::ends_at.eq(new.period.to.micros()),
         grants::justification.eq(&new.justification),
         grants::purpose.eq(&new.purpose),
-        grants::resources.eq(serde_json::json!(resources).to_string()),
+        grants::resources.eq(resources_text(grant)),
+        grants::renews.eq(new.renews.map(GrantId::stamp)),
         grants::external_id.eq(&new.external_id),
         grants::state.eq(grant.state.word()),
         grants::overdraft.eq(grant.overdraft.word()),
+        grants::round.eq(grant.round),
         grants::version.eq(grant.version),
     );
     on!(conn, c => diesel::insert_into(grants::table).values(row).execute(c))?;
     Ok(())
 }
 
+/// Saves a grant: all but its project, its unit, its name and who asked.
 pub(super) fn update_grant(conn: &mut Conn, grant: &Grant) -> Result<(), Fault> {
+    let new = &grant.about;
     let changes = (
+        grants::requested.eq(new.requested.minor),
         grants::awarded.eq(grant.awarded.minor),
+        grants::starts_at.eq(new.period.from.micros()),
+        grants::ends_at.eq(new.period.to.micros()),
+        grants::justification.eq(&new.justification),
+        grants::purpose.eq(&new.purpose),
+        grants::resources.eq(resources_text(grant)),
         grants::state.eq(grant.state.word()),
         grants::overdraft.eq(grant.overdraft.word()),
+        grants::suspended_at.eq(grant.suspended_at.map(Time::micros)),
+        grants::booked.eq(grant.booked),
+        grants::round.eq(grant.round),
         grants::version.eq(grant.version),
     );
     on!(conn, c => diesel::update(grants::table.find(grant.id.stamp())).set(changes).execute(c))?;
     Ok(())
 }
 
-pub(super) fn insert_decision(conn: &mut Conn, decision: &Decision, requester: PersonId, seq: i64) -> Result<(), Fault> {
+/// What stands beside a decision: who asked, which project has more by it and how much, and its entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Beside {
+    pub requester: PersonId,
+    pub project: ProjectId,
+    pub raised: i64,
+    pub seq: i64,
+}
+
+pub(super) fn insert_decision(conn: &mut Conn, decision: &Decision, beside: &Beside) -> Result<(), Fault> {
+    let plan: Vec<(i64, i64)> = decision.lots.iter().map(|(lot, part)| (lot.stamp(), part.minor)).collect();
     let row = (
-        decisions::id.eq(decision.id.stamp()),
-        decisions::award.eq(decision.grant.stamp()),
-        decisions::verdict.eq(&decision.verdict),
-        decisions::awarded.eq(decision.awarded.minor),
-        decisions::requester.eq(requester.stamp()),
-        decisions::officer.eq(decision.officer.stamp()),
-        decisions::reason.eq(&decision.reason),
-        decisions::seq.eq(seq),
+        (
+            decisions::id.eq(decision.id.stamp()),
+            decisions::award.eq(decision.grant.stamp()),
+            decisions::amendment.eq(decision.amendment.map_or(0, AmendmentId::stamp)),
+            decisions::project.eq(beside.project.stamp()),
+            decisions::unit.eq(decision.awarded.unit.code()),
+            decisions::round.eq(decision.round),
+            decisions::verdict.eq(&decision.verdict),
+            decisions::overdraft.eq(decision.overdraft.word()),
+        ),
+        (
+            decisions::awarded.eq(decision.awarded.minor),
+            decisions::raised.eq(beside.raised),
+            decisions::effective.eq(i32::from(decision.effective)),
+            decisions::plan.eq(serde_json::json!(plan).to_string()),
+            decisions::bound.eq(&decision.bound),
+            decisions::requester.eq(beside.requester.stamp()),
+            decisions::officer.eq(decision.officer.stamp()),
+            decisions::reason.eq(&decision.reason),
+            decisions::seq.eq(beside.seq),
+        ),
     );
     on!(conn, c => diesel::insert_into(decisions::table).values(row).execute(c))?;
     Ok(())
 }
 
-/// The decisions on a grant, a page.
-pub fn decisions(conn: &mut Conn, grant: &Grant, page: Page) -> Result<Vec<Decision>, Fault> {
-    let columns = (decisions::id, decisions::verdict, decisions::awarded, decisions::officer, decisions::reason, decisions::seq);
-    let rows: Vec<(i64, String, i64, i64, String, i64)> = on!(conn, c => {
-        let query = decisions::table.filter(decisions::award.eq(grant.id.stamp())).select(columns);
+type DecisionRow = ((i64, i64, i64, String, i32, String, String), (i64, i32, String, String, i64, String));
+
+/// The decisions on a grant and its amendments, a page.
+pub fn decisions(conn: &mut Conn, grant: GrantId, page: Page) -> Result<Vec<Decision>, Fault> {
+    let columns = (
+        (
+            decisions::id,
+            decisions::award,
+            decisions::amendment,
+            decisions::unit,
+            decisions::round,
+            decisions::verdict,
+            decisions::overdraft,
+        ),
+        (decisions::awarded, decisions::effective, decisions::plan, decisions::bound, decisions::officer, decisions::reason),
+    );
+    let rows: Vec<DecisionRow> = on!(conn, c => {
+        let query = decisions::table.filter(decisions::award.eq(grant.stamp())).select(columns);
         paged!(query, decisions::id, page, c)
     })?;
-    let mut found = Vec::with_capacity(rows.len());
-    for (id, verdict, awarded, officer, reason, seq) in rows {
-        let entries = ledger::store::entries(conn, seq, seq)?;
-        let granted = entries.iter().flat_map(|e| &e.lines).filter(|line| line.account.bucket == Bucket::Granted);
-        let lots = granted.filter_map(|line| line.account.lot_id().map(|lot| (lot, Amount::new(line.amount, line.unit)))).collect();
-        let awarded = Amount::new(awarded, grant.awarded.unit);
-        let (id, officer) = (DecisionId::from_stamp(id), PersonId::from_stamp(officer));
-        found.push(Decision { id, grant: grant.id, verdict, awarded, officer, reason, lots });
-    }
-    Ok(found)
+    let units = ledger::store::units(conn)?;
+    rows.into_iter().map(|row| decision_of(row, &units)).collect()
+}
+
+fn decision_of(row: DecisionRow, units: &HashMap<String, Unit>) -> Result<Decision, Fault> {
+    let ((id, award, amendment, unit, round, verdict, overdraft), (awarded, effective, plan, bound, officer, reason)) = row;
+    let unit = ledger::find_unit(units, &unit, "")?;
+    let plan: Vec<(i64, i64)> = serde_json::from_str(&plan).map_err(|_| Fault::Internal(format!("decision {id} in the database: plan")))?;
+    Ok(Decision {
+        id: DecisionId::from_stamp(id),
+        grant: GrantId::from_stamp(award),
+        amendment: (amendment != 0).then(|| AmendmentId::from_stamp(amendment)),
+        round,
+        verdict,
+        overdraft: Overdraft::of(&overdraft),
+        awarded: Amount::new(awarded, unit),
+        effective: effective != 0,
+        officer: PersonId::from_stamp(officer),
+        reason,
+        lots: plan.into_iter().map(|(lot, minor)| (LotId::from_stamp(lot), Amount::new(minor, unit))).collect(),
+        bound,
+    })
+}
+
+/// The approvals, oldest first, of a grant's request or of one amendment.
+pub(super) fn decisions_of(conn: &mut Conn, grant: GrantId, amendment: Option<AmendmentId>) -> Result<Vec<Decision>, Fault> {
+    let all = decisions(conn, grant, Page::ALL)?;
+    Ok(all.into_iter().filter(|decision| decision.amendment == amendment && decision.verdict == "approve").collect())
+}
+
+/// What decisions since a moment have given a project in a unit, each.
+pub(super) fn raised_since(conn: &mut Conn, project: ProjectId, unit: Unit, since: Time) -> Result<Vec<i64>, Fault> {
+    let recent = decisions::project.eq(project.stamp()).and(decisions::id.ge(since.micros()));
+    let raised = decisions::table.filter(recent.and(decisions::unit.eq(unit.code()))).select(decisions::raised);
+    Ok(on!(conn, c => raised.load(c))?)
+}
+
+/// The steps of a grant's life, those of its amendments included, a page.
+pub fn steps(conn: &mut Conn, grant: GrantId, page: Page) -> Result<Vec<Taken>, Fault> {
+    let columns =
+        (grant_steps::id, grant_steps::amendment, grant_steps::step, grant_steps::person, grant_steps::reason, grant_steps::version);
+    let rows: Vec<(i64, i64, String, i64, Option<String>, i32)> = on!(conn, c => {
+        let query = grant_steps::table.filter(grant_steps::award.eq(grant.stamp())).select(columns);
+        paged!(query, grant_steps::id, page, c)
+    })?;
+    let noun = |(id, amendment, step, person, reason, version)| {
+        let amendment = (amendment != 0).then(|| AmendmentId::from_stamp(amendment));
+        Taken { id, amendment, step, person: PersonId::from_stamp(person), reason, version }
+    };
+    Ok(rows.into_iter().map(noun).collect())
+}
+
+pub(super) fn insert_step(conn: &mut Conn, grant: GrantId, step: &Taken) -> Result<(), Fault> {
+    let row = (
+        grant_steps::id.eq(step.id),
+        grant_steps::award.eq(grant.stamp()),
+        grant_steps::amendment.eq(step.amendment.map_or(0, AmendmentId::stamp)),
+        grant_steps::step.eq(&step.step),
+        grant_steps::person.eq(step.person.stamp()),
+        grant_steps::reason.eq(&step.reason),
+        grant_steps::version.eq(step.version),
+    );
+    on!(conn, c => diesel::insert_into(grant_steps::table).values(row).execute(c))?;
+    Ok(())
 }
 
 /// Which grant a decision is on.
@@ -184,7 +310,7 @@ pub struct Outflow {
     pub grant: GrantId,
     /// From which lot's share.
     pub lot: LotId,
-    /// `deobligation`, `lapse` or `return`.
+    /// `deobligation`, `lapse`, `return` or `transfer`.
     pub kind: String,
     /// How much, in the grant's unit.
     pub amount: i64,
@@ -212,9 +338,10 @@ pub fn outflows(conn: &mut Conn, grant: GrantId) -> Result<Vec<Outflow>, Fault> 
     Ok(rows.into_iter().map(noun).collect())
 }
 
-/// Awarded grants that ended before a moment and are not yet booked as ended.
+/// Awarded grants that ended before a moment and whose end is not yet booked.
 pub(super) fn overdue(conn: &mut Conn, before: Time) -> Result<Vec<GrantId>, Fault> {
-    let due = grants::table.filter(grants::state.eq(State::Active.word()).and(grants::ends_at.le(before.micros())));
+    let due = grants::table.filter(grants::state.eq_any(State::words(State::AWARDED)).and(grants::booked.is_null()));
+    let due = due.filter(grants::ends_at.le(before.micros()));
     let ids: Vec<i64> = on!(conn, c => due.select(grants::id).order(grants::id).load(c))?;
     Ok(ids.into_iter().map(GrantId::from_stamp).collect())
 }

@@ -95,7 +95,10 @@ fn end(work: &mut Work<'_>, id: GrantId) -> Result<bool, Fault> {
         store::insert_outflow(work.sql_mut()?, &Outflow { seq: birth.seq, grant: id, lot, kind: kind.into(), amount })?;
     }
     let mut ended = grant(work.sql()?, id)?;
-    (ended.state, ended.version) = (State::Ended, ended.version + 1);
+    if ended.state != State::Closed {
+        (ended.state, ended.suspended_at) = (State::Ended, None);
+    }
+    (ended.booked, ended.version) = (Some(birth.seq), ended.version + 1);
     store::update_grant(work.sql_mut()?, &ended)?;
     Ok(true)
 }

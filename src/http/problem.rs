@@ -65,12 +65,12 @@ pub const fn status(code: Code) -> StatusCode {
         | TokenIssuerUnknown
         | TokenAlgNotAllowed
         | TokenRevoked => StatusCode::UNAUTHORIZED,
-        Forbidden | SelfApproval => StatusCode::FORBIDDEN,
+        Forbidden | SelfApproval | SameApproverTwice | ConflictOfInterest => StatusCode::FORBIDDEN,
         NotFound => StatusCode::NOT_FOUND,
         MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         InsufficientCredits | GrantNotActive | LotExpired | TermsNotMet | AlreadyDecided | RefundExceedsCharge | HoldNotOpen
-        | UsageConflict | DuplicateExternalId | AlreadyReversed | NotReversible | Unattributed => StatusCode::CONFLICT,
+        | HoldsOpen | UsageConflict | DuplicateExternalId | AlreadyReversed | NotReversible | Unattributed => StatusCode::CONFLICT,
         VersionMismatch => StatusCode::PRECONDITION_FAILED,
         IfMatchRequired => StatusCode::PRECONDITION_REQUIRED,
         TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -68,6 +68,18 @@ kinds! {
     Rejection 32 "rejection";
     /// A grant's end, with what goes back to its lots.
     End 33 "end";
+    /// A draft was finished, or a returned request answered.
+    Submission 34 "submission";
+    /// What is asked for was changed before it was decided.
+    Revision 35 "revision";
+    /// Officers took up a request, or took it up again.
+    Review 36 "review";
+    /// A request was sent back with questions.
+    Questions 37 "questions";
+    /// A request or an amendment was approved by one of several who must.
+    Approval 38 "approval";
+    /// A request or an amendment was taken back by those who asked.
+    Withdrawal 39 "withdrawal";
     /// Priced usage.
     Charge 40 "charge";
     /// Part or all of a charge given back.
@@ -88,6 +100,30 @@ kinds! {
     HoldExpiry 48 "hold_expiry";
     /// The mirror of an earlier transaction.
     Reversal 50 "reversal";
+    /// A grant was suspended.
+    Suspension 51 "suspension";
+    /// A suspended grant was resumed.
+    Resumption 52 "resumption";
+    /// A grant was closed before its end.
+    Closing 53 "closing";
+    /// A change to a grant was asked for.
+    Amendment 54 "amendment";
+    /// More was awarded to a grant.
+    Supplement 55 "supplement";
+    /// A grant was given a later end.
+    Extension 56 "extension";
+    /// Part of a grant's unused credits went back to its lots.
+    Reduction 57 "reduction";
+    /// Part of a grant's unused credits went to another grant.
+    Transfer 58 "transfer";
+    /// What awards of a unit ask of approvers was set or proposed.
+    Policy 59 "policy";
+    /// A proposed policy was confirmed.
+    PolicyConfirmation 80 "policy_confirmation";
+    /// An officer declared a conflict of interest.
+    Conflict 81 "conflict";
+    /// An officer stood back from one request.
+    Recusal 82 "recusal";
 }
 
 impl Kind {
@@ -95,7 +131,7 @@ impl Kind {
     pub const fn moves(self) -> bool {
         use Kind::*;
         let used = matches!(self, Charge | Refund | Cover | Reversal) || self.sets_aside();
-        used || matches!(self, Pledge | Delivery | Cancellation | Return | Lapse | Award | End)
+        used || matches!(self, Pledge | Delivery | Cancellation | Return | Lapse | Award | End | Supplement | Reduction | Transfer)
     }
 
     /// Whether entries of this kind only move credits within a grant, between what is free and what is held.

@@ -275,26 +275,6 @@ pub fn recorded_head(conn: &mut Conn) -> Result<(i64, i64), Fault> {
     Ok((head.seq, head.stamp))
 }
 
-/// The tables that must refuse UPDATE and DELETE.
-pub const APPEND_ONLY: &[&str] =
-    &["journal", "postings", "runs", "reversals", "units", "lots", "decisions", "refunds", "covers", "outflows", "accounts"];
-
-/// Which of the append-only tables have their guards in place.
-pub fn guards(conn: &mut Conn) -> Result<Vec<(&'static str, bool)>, Fault> {
-    const SQLITE: &str = "SELECT count(*) AS seq FROM sqlite_master WHERE type = 'trigger' AND tbl_name = $1";
-    const POSTGRES: &str = "SELECT count(*) AS seq FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n
-        ON n.oid = c.relnamespace WHERE c.relname = $1 AND n.nspname = current_schema() AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal";
-    let mut found = Vec::with_capacity(APPEND_ONLY.len());
-    for table in APPEND_ONLY {
-        let (have, want): (Place, i64) = match conn {
-            Conn::Sqlite(c) => (sql_query(SQLITE).bind::<Text, _>(table).get_result(c)?, if *table == "accounts" { 1 } else { 2 }),
-            Conn::Postgres(c) => (sql_query(POSTGRES).bind::<Text, _>(table).get_result(c)?, 1),
-        };
-        found.push((*table, have.seq >= want));
-    }
-    Ok(found)
-}
-
 /// The last sequence of the journal; 0 while it is empty.
 pub fn head(conn: &mut Conn) -> Result<i64, Fault> {
     let last: Option<i64> = on!(conn, c => journal::table.select(diesel::dsl::max(journal::seq)).first(c))?;

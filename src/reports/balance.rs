@@ -91,6 +91,8 @@ pub struct GrantBalance {
     pub lapsed: Amount,
     /// Given back to its lots.
     pub deobligated: Amount,
+    /// Passed on to other grants.
+    pub transferred: Amount,
     /// Used beyond the grant and not yet covered.
     pub overdraft: Amount,
     /// Lot by lot, in draw-down order.
@@ -133,7 +135,7 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
     let mut lots: Vec<Share> = shares.into_values().collect();
     lots.sort_by(|a, b| a.lot.draw_order(&b.lot));
     let sum = |part: fn(&Share) -> i64| total(lots.iter().map(part), unit);
-    let (lapsed, deobligated) = outflows(conn, id, moment)?;
+    let [lapsed, deobligated, transferred] = outflows(conn, id, moment)?;
     Ok(GrantBalance {
         available: sum(|s| s.available)?,
         held: sum(|s| s.held)?,
@@ -142,6 +144,7 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
         refunded: Amount::new(refunded(conn, id, moment)?, unit),
         lapsed: total([lapsed, unbooked_lapse], unit)?,
         deobligated: total([deobligated, unbooked_end], unit)?,
+        transferred: Amount::new(transferred, unit),
         overdraft: Amount::new(overdraft - ledger::journal::total(unbooked.covered.values().copied())?, unit),
         grant,
         lots,
@@ -176,19 +179,24 @@ fn refunded(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<i64, Fault> 
     Ok(ledger::journal::total(counted)?)
 }
 
-/// What lapsed or went back to donors, and what went back to lots.
-fn outflows(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<(i64, i64), Fault> {
+/// What lapsed or went back to donors, what went back to lots, and what was passed on.
+fn outflows(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<[i64; 3], Fault> {
     let outflows = grants::store::outflows(conn, id)?;
     let seqs: Vec<i64> = outflows.iter().map(|o| o.seq).collect();
     let effective: BTreeMap<i64, Time> = ledger::store::entries_of(conn, &seqs)?.iter().map(|e| (e.seq, e.effective_at)).collect();
-    let (mut lapsed, mut deobligated) = (Vec::new(), Vec::new());
+    let (mut lapsed, mut deobligated, mut transferred) = (Vec::new(), Vec::new(), Vec::new());
     for outflow in &outflows {
         if effective.get(&outflow.seq).is_some_and(|time| moment.counts(outflow.seq, *time)) {
-            let side = if outflow.kind == "deobligation" { &mut deobligated } else { &mut lapsed };
+            let side = match outflow.kind.as_str() {
+                "deobligation" => &mut deobligated,
+                "transfer" => &mut transferred,
+                _ => &mut lapsed,
+            };
             side.push(outflow.amount);
         }
     }
-    Ok((ledger::journal::total(lapsed)?, ledger::journal::total(deobligated)?))
+    let total = |parts| ledger::journal::total(parts);
+    Ok([total(lapsed)?, total(deobligated)?, total(transferred)?])
 }
 
 /// Where the credits of a lot, a donation or a donor are. Amounts in one unit.

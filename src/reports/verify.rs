@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use super::duties::Duties;
 use crate::amount::Unit;
 use crate::donations::{self, GRACE, Lot};
 use crate::id::LotId;
 use crate::ledger::store::Of;
 use crate::ledger::{self, Bucket, Class, Entry, Key, Kind, Line};
 use crate::store::runs::{Trail, Trails};
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault, Page, guards};
 use crate::time::Time;
 use crate::usage::{self, store::ChargeRow};
 
@@ -52,7 +53,7 @@ impl Verification {
     }
 }
 
-const TITLES: [&str; 9] = [
+const TITLES: [&str; 10] = [
     "every transaction sums to zero per unit, and so does the ledger",
     "of each lot: delivered = available + granted + held + spent + lapsed + returned",
     "of each grant and lot: what came in less what went out = available + held + spent",
@@ -62,6 +63,7 @@ const TITLES: [&str; 9] = [
     "stored balances are those recomputed; running balances, line numbers and the lists of postings have no gap",
     "the journal has no gap and its tables refuse to be changed",
     "what was drawn was usable when the job ended and reported in time",
+    "what was decided was decided by other persons than asked for it, each once",
 ];
 
 /// How many findings of one law are kept in words.
@@ -85,7 +87,7 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     check.charges(conn)?;
     check.refunds(conn)?;
     check.holds(conn)?;
-    for (table, guarded) in ledger::store::guards(conn)? {
+    for (table, guarded) in guards::standing(conn)? {
         check.law(8, guarded, || format!("the guard of table {table} is missing"));
     }
     let (seq, stamp) = ledger::store::recorded_head(conn)?;
@@ -119,6 +121,7 @@ struct Check {
     net_in: FxHashMap<(i64, i64), i128>,
     /// Charged by stamp: what the postings of the charge say.
     charged: FxHashMap<i64, (i64, i64)>,
+    duties: Duties,
 }
 
 impl Check {
@@ -137,6 +140,7 @@ impl Check {
             delivered: FxHashMap::default(),
             net_in: FxHashMap::default(),
             charged: FxHashMap::default(),
+            duties: Duties::default(),
         })
     }
 
@@ -158,6 +162,9 @@ impl Check {
         let follows = entry.seq == self.last_seq + 1 && stamp > self.last_stamp;
         self.law(8, follows, || format!("entry {} does not follow its predecessor", entry.seq));
         (self.last_seq, self.last_stamp) = (entry.seq, stamp);
+        if let Some(held) = self.duties.pass(entry) {
+            self.law(10, held.is_ok(), || held.err().unwrap_or_default());
+        }
         if entry.lines.is_empty() && entry.kind != Kind::Charge {
             return;
         }

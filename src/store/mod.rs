@@ -8,6 +8,7 @@ pub mod answers;
 mod checkpoint;
 mod conn;
 mod fault;
+pub mod guards;
 pub mod migrate;
 mod page;
 pub mod runs;

@@ -239,7 +239,9 @@ fn attempt(
         return Err(directory::unknown("/resource", record.resource).into());
     }
     let (funded, hold) = settle::payer(work, provider, record, named)?;
-    funded.grant.pays_for(record.ended_at, now)?;
+    // A job whose credits were set aside before a suspension may run.
+    let began_at = hold.as_ref().map_or(record.began_at(), |hold| hold.id.created_at().min(record.began_at()));
+    funded.grant.pays_for(began_at, record.ended_at, now)?;
     if !funded.grant.admits(record.resource) {
         return Err(Refusal::new(Code::TermsNotMet, "The grant is not for this resource.").with("grant", funded.grant.id).into());
     }
@@ -279,7 +281,7 @@ pub(super) fn find_grant(work: &mut Work<'_>, record: &Record) -> Result<Arc<Fun
     let mut refusal = None;
     for id in candidates {
         let funded = grants::funded(work, id)?;
-        match funded.grant.pays_for(record.ended_at, now) {
+        match funded.grant.pays_for(record.began_at(), record.ended_at, now) {
             Ok(()) if funded.grant.admits(record.resource) => fitting.push(funded),
             Ok(()) => {}
             Err(why) => refusal = Some(why),

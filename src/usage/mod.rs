@@ -182,7 +182,7 @@ pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &s
             let of_hold = entry.lines.iter().any(|line| line.account.bucket == Bucket::Held);
             let untouched = refund::parts(work.sql()?, &row)?.total()? == row.amount && store::covers(work.sql()?, row.id())?.is_empty();
             let reversed = ledger::store::reversal_of(work.sql()?, row.seq)?.is_some();
-            reversed || (untouched && !of_hold && grant.grant.pays_for(row.ended_at(), work.now()).is_ok())
+            reversed || (untouched && !of_hold && grant.grant.pays_for(grant.grant.about.period.from, row.ended_at(), work.now()).is_ok())
         }
         _ => false,
     };

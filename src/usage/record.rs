@@ -70,6 +70,11 @@ pub struct Job {
 const METERS: usize = 32;
 
 impl Record {
+    /// When the job began, as far as the record says.
+    pub fn began_at(&self) -> Time {
+        self.started_at.unwrap_or(self.ended_at)
+    }
+
     /// Reads a record in the form of the API. Errors: `validation_failed` with every field at fault.
     pub fn read(value: &Value, units: Units<'_>) -> Result<Record, Refusal> {
         let mut f = Fields::of(value)?;

@@ -12,7 +12,7 @@ use super::store::{self, ChargeRow, RefundRow};
 use crate::amount::Amount;
 use crate::donations::{self, Lot, Phase, draw, phase};
 use crate::grants::store::Outflow;
-use crate::grants::{self, Funded, State};
+use crate::grants::{self, Funded};
 use crate::id::{ChargeId, GrantId, LotId, PersonId};
 use crate::ledger::store::Account;
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
@@ -122,7 +122,7 @@ pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<A
 
 /// Whether a grant's end has passed, the reporting grace included, booked or not.
 fn has_ended(work: &Work<'_>, funded: &Funded) -> bool {
-    funded.grant.state == State::Ended || funded.grant.is_over(work.now())
+    funded.grant.booked.is_some() || funded.grant.is_over(work.now())
 }
 
 /// What of freed credits stays with a grant that has ended, lot by lot: as much as its overdrafts take. The rest goes on to the lot.

@@ -51,7 +51,9 @@ pub(super) fn payer(
         None => find_grant(work, record),
     };
     let funded = match found {
-        Err(Fault::Refused(refusal)) if named.is_none() && refusal.code == Code::Unattributed => held_by(work, provider, record, *refusal)?,
+        Err(Fault::Refused(refusal)) if named.is_none() && matches!(refusal.code, Code::Unattributed | Code::GrantNotActive) => {
+            held_by(work, provider, record, *refusal)?
+        }
         found => found?,
     };
     if !hold::any(work, &funded.grant)? {

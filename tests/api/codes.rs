@@ -131,22 +131,29 @@ fn headers(town: &Town, own: &Side) -> Seen {
 }
 
 fn decisions(town: &Town, own: &Side) -> Seen {
-    let approve = json!({"verdict": "approve", "reason": "Sound."});
+    let approve = json!({"verdict": "approve", "reason": "Sound.", "no_conflict": true});
     let request = |amount: &str, more| text(&town.request(&own.as_researcher, &own.project, amount, &more), "id");
     let stale = |grant: &str| {
         let path = format!("/v1/grants/{grant}/decisions");
         town.post_with(&town.staff.officer, &path, &[("if-match", "W/\"v1\"")], &approve)
     };
-    let member = json!({"subject": "officer", "role": "member"});
-    town.make(&own.as_researcher, &format!("/v1/projects/{}/members", own.project), &member);
-    let both = town.token(&actor("officer", &[Role::Researcher]));
-    let own_request = text(&town.request(&both, &own.project, "1", &json!({})), "id");
+    let own_request = text(&town.request(&town.staff.officer, &own.project, "1", &json!({})), "id");
+    let undeclared = json!({"verdict": "approve", "reason": "Sound.", "no_conflict": false});
+    // Two must approve what brings the project above what it has.
+    town.make("admin", "/v1/policies", &json!({"unit": "USD", "two_above": usd("100")}));
+    let twice = text(&town.request(&own.as_researcher, &own.project, "1", &json!({})), "id");
+    town.decide(&twice, &approve).expect(201);
+    let again = json!({"verdict": "approve", "reason": "Sound.", "no_conflict": true});
+    let again = town.post_with(&town.staff.officer, &format!("/v1/grants/{twice}/decisions"), &[("if-match", "\"v2\"")], &again);
     let named = |lot: &str| json!({"verdict": "approve", "reason": "Sound.", "lots": [{"lot": lot, "amount": usd("1")}]});
     let biology = town.donation(&own.donor, "5", &json!({"fields_of_science": ["Biology"]}));
     let (biology, gone) = (town.lot(&biology, "5", None), town.lot(&own.donation, "5", Some(day(-55))));
     vec![
         (Code::VersionMismatch, stale(&request("1", json!({})))),
         (Code::SelfApproval, town.decide(&own_request, &approve)),
+        (Code::SameApproverTwice, again),
+        (Code::ConflictOfInterest, town.decide(&request("1", json!({})), &undeclared)),
+        (Code::HoldsOpen, town.post(&own.as_researcher, &format!("/v1/grants/{}/close", own.grant), &json!({"reason": "Done."}))),
         (Code::AlreadyDecided, town.decide(&own.grant, &approve)),
         (Code::InsufficientCredits, town.decide(&request("999999", json!({})), &approve)),
         (Code::TermsNotMet, town.decide(&request("1", json!({})), &named(&biology))),

@@ -5,6 +5,7 @@ mod codes;
 mod decisions;
 mod fields;
 mod flows;
+mod granting;
 mod holds;
 mod lists;
 mod rights;

@@ -107,6 +107,8 @@ fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("rate") => side.rate.clone(),
             Some("grt") => side.grant.clone(),
             Some("dec") => side.decision.clone(),
+            Some("amd") => side.amendment.clone(),
+            Some("pol") => side.policy.clone(),
             Some("rfd") => side.refund.clone(),
             Some("hld") => side.hold.clone(),
             Some("usg") => side.usage.clone(),
@@ -138,6 +140,11 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         "create_hold" => json!({"grant": side.grant, "amount": too_much, "expires_at": day(1)}),
         "settle_hold" => job(&town.fresh("right"), &side.resource, &json!({"quantities": {"gpu-hour": "0"}})),
         "extend_hold" => json!({"expires_at": day(-1)}),
+        "revise_grant" => json!({"requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen."}),
+        "withdraw_grant" | "suspend_grant" | "resume_grant" | "close_grant" | "recuse_from_grant" | "withdraw_amendment" => {
+            json!({"reason": "To be seen."})
+        }
+        "create_amendment" => json!({"kind": "closing", "reason": "To be seen."}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
         }),

@@ -48,6 +48,10 @@ pub struct Side {
     pub grant: String,
     /// The award of that grant.
     pub decision: String,
+    /// Of one dollar more, not yet decided.
+    pub amendment: String,
+    /// Of node hours; both sides have the same.
+    pub policy: String,
     pub charge: String,
     /// Of one dollar of that charge.
     pub refund: String,
@@ -178,7 +182,9 @@ impl Town {
 
     /// A verdict by the officer on the version that was made first.
     pub fn decide(&self, grant: &str, verdict: &Value) -> Answer {
-        self.post_with(&self.staff.officer, &format!("/v1/grants/{grant}/decisions"), &[("if-match", "\"v1\"")], verdict)
+        let mut declared = json!({"no_conflict": true});
+        merge(&mut declared, verdict);
+        self.post_with(&self.staff.officer, &format!("/v1/grants/{grant}/decisions"), &[("if-match", "\"v1\"")], &declared)
     }
 
     /// An active grant.
@@ -211,6 +217,13 @@ impl Town {
         let charge = self.id(&as_provider, "/v1/usage", &job(&format!("first-{name}"), &resource, &json!({"grant": grant})));
         let decisions = self.get(&self.staff.officer, &format!("/v1/grants/{grant}/decisions")).expect(200).json;
         let decision = text(&decisions["data"][0], "id");
+        let more = json!({"kind": "supplement", "amount": usd("1"), "reason": "For the test."});
+        let amendment = self.id(&as_researcher, &format!("/v1/grants/{grant}/amendments"), &more);
+        let policies = self.get(&self.staff.admin, "/v1/policies").expect(200).json;
+        let policy = match policies["data"][0]["id"].as_str() {
+            Some(known) => known.to_owned(),
+            None => self.id("admin", "/v1/policies", &json!({"unit": "NHR", "two_above": {"value": "1000", "unit": "NHR"}})),
+        };
         let refund = self.id(&as_provider, &format!("/v1/charges/{charge}/refunds"), &json!({"amount": usd("1"), "reason": "A fault."}));
         let lost =
             self.post(&as_provider, "/v1/usage", &job(&format!("lost-{name}"), &resource, &json!({"account": "nobody"}))).expect(409);
@@ -230,6 +243,8 @@ impl Town {
             rate,
             grant,
             decision,
+            amendment,
+            policy,
             charge,
             refund,
             usage,

@@ -1,7 +1,7 @@
 //! The schema up, down and up again; and what the database itself refuses, whatever program speaks to it.
 
 use almoner::grants::Overdraft;
-use almoner::ledger::store::{APPEND_ONLY, guards};
+use almoner::store::guards::{APPEND_ONLY, standing};
 use almoner::store::{Conn, Database, Fault, Store, migrate};
 use almoner::time::Clock;
 
@@ -42,12 +42,12 @@ fn the_schema_goes_up_down_and_up() {
         assert!(full > 20, "{full} tables");
         assert_eq!(migrate::pending(conn).expect("none").len(), 0);
         assert_eq!(migrate::up(conn).expect("up to date").len(), 0);
-        assert!(guards(conn).expect("guards").iter().all(|(_, there)| *there));
+        assert!(standing(conn).expect("guards").iter().all(|(_, there)| *there));
         assert_eq!(migrate::down(conn).expect("down"), steps);
         assert_eq!((tables(conn), migrate::pending(conn).expect("steps")), (0, steps.clone()), "{}", database.kind);
         assert_eq!(migrate::up(conn).expect("up again"), steps);
         assert_eq!(tables(conn), full);
-        assert!(guards(conn).expect("guards").iter().all(|(_, there)| *there));
+        assert!(standing(conn).expect("guards").iter().all(|(_, there)| *there));
     }
 }
 
@@ -106,6 +106,7 @@ fn refused(conn: &mut Conn, sql: &str, word: &str) {
 /// A row of each of the tables that small books leave empty: on SQLite only a row can be refused.
 const ROWS: &str = "
     INSERT INTO reversals (seq, reverses, reason) VALUES (1, 1, 'a row');
+    INSERT INTO conflicts (id, person, project, reason) SELECT 1, MIN(p.id), MIN(j.id), 'a row' FROM persons p, projects j;
     INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
     INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use almoner::amount::Amount;
 use almoner::donations::{self, NewDonation, NewLot, OnExpiry, Terms};
-use almoner::grants::{self, NewGrant, Overdraft};
+use almoner::grants::{self, NewGrant, Overdraft, Ruling};
 use almoner::id::{ChargeId, DonationId, GrantId, HoldId, Id, LotId, RateId, TransactionId, UsageId};
 use almoner::ledger::{Bucket, Kind};
 use almoner::refusal::Code;
@@ -194,6 +194,7 @@ impl Driver {
             justification: "research".into(),
             purpose: request.teaching.then(|| "teaching".into()),
             resources: request.resources.iter().map(|resource| at(&self.world.resources, *resource)).collect(),
+            renews: None,
             external_id: request.name.map(|name| format!("{}-grant-{name}", self.tag)),
         };
         let who = self.world.persons[who];
@@ -206,7 +207,7 @@ impl Driver {
             Verdict::Reject => grants::Verdict::Reject,
             Verdict::Approve { awarded, reject_overdraft, lots } => grants::Verdict::Approve {
                 awarded: awarded.map(|minor| self.amount(minor)),
-                overdraft: if *reject_overdraft { Overdraft::Reject } else { Overdraft::Record },
+                overdraft: Some(if *reject_overdraft { Overdraft::Reject } else { Overdraft::Record }),
                 lots: lots.as_ref().map(|named| named.iter().map(|(lot, part)| (at(&self.made.lots, *lot), self.amount(*part))).collect()),
             },
         };
@@ -214,7 +215,7 @@ impl Driver {
         // As a door does it: grants know nothing of holds.
         let decided = self.write(move |work| {
             hold::book_expired(work)?;
-            grants::decide(work, who, id, version, &verdict, "as asked", false)
+            grants::decide(work, who, id, &Ruling::new(verdict.clone(), version, "as asked"), false)
         })?;
         if decided.decision.verdict == "approve" {
             self.made.awards.insert(grant, decided.decision.id.seen_as());

@@ -147,6 +147,8 @@ const APPEND_ONLY: &[(&str, &str)] = &[
     ("units", "name"),
     ("lots", "amount"),
     ("decisions", "reason"),
+    ("grant_steps", "step"),
+    ("conflicts", "reason"),
     ("refunds", "amount"),
     ("covers", "amount"),
     ("outflows", "amount"),

@@ -4,7 +4,7 @@ use almoner::actor::Actor;
 use almoner::amount::Amount;
 use almoner::directory::{self, NewProject};
 use almoner::donations::{self, Lot, NewDonation, NewDonor, NewLot, OnExpiry, Terms};
-use almoner::grants::{self, NewGrant, Overdraft, Verdict};
+use almoner::grants::{self, NewGrant, Overdraft, Ruling, Verdict};
 use almoner::id::{GrantId, InstitutionId, LotId, PersonId, ProjectId};
 use almoner::store::{Fault, Work};
 use almoner::time::{Period, Time};
@@ -81,10 +81,11 @@ impl Pair {
             justification: "For the test.".into(),
             purpose: None,
             resources: Vec::new(),
+            renews: None,
             external_id: None,
         };
         let asked = grants::request(work, self.first, &new)?;
-        let verdict = Verdict::Approve { awarded: None, overdraft, lots: lot.map(|lot| vec![(lot, amount)]) };
-        Ok(grants::decide(work, self.second, asked.id, asked.version, &verdict, "Granted.", false)?.grant.id)
+        let verdict = Verdict::Approve { awarded: None, overdraft: Some(overdraft), lots: lot.map(|lot| vec![(lot, amount)]) };
+        Ok(grants::decide(work, self.second, asked.id, &Ruling::new(verdict, asked.version, "Granted."), false)?.grant.id)
     }
 }

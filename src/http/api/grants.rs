@@ -1,4 +1,4 @@
-//! Grants, decisions and balances over HTTP.
+//! Grants, the steps of their life and their balances over HTTP.
 
 use actix_web::HttpRequest;
 use actix_web::web::Data;
@@ -7,23 +7,22 @@ use utoipa::ToSchema;
 
 use crate::actor::{Actor, Roles};
 use crate::directory;
-use crate::fields::Fields;
-use crate::grants::{self, Decided, Decision, Grant, NewGrant, Of, Overdraft, State, Verdict};
+use crate::fields::{Fields, Units};
+use crate::grants::life::{self, Revised};
+use crate::grants::{self, Grant, NewGrant, Of, State};
 use crate::http::body::{Json, PathId};
 use crate::http::header::if_match;
 use crate::http::permit::Permit;
-use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
-use crate::http::route::Shape;
-use crate::id;
+use crate::id::{self, PersonId};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::reports::balance::{self, GrantBalance, Moment, Share};
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault, Page, Work};
 
-use super::door::{Answered, App, changed, created, ok, stamps};
+use super::door::{Answered, App, changed, created, stamps};
 use super::projects::projects_within;
 use super::scope::Scope;
-use super::view::{LotPart, Money, MoneyIn, Span, instant, lot_parts};
+use super::view::{Money, MoneyIn, Span, instant};
 
 /// A grant, from its request on.
 #[derive(Serialize, ToSchema)]
@@ -40,6 +39,7 @@ pub struct GrantView {
     justification: String,
     purpose: Option<String>,
     resources: Vec<String>,
+    renews: Option<String>,
     external_id: Option<String>,
     state: &'static str,
     overdraft: &'static str,
@@ -61,6 +61,7 @@ impl From<Grant> for GrantView {
             justification: new.justification,
             purpose: new.purpose,
             resources: new.resources.iter().map(ToString::to_string).collect(),
+            renews: new.renews.map(|id| id.to_string()),
             external_id: new.external_id,
             state: grant.state.word(),
             overdraft: grant.overdraft.word(),
@@ -84,8 +85,13 @@ pub struct GrantBody {
     purpose: Option<String>,
     /// Only on these; on any if absent.
     resources: Option<Vec<String>>,
+    /// The grant of the same project that this one follows.
+    #[schema(pattern = "^grt_[0-9a-hjkmnp-tv-z]{26}$")]
+    renews: Option<String>,
     #[schema(min_length = 1, max_length = 180)]
     external_id: Option<String>,
+    /// Nobody is asked yet: it waits for `/submit`.
+    draft: Option<bool>,
 }
 
 /// A half-open span of time.
@@ -141,12 +147,9 @@ pub fn own_grant(conn: &mut Conn, who: &Actor, roles: Roles, id: id::GrantId) ->
     Ok(grant)
 }
 
-/// Asks for credits for a project.
-pub async fn create_grant<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
-    let project = f.id("project");
-    let requested = f.amount("requested", &|code| units.get(code).copied());
+/// What is asked for, but for the project and the names.
+fn asked(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Revised> {
+    let requested = f.amount("requested", units);
     let period = f.period("period");
     let justification = f.text("justification", 4000).map(String::from);
     let purpose = f.optional().text("purpose", 180).map(String::from);
@@ -155,172 +158,165 @@ pub async fn create_grant<const R: u8>(who: Permit<R>, request: HttpRequest, bod
     if resources.is_err() {
         f.refuse("resources", FieldCode::WrongIdType, "Resources are named by identifiers such as res_….");
     }
+    Some(Revised { requested: requested?, period: period?, justification: justification?, purpose, resources: resources.ok()? })
+}
+
+/// Asks for credits for a project, or begins a draft.
+pub async fn create_grant<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
+    let units = app.units().await?;
+    let mut f = Fields::of(&body.value)?;
+    let project = f.id("project");
+    let asked = asked(&mut f, &|code| units.get(code).copied());
+    let renews = f.optional().id("renews");
     let external_id = f.optional().text("external_id", 180).map(String::from);
+    let draft = f.optional().flag("draft") == Some(true);
     let new = f.make(|| {
-        let (project, requested, period, justification) = (project?, requested?, period?, justification?);
-        Some(NewGrant { project, requested, period, justification, purpose, resources: resources.ok()?, external_id })
+        let Revised { requested, period, justification, purpose, resources } = asked?;
+        Some(NewGrant { project: project?, requested, period, justification, purpose, resources, renews, external_id })
     })?;
     let actor = Actor::clone(&who);
     app.once(&who, &request, &body.raw, move |work, person| {
         // A project that is another's is as unknown as one that is not there.
         let scope = Scope::of(work.sql()?, &actor, Roles(R))?;
         scope.project(new.project).map_err(|_| directory::unknown("/project", new.project))?;
-        let grant = grants::request(work, person, &new)?;
+        let grant = if draft { life::draft(work, person, &new) } else { life::request(work, person, &new) }?;
         created("grants", grant.id, &GrantView::from(grant))
     })
     .await
 }
 
-/// A decision.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Decision)]
-pub struct DecisionView {
-    object: &'static str,
-    id: String,
-    created_at: String,
-    grant: String,
-    verdict: String,
-    awarded: Money,
-    officer: String,
-    reason: String,
-    lots: Vec<LotPart>,
-    /// The transaction of an award.
-    transaction: Option<String>,
-}
-
-impl From<Decision> for DecisionView {
-    fn from(decision: Decision) -> DecisionView {
-        let awarded = decision.verdict == "approve";
-        DecisionView {
-            object: "decision",
-            id: decision.id.to_string(),
-            created_at: instant(decision.id.created_at()),
-            grant: decision.grant.to_string(),
-            verdict: decision.verdict,
-            awarded: decision.awarded.into(),
-            officer: decision.officer.to_string(),
-            reason: decision.reason,
-            lots: lot_parts(&decision.lots),
-            transaction: awarded.then(|| decision.id.seen_as::<id::Transaction>().to_string()),
-        }
-    }
-}
-
-/// What a decision did, or with `dry_run` would do.
-#[derive(Serialize, ToSchema)]
-pub struct DecisionTaken {
-    object: &'static str,
-    dry_run: bool,
-    decision: DecisionView,
-    grant: GrantView,
-    /// What moves: from each lot's free credits to the grant's.
-    postings: Vec<PlannedPosting>,
-    /// Lots that expire before the grant ends: what is left in them then lapses.
-    will_lapse: Vec<String>,
-}
-
-/// One line of an award.
-#[derive(Serialize, ToSchema)]
-pub struct PlannedPosting {
-    account: String,
-    amount: Money,
-}
-
-fn taken(decided: Decided, dry_run: bool) -> DecisionTaken {
-    use crate::ledger::{Bucket, Key};
-    let grant = decided.grant.id;
-    let postings = decided.decision.lots.iter().flat_map(|(lot, amount)| {
-        let out = crate::amount::Amount::new(-amount.minor, amount.unit);
-        let (from, to) = (Key::lot(*lot, Bucket::Available), Key::grant(grant, *lot, Bucket::Granted));
-        [(from, out), (to, *amount)].map(|(key, amount)| PlannedPosting { account: key.name(), amount: amount.into() })
-    });
-    DecisionTaken {
-        object: "decision_taken",
-        dry_run,
-        postings: postings.collect(),
-        will_lapse: decided.will_lapse.iter().map(ToString::to_string).collect(),
-        decision: decided.decision.into(),
-        grant: decided.grant.into(),
-    }
-}
-
-/// A verdict on a request.
+/// What of a request may be changed before it is decided.
 #[derive(ToSchema)]
-#[schema(as = NewDecision)]
+#[schema(as = GrantRevision)]
 #[allow(dead_code, reason = "describes the body; the strict reader reads it")]
-pub struct DecisionBody {
-    #[schema(pattern = "^(approve|reject)$")]
-    verdict: String,
-    /// All that was asked for, if absent.
-    awarded: Option<MoneyIn>,
-    /// What happens to usage beyond the grant; `record` if absent.
-    #[schema(pattern = "^(record|reject)$")]
-    overdraft: Option<String>,
-    /// Lots and amounts; in draw-down order if absent.
-    lots: Option<Vec<LotPartBody>>,
+pub struct RevisionBody {
+    requested: MoneyIn,
+    period: SpanBody,
+    #[schema(min_length = 1, max_length = 4000)]
+    justification: String,
+    #[schema(min_length = 1, max_length = 180)]
+    purpose: Option<String>,
+    /// Only on these; on any if absent.
+    resources: Option<Vec<String>>,
+}
+
+/// Changes what is asked for, before it is decided: `If-Match` names the version that was read. Approvals given before are void.
+pub async fn revise_grant<const R: u8>(
+    who: Permit<R>,
+    PathId(id): PathId<id::Grant>,
+    request: HttpRequest,
+    body: Json,
+    app: Data<App>,
+) -> Answered {
+    let version = version_read(&request)?;
+    let units = app.units().await?;
+    let mut f = Fields::of(&body.value)?;
+    let asked = asked(&mut f, &|code| units.get(code).copied());
+    let revised = f.make(|| asked)?;
+    act(&app, who, &request, &body, id, move |work, person| life::revise(work, person, id, version, &revised)).await
+}
+
+/// The version that `If-Match` names.
+pub fn version_read(request: &HttpRequest) -> Result<i32, Refusal> {
+    i32::try_from(if_match(request)?).map_err(|_| Refusal::new(Code::VersionMismatch, Code::VersionMismatch.title()))
+}
+
+/// Why a step is taken.
+#[derive(ToSchema)]
+#[schema(as = Reason)]
+#[allow(dead_code, reason = "describes the body; the strict reader reads it")]
+pub struct ReasonBody {
     #[schema(min_length = 1, max_length = 4000)]
     reason: String,
 }
 
-/// So much of one lot.
+/// Why a step is taken, where that needs no words.
 #[derive(ToSchema)]
-#[schema(as = NewLotPart)]
+#[schema(as = OptionalReason)]
 #[allow(dead_code, reason = "describes the body; the strict reader reads it")]
-pub struct LotPartBody {
-    #[schema(pattern = "^lot_[0-9a-hjkmnp-tv-z]{26}$")]
-    lot: String,
-    amount: MoneyIn,
+pub struct OptionalReasonBody {
+    #[schema(min_length = 1, max_length = 4000)]
+    reason: Option<String>,
 }
 
-/// What a dry run is answered with: the decision as it would be taken.
-pub const TRIED: Shape = Shape::of::<DecisionTaken>();
-/// Parameters of a decision.
-pub const DECIDE: &[Param] = &[Param::one("dry_run", Form::OneOf(&["true", "false"]))];
-
-/// Decides a request: `If-Match` names the version that was read.
-pub async fn decide_grant<const R: u8>(
-    who: Permit<R>,
-    PathId(id): PathId<id::Grant>,
-    request: HttpRequest,
-    query: Query,
-    body: Json,
-    app: Data<App>,
-) -> Answered {
-    let version = i32::try_from(if_match(&request)?).map_err(|_| Problem::new(Code::VersionMismatch, Code::VersionMismatch.title()))?;
-    let units = app.units().await?;
-    let known = |code: &str| units.get(code).copied();
+/// Reads a body that says why.
+pub fn reason(body: &Json) -> Result<String, Refusal> {
     let mut f = Fields::of(&body.value)?;
-    let word = f.one_of("verdict", &["approve", "reject"]);
-    let awarded = f.optional().amount("awarded", &known);
-    let overdraft = f.optional().one_of("overdraft", Overdraft::WORDS).map_or(Overdraft::Record, Overdraft::of);
-    let lots = f.optional().array_of("lots", 500, |l| {
-        let (lot, amount) = (l.id("lot"), l.amount("amount", &known));
-        Some((lot?, amount?))
-    });
     let reason = f.text("reason", 4000).map(String::from);
-    if word == Some("reject") {
-        for name in ["awarded", "overdraft", "lots"].into_iter().filter(|name| f.given(name)).collect::<Vec<_>>() {
-            f.refuse(name, FieldCode::NotAllowed, "A rejection awards nothing.");
-        }
-    }
-    let (verdict, reason) = f.make(|| {
-        let verdict = if word? == "reject" { Verdict::Reject } else { Verdict::Approve { awarded, overdraft, lots } };
-        Some((verdict, reason?))
-    })?;
-    let dry_run = query.is_true("dry_run");
-    let decide = move |work: &mut crate::store::Work<'_>, person| {
-        crate::usage::hold::book_expired(work)?;
-        let decided = grants::decide(work, person, id, version, &verdict, &reason, dry_run)?;
-        let version = decided.grant.version;
-        let place = format!("/v1/decisions/{}", decided.decision.id);
-        let taken = taken(decided, dry_run);
-        if dry_run { ok(&taken) } else { changed(place, version, &taken) }
-    };
-    app.once(&who, &request, &body.raw, decide).await
+    f.make(|| reason)
 }
 
-/// Lists the decisions on a grant.
-pub async fn list_decisions<const R: u8>(
+fn optional_reason(body: &Json) -> Result<Option<String>, Refusal> {
+    let mut f = Fields::of(&body.value)?;
+    let reason = f.optional().text("reason", 4000).map(String::from);
+    f.make(|| Some(reason))
+}
+
+/// Takes one step of a grant in the actor's scope, and shows the grant that comes of it.
+async fn act<const R: u8, V>(app: &App, who: Permit<R>, request: &HttpRequest, body: &Json, id: id::GrantId, verb: V) -> Answered
+where
+    V: Fn(&mut Work<'_>, PersonId) -> Result<Grant, Fault> + Send + 'static,
+{
+    let actor = Actor::clone(&who);
+    let step = move |work: &mut Work<'_>, person| {
+        own_grant(work.sql()?, &actor, Roles(R), id)?;
+        crate::usage::hold::book_expired(work)?;
+        let grant = verb(work, person)?;
+        changed(format!("/v1/grants/{id}"), grant.version, &GrantView::from(grant))
+    };
+    app.once(&who, request, &body.raw, step).await
+}
+
+/// A step of a grant's life as a handler: what the body says of why, and the verb that takes it.
+macro_rules! steps {
+    ($($(#[$doc:meta])* $handler:ident $verb:ident $reason:ident $lent:ident;)*) => {$(
+        $(#[$doc])*
+        pub async fn $handler<const R: u8>(
+            who: Permit<R>,
+            PathId(id): PathId<id::Grant>,
+            request: HttpRequest,
+            body: Json,
+            app: Data<App>,
+        ) -> Answered {
+            let why = $reason(&body)?;
+            act(&app, who, &request, &body, id, move |work, person| life::$verb(work, person, id, why.$lent())).await
+        }
+    )*};
+}
+
+steps! {
+    /// Hands a draft to the officers, or answers their questions.
+    submit_grant submit optional_reason as_deref;
+    /// Takes a request up; approvals given before are void.
+    review_grant review optional_reason as_deref;
+    /// Takes a request back.
+    withdraw_grant withdraw reason as_str;
+    /// Lets no new job begin.
+    suspend_grant suspend reason as_str;
+    /// Lets jobs begin again.
+    resume_grant resume reason as_str;
+    /// Ends a grant now, by its project; officers propose an amendment.
+    close_grant close reason as_str;
+    /// Stands back from deciding on a request and its amendments.
+    recuse_from_grant recuse reason as_str;
+}
+
+/// A step that was taken.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GrantStep)]
+pub struct StepView {
+    object: &'static str,
+    created_at: String,
+    grant: String,
+    amendment: Option<String>,
+    step: String,
+    person: String,
+    reason: Option<String>,
+    version: i32,
+}
+
+/// Lists the steps of a grant's life, those of its amendments included; decisions are a list of their own.
+pub async fn list_grant_steps<const R: u8>(
     who: Permit<R>,
     PathId(id): PathId<id::Grant>,
     request: HttpRequest,
@@ -330,20 +326,23 @@ pub async fn list_decisions<const R: u8>(
     let look = move |conn: &mut Conn, scope: &Scope, page| {
         let grant = grants::grant(conn, id)?;
         scope.grant(&grant, &[])?;
-        grants::store::decisions(conn, &grant, page)
+        grants::store::steps(conn, id, page)
     };
-    app.list(&who, &request, &query, look, |_, decision| Ok((decision.id.stamp(), DecisionView::from(decision)))).await
-}
-
-/// Shows one decision.
-pub async fn get_decision<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Decision>, app: Data<App>) -> Answered {
-    app.show(move |conn| {
-        let grant = grants::store::grant_of_decision(conn, id)?.ok_or_else(Refusal::not_found)?;
-        let grant = own_grant(conn, &who, Roles(R), grant)?;
-        let one = grants::store::decisions(conn, &grant, Page::ALL)?.into_iter().find(|decision| decision.id == id);
-        Ok(DecisionView::from(one.ok_or_else(Refusal::not_found)?))
-    })
-    .await
+    let show = move |_: &mut Conn, taken: life::Taken| {
+        let created_at = instant(crate::time::Time::from_micros(taken.id));
+        let view = StepView {
+            object: "grant_step",
+            created_at,
+            grant: id.to_string(),
+            amendment: taken.amendment.map(|id| id.to_string()),
+            step: taken.step,
+            person: taken.person.to_string(),
+            reason: taken.reason,
+            version: taken.version,
+        };
+        Ok((taken.id, view))
+    };
+    app.list(&who, &request, &query, look, show).await
 }
 
 /// What a grant has left.
@@ -360,6 +359,7 @@ pub struct BalanceView {
     lapsing: Money,
     lapsed: Money,
     deobligated: Money,
+    transferred: Money,
     overdraft: Money,
     lots: Vec<ShareView>,
     as_of: String,
@@ -404,6 +404,7 @@ impl From<GrantBalance> for BalanceView {
             lapsing: b.lapsing.into(),
             lapsed: b.lapsed.into(),
             deobligated: b.deobligated.into(),
+            transferred: b.transferred.into(),
             overdraft: b.overdraft.into(),
             lots: b.lots.into_iter().map(share_view).collect(),
             as_of: instant(b.as_of),

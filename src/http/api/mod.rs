@@ -3,13 +3,16 @@
 //! A handler reads its request, calls one verb and shows the noun that comes back. The common steps are in `door`, the question of
 //! whose an object is in `scope`.
 
+pub mod amendments;
 pub mod batch;
 pub mod books;
+pub mod decisions;
 pub mod donations;
 pub mod door;
 pub mod grants;
 pub mod holds;
 pub mod meta;
+pub mod policies;
 pub mod projects;
 pub mod quarantine;
 pub mod resources;

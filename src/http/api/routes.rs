@@ -1,7 +1,7 @@
 //! The whole API on one screen: method, path, who may (D donor, O officer, R researcher, P provider, U auditor, M admin, ANY of them,
 //! A everybody), handler, what it takes, what it answers.
 
-use super::{batch, books, donations, grants, holds, meta, projects, quarantine, resources, usage};
+use super::{amendments, batch, books, decisions, donations, grants, holds, meta, policies, projects, quarantine, resources, usage};
 use crate::http::{openapi, problem};
 use crate::routes;
 
@@ -48,12 +48,33 @@ routes! {
     post "/v1/resources/{id:res}/rates"             [P M]       resources::create_rate (resources::RateBody)                 => 201 (resources::RateView) .key();
     get  "/v1/rates/{id:rate}"                      [ANY]       resources::get_rate                                          => 200 (resources::RateView);
     post "/v1/rates/{id:rate}/confirmation"         [O]         resources::confirm_rate (Empty)                              => 201 (resources::RateView) .key();
+    get  "/v1/policies"                             [ANY]       policies::list_policies                                      => 200 (policies::PolicyView) .list();
+    post "/v1/policies"                             [O M]       policies::create_policy (policies::PolicyBody)               => 201 (policies::PolicyView) .key();
+    get  "/v1/policies/{id:pol}"                    [ANY]       policies::get_policy                                         => 200 (policies::PolicyView);
+    post "/v1/policies/{id:pol}/confirmation"       [O M]       policies::confirm_policy (Empty)                             => 201 (policies::PolicyView) .key();
+    get  "/v1/conflicts"                            [O U]       policies::list_conflicts                                     => 200 (policies::ConflictView) .list();
+    post "/v1/conflicts"                            [O]         policies::declare_conflict (policies::ConflictBody)          => 201 (policies::ConflictView) .key();
+    get  "/v1/under-used-grants"                    [O U]       policies::under_used_grants                                  => 200 (policies::UnderUsedGrants) .query(policies::UNDER_USED);
     get  "/v1/grants"                               [O R U]     grants::list_grants                                          => 200 (grants::GrantView) .list().query(grants::GRANTS);
     post "/v1/grants"                               [O R]       grants::create_grant (grants::GrantBody)                     => 201 (grants::GrantView) .key();
     get  "/v1/grants/{id:grt}"                      [O R U]     grants::get_grant                                            => 200 (grants::GrantView);
-    get  "/v1/grants/{id:grt}/decisions"            [O R U]     grants::list_decisions                                       => 200 (grants::DecisionView) .list();
-    post "/v1/grants/{id:grt}/decisions"            [O]         grants::decide_grant (grants::DecisionBody)                  => 201 (grants::DecisionTaken) .key().version().otherwise(grants::TRIED).query(grants::DECIDE);
-    get  "/v1/decisions/{id:dec}"                   [O R U]     grants::get_decision                                         => 200 (grants::DecisionView);
+    post "/v1/grants/{id:grt}/revision"             [O R]       grants::revise_grant (grants::RevisionBody)                  => 201 (grants::GrantView) .key().version();
+    post "/v1/grants/{id:grt}/submit"               [O R]       grants::submit_grant (grants::OptionalReasonBody)            => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/review"               [O]         grants::review_grant (grants::OptionalReasonBody)            => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/withdraw"             [O R]       grants::withdraw_grant (grants::ReasonBody)                  => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/suspend"              [O]         grants::suspend_grant (grants::ReasonBody)                   => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/resume"               [O]         grants::resume_grant (grants::ReasonBody)                    => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/close"                [R]         grants::close_grant (grants::ReasonBody)                     => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/recusal"              [O]         grants::recuse_from_grant (grants::ReasonBody)               => 201 (grants::GrantView) .key();
+    get  "/v1/grants/{id:grt}/steps"                [O R U]     grants::list_grant_steps                                     => 200 (grants::StepView) .list();
+    get  "/v1/grants/{id:grt}/decisions"            [O R U]     decisions::list_decisions                                    => 200 (decisions::DecisionView) .list();
+    post "/v1/grants/{id:grt}/decisions"            [O]         decisions::decide_grant (decisions::DecisionBody)            => 201 (decisions::DecisionTaken) .key().version().otherwise(decisions::TRIED).query(decisions::DECIDE);
+    get  "/v1/decisions/{id:dec}"                   [O R U]     decisions::get_decision                                      => 200 (decisions::DecisionView);
+    get  "/v1/grants/{id:grt}/amendments"           [O R U]     amendments::list_amendments                                  => 200 (amendments::AmendmentView) .list().query(amendments::AMENDMENTS);
+    post "/v1/grants/{id:grt}/amendments"           [O R]       amendments::create_amendment (amendments::AmendmentBody)     => 201 (amendments::AmendmentView) .key();
+    get  "/v1/amendments/{id:amd}"                  [O R U]     amendments::get_amendment                                    => 200 (amendments::AmendmentView);
+    post "/v1/amendments/{id:amd}/withdraw"         [O R]       amendments::withdraw_amendment (grants::ReasonBody)          => 201 (amendments::AmendmentView) .key();
+    post "/v1/amendments/{id:amd}/decisions"        [O]         decisions::decide_amendment (decisions::DecisionBody)        => 201 (decisions::AmendmentDecided) .key().version().otherwise(decisions::TRIED_AMENDMENT).query(decisions::DECIDE);
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
     post "/v1/quotes"                               [R P O]     holds::create_quote (holds::QuoteBody)                       => 200 (holds::QuoteView);

@@ -1,0 +1,48 @@
+//! Guards: the triggers by which the database itself refuses that what is in the books is changed.
+//!
+//! Made with the schema; verification asks here whether all of them stand.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+
+use super::{Conn, Fault};
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    guards: i64,
+}
+
+/// The tables that must refuse UPDATE and DELETE.
+pub const APPEND_ONLY: &[&str] = &[
+    "journal",
+    "postings",
+    "runs",
+    "reversals",
+    "units",
+    "lots",
+    "decisions",
+    "grant_steps",
+    "conflicts",
+    "refunds",
+    "covers",
+    "outflows",
+    "accounts",
+];
+
+/// Which of the append-only tables have their guards in place.
+pub fn standing(conn: &mut Conn) -> Result<Vec<(&'static str, bool)>, Fault> {
+    const SQLITE: &str = "SELECT count(*) AS guards FROM sqlite_master WHERE type = 'trigger' AND tbl_name = $1";
+    const POSTGRES: &str = "SELECT count(*) AS guards FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n
+        ON n.oid = c.relnamespace WHERE c.relname = $1 AND n.nspname = current_schema() AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal";
+    let mut found = Vec::with_capacity(APPEND_ONLY.len());
+    for table in APPEND_ONLY {
+        let (have, want): (Count, i64) = match conn {
+            Conn::Sqlite(c) => (sql_query(SQLITE).bind::<Text, _>(table).get_result(c)?, if *table == "accounts" { 1 } else { 2 }),
+            Conn::Postgres(c) => (sql_query(POSTGRES).bind::<Text, _>(table).get_result(c)?, 1),
+        };
+        found.push((*table, have.guards >= want));
+    }
+    Ok(found)
+}
