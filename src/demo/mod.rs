@@ -31,6 +31,9 @@ const RATE_PROPOSED: i64 = 190;
 const RATE_CONFIRMED: i64 = 192;
 const RATE_BEGINS: i64 = 200;
 
+/// The day on which more is asked for, and not decided before the year ends.
+const LAST_WISH: i64 = 360;
+
 /// How much there is of everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Counts {
@@ -115,6 +118,7 @@ fn play(store: &Store, issuer: &str, seed: u64, until: Time, jobs: i64, progress
     for (at, site) in SITES.iter().enumerate() {
         sites.push(places::site(&stage, at, *units.get(site.unit).ok_or_else(|| missing("a unit"))?)?);
     }
+    Programme::begin(&stage, &units)?;
     let givers = Givers::arrive(&stage)?;
     let reporting = Reporting::new(random, &plan, jobs);
     let mut year = Year { stage, sites, givers, programme: Programme::new(plan), reporting, proposed_rate: None };
@@ -147,6 +151,9 @@ impl Year<'_> {
         programme.ask(stage, day, sites)?;
         if let Some(home) = programme.grant_of(LIVELY, false).ok().filter(|_| day > 100) {
             reporting.stray(stage, day, sites, home)?;
+        }
+        if day == LAST_WISH {
+            programme.wish(stage)?;
         }
         stage.turn_to(day, 840)?;
         for award in programme.decide(stage, day)? {

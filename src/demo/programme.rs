@@ -6,11 +6,12 @@
 use super::givers::whole;
 use super::places::{ACCELERATOR, CAMPUSES, EAST, NATIONAL, Place, REGIONAL, SITES};
 use super::random::Random;
-use super::stage::{DAYS, Stage, missing};
+use super::stage::{Cast, DAYS, Stage, missing};
 use crate::actor::Role;
-use crate::amount::Amount;
+use crate::amount::{Amount, Unit};
 use crate::directory::{self, AccountMapping, NewProject};
-use crate::grants::{self, NewGrant, Overdraft, Ruling, Verdict};
+use crate::grants::policy::NewPolicy;
+use crate::grants::{self, Change, NewGrant, Overdraft, Ruling, Verdict};
 use crate::id::{GrantId, Id, InstitutionId, PersonId, ProjectId};
 use crate::refusal::Code;
 use crate::store::{Fault, Work};
@@ -44,6 +45,9 @@ const FIELDS: [(&str, [&str; 4]); 11] = [
 ];
 
 const METHODS: [&str; 5] = ["Foundation models for", "Surrogate models of", "Open data on", "Uncertainty in", "Scaling studies of"];
+
+/// From which amount on two officers decide, for each of the units, in whole units.
+const TWO_ABOVE: [i64; 3] = [200_000, 25_000, 1_000_000];
 
 /// What is asked for at each site, in whole units, with weights.
 const SIZES: [(&[i64], &[i64]); 4] = [
@@ -251,6 +255,25 @@ impl Programme {
         Programme { plan, projects: Vec::new(), requests: Vec::new(), awarded: 0 }
     }
 
+    /// The programme's first day: from which amounts on two officers must agree.
+    pub fn begin(stage: &Stage<'_>, units: &[Unit]) -> Result<(), Fault> {
+        let policy =
+            |(unit, above): (&Unit, i64)| NewPolicy { unit: *unit, two_above: Some(whole(above, *unit)), three_above: None, carry_over: 0 };
+        let policies: Vec<NewPolicy> = units.iter().zip(TWO_ABOVE).map(policy).collect();
+        let admin = stage.cast.admin;
+        stage.store.write(move |work| policies.iter().try_for_each(|new| grants::policy::set(work, admin, new).map(|_| ())))
+    }
+
+    /// A wish that waits at the year's end: more for the lively project.
+    pub fn wish(&self, stage: &Stage<'_>) -> Result<(), Fault> {
+        let (grant, person) = (self.grant_of(LIVELY, false)?, self.projects.get(LIVELY).ok_or_else(|| missing("a project"))?.1);
+        stage.store.write(move |work| {
+            let unit = grants::grant(work.sql()?, grant)?.awarded.unit;
+            let change = Change::Supplement(whole(20_000, unit));
+            grants::amend::propose(work, person, grant, change, "The last experiment needs more (invented for the demo).").map(|_| ())
+        })
+    }
+
     /// Registers the projects that join on a day, with who leads them and the accounts that stand for them.
     pub fn welcome(&mut self, stage: &Stage<'_>, day: i64, campuses: &[InstitutionId], places: &[Place]) -> Result<(), Fault> {
         let first = self.projects.len();
@@ -322,8 +345,9 @@ impl Programme {
         for Request { ask: place, grant } in &self.requests {
             let ask = self.plan.asks.get(*place).ok_or_else(|| missing("a request"))?;
             if ask.decided == day && ask.fate != Fate::Waits {
-                let officer = if place % 2 == 0 { stage.cast.officer } else { stage.cast.officer2 };
-                due.push((*place, *grant, officer, ask.fate, ask.overdraft));
+                let Cast { officer, officer2, .. } = stage.cast;
+                let officers = if place % 2 == 0 { [officer, officer2] } else { [officer2, officer] };
+                due.push((*place, *grant, officers, ask.fate, ask.overdraft));
             }
         }
         if due.is_empty() {
@@ -331,10 +355,10 @@ impl Programme {
         }
         let made = stage.store.write(move |work| {
             let mut made = Vec::with_capacity(due.len());
-            for (place, grant, officer, fate, overdraft) in &due {
+            for (place, grant, officers, fate, overdraft) in &due {
                 match fate {
-                    Fate::Awarded(percent) => made.push(award(work, *officer, *place, *grant, *percent, *overdraft)?),
-                    _ => _ = grants::decide(work, *officer, *grant, &Ruling::new(Verdict::Reject, 1, TOO_MUCH), false)?,
+                    Fate::Awarded(percent) => made.push(award(work, *officers, *place, *grant, *percent, *overdraft)?),
+                    _ => _ = grants::decide(work, officers[0], *grant, &Ruling::new(Verdict::Reject, 1, TOO_MUCH), false)?,
                 }
             }
             Ok(made)
@@ -369,10 +393,19 @@ impl Programme {
 
 const TOO_MUCH: &str = "Far beyond what the programme can give one project (invented for the demo).";
 const IN_FULL: &str = "As asked for (invented for the demo).";
+const SECOND: &str = "Read and agreed (invented for the demo).";
 const IN_PART: &str = "In part (invented for the demo).";
 
-/// Awards a part of a request; less where the lots whose terms match have less.
-fn award(work: &mut Work<'_>, officer: PersonId, ask: usize, grant: GrantId, percent: i64, overdraft: Overdraft) -> Result<Award, Fault> {
+/// Awards a part of a request; less where the lots whose terms match have less. The second officer approves too where the policy asks.
+fn award(
+    work: &mut Work<'_>,
+    officers: [PersonId; 2],
+    ask: usize,
+    grant: GrantId,
+    percent: i64,
+    overdraft: Overdraft,
+) -> Result<Award, Fault> {
+    let [officer, second] = officers;
     let requested = grants::grant(work.sql()?, grant)?.about.requested;
     let mut percent = percent;
     loop {
@@ -380,11 +413,17 @@ fn award(work: &mut Work<'_>, officer: PersonId, ask: usize, grant: GrantId, per
         let awarded = Some(Amount::new(requested.minor / 100 * percent, requested.unit));
         let verdict = Verdict::Approve { awarded, overdraft: Some(overdraft), lots: None };
         // A refusal is decided before anything is written, so asking again for less is safe.
-        match grants::decide(work, officer, grant, &Ruling::new(verdict, 1, reason), false) {
-            Err(fault) if fault.code() == Some(Code::InsufficientCredits) && percent > 5 => percent /= 2,
-            Err(fault) => return Err(fault),
-            Ok(done) => return Ok(Award { ask, grant, period: done.grant.about.period, awarded: done.grant.awarded }),
+        let mut done = match grants::decide(work, officer, grant, &Ruling::new(verdict, 1, reason), false) {
+            Err(fault) if fault.code() == Some(Code::InsufficientCredits) && percent > 5 => {
+                percent /= 2;
+                continue;
+            }
+            done => done?,
+        };
+        if done.approvals.is_some_and(|approvals| !approvals.complete()) {
+            done = grants::decide(work, second, grant, &Ruling::new(Verdict::APPROVE, done.grant.version, SECOND), false)?;
         }
+        return Ok(Award { ask, grant, period: done.grant.about.period, awarded: done.grant.awarded });
     }
 }
 

@@ -39,6 +39,11 @@ impl Duties {
                 let about = (amendment.map_or(subject, AmendmentId::stamp), body.round.unwrap_or(1));
                 return Some(self.decides(entry, actor, about));
             }
+            // A project closes its own grant alone; an officer needs another.
+            Closing => {
+                let amendment = body(entry).amendment.and_then(|text| AmendmentId::parse(&text).ok())?;
+                return Some(self.decides(entry, actor, (amendment.stamp(), 1)));
+            }
             _ => {}
         }
         None

@@ -113,6 +113,7 @@ fn thresholds_need_more_persons_however_a_sum_is_split(town: &Town, own: &Side) 
     assert_eq!((&waits["grant"]["state"], &waits["approvals"]["needed"]), (&json!("awaiting_second_approval"), &json!(2)));
     assert_eq!((&waits["grant"]["awarded"], &waits["decision"]["effective"]), (&usd("0.000000"), &json!(false)));
     refused(&rule(town, first, &split[1], &json!({})), 403, "same_approver_twice");
+    refused(&rule(town, first, &split[1], &json!({"verdict": "reject"})), 403, "same_approver_twice");
     let other = rule(town, second, &split[1], &json!({"awarded": usd("39")}));
     assert_eq!(other.expect(422).json["errors"][0]["pointer"], "/awarded");
     // Any edit voids the first approval.

@@ -226,8 +226,10 @@ pub fn decide(work: &mut Work<'_>, who: PersonId, id: AmendmentId, ruling: &Ruli
     let projects: Vec<ProjectId> = [Some(&about), target.as_ref()].into_iter().flatten().map(|grant| grant.about.project).collect();
     separation::may_decide(work.sql()?, who, &about, &[asked.requester], &projects, ruling.no_conflict)?;
     expect_version(asked.version, ruling.version)?;
+    let before = grants::decisions_of(work.sql()?, about.id, Some(asked.id))?;
+    again(&before, who)?;
     let mut amended = match &ruling.verdict {
-        Verdict::Approve { .. } => approve(work, who, asked, about, target, ruling)?,
+        Verdict::Approve { .. } => approve(work, (who, ruling, &before), asked, about, target)?,
         Verdict::Reject => reject(work, who, asked, about, ruling),
         Verdict::Return => {
             let detail = "An amendment is approved or rejected; one on other terms is another amendment.";
@@ -251,11 +253,10 @@ fn reject(work: &Work<'_>, who: PersonId, mut asked: Amendment, about: Grant, ru
 
 fn approve(
     work: &mut Work<'_>,
-    who: PersonId,
+    (who, ruling, before): (PersonId, &Ruling, &[Decision]),
     mut asked: Amendment,
     mut about: Grant,
     mut target: Option<Grant>,
-    ruling: &Ruling,
 ) -> Result<Amended, Fault> {
     let Verdict::Approve { awarded, overdraft, lots } = &ruling.verdict else {
         return Err(Fault::Internal("an approval that approves nothing".into()));
@@ -267,8 +268,6 @@ fn approve(
     if about.is_over(work.now()) {
         return Err(Refusal::new(Code::GrantNotActive, "The grant has ended.").with("grant", about.id).into());
     }
-    let before = grants::decisions_of(work.sql()?, about.id, Some(asked.id))?;
-    again(&before, who)?;
     let first = before.first();
     let change = match asked.change.amount() {
         None => asked.change,
