@@ -48,7 +48,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
         return Ok(());
     }
     serve::start_log(&options.serve)?;
-    let (store, keys) = (place.open()?, place.keys()?);
+    let (store, keys) = (place.open()?, options.serve.signin.keys(place)?);
     let words = guide(&tokens)?;
     Ok(server::serve(store, keys, options.serve.manner(), |address| eprintln!("{}", words.replace("{address}", &address.to_string())))?)
 }
