@@ -10,8 +10,10 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, Failure};
 use super::place::Place;
 use super::signin::SignIn;
+use crate::http::keys::Keys;
 use crate::http::limits::{Limit, Network, Settings};
 use crate::server::{self, Manner};
+use crate::time::Clock;
 
 /// How log lines look.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +72,17 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     let (store, keys) = (place.open()?, options.signin.keys(place)?);
     let database = place.database()?;
     let announce = |address| eprintln!("almoner serves {database}; listening on http://{address}");
-    Ok(server::serve(store, keys, options.manner(), announce)?)
+    let manner = options.manner(&keys, store.clock().clone())?;
+    Ok(server::serve(store, keys, manner, announce)?)
 }
 
 impl Options {
     /// How to serve.
-    pub fn manner(&self) -> Manner {
+    pub fn manner(&self, keys: &Keys, clock: Clock) -> Result<Manner, Failure> {
         let sweep_every = (self.sweep_every > 0).then(|| Duration::from_secs(self.sweep_every));
         let Limits { rate_limit_person: person, rate_limit_address: address, rate_limit_failures: failures, proxies } = self.limits.clone();
-        Manner { listen: self.listen, sweep_every, limits: Settings { person, address, failures, proxies } }
+        let limits = Settings { person, address, failures, proxies };
+        Ok(Manner { listen: self.listen, sweep_every, limits, login: self.signin.login(keys, clock)? })
     }
 }
 

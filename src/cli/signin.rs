@@ -11,6 +11,8 @@ use super::place::Place;
 use crate::actor::Role;
 use crate::http::issuers::{FRESH, Issuers, RoleRules, Setting, Terms};
 use crate::http::keys::Keys;
+use crate::http::login::{Login, Settings};
+use crate::time::Clock;
 
 /// A provider's word for one of our roles: `ledger-officers=officer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,12 @@ pub struct SignIn {
     /// Accept http for providers on this machine, to try things out
     #[arg(long, env = "ALMONER_INSECURE_LOOPBACK_ISSUERS")]
     insecure_loopback_issuers: bool,
+    /// Our name at the first issuer, by which browsers sign in at /login; its secret is read from ALMONER_LOGIN_CLIENT_SECRET alone
+    #[arg(long, value_name = "NAME", env = "ALMONER_LOGIN_CLIENT_ID", requires = "issuers", requires = "login_redirect")]
+    login_client_id: Option<String>,
+    /// Where that issuer sends browsers back to: https://…/login/callback, as they see it
+    #[arg(long, value_name = "URL", env = "ALMONER_LOGIN_REDIRECT", requires = "login_client_id")]
+    login_redirect: Option<String>,
 }
 
 impl SignIn {
@@ -71,6 +79,16 @@ impl SignIn {
             stale: Duration::from_secs(self.issuer_stale),
         };
         Issuers::new(&self.issuers, terms).map(Some).map_err(|why| Failure::new(Exit::Configuration, why))
+    }
+
+    /// What browsers sign in by, if they do. The secret is never an argument, which others on the machine could read.
+    pub fn login(&self, keys: &Keys, clock: Clock) -> Result<Option<Login>, Failure> {
+        let (Some(client), Some(redirect), Some(issuers)) = (&self.login_client_id, &self.login_redirect, keys.providers()) else {
+            return Ok(None);
+        };
+        let secret = std::env::var("ALMONER_LOGIN_CLIENT_SECRET").ok().filter(|secret| !secret.is_empty());
+        let settings = Settings { client: client.clone(), secret, redirect: redirect.clone() };
+        Login::new(settings, issuers, clock).map(Some).map_err(|why| Failure::new(Exit::Configuration, why))
     }
 
     /// All keys there are: those in the data folder, and the providers'.
@@ -93,6 +111,8 @@ impl SignIn {
             ("role_map", self.role_map.iter().map(mapped).collect()),
             ("issuer_pause", self.issuer_pause.into()),
             ("issuer_stale", self.issuer_stale.into()),
+            ("login_client_id", self.login_client_id.clone().into()),
+            ("login_redirect", self.login_redirect.clone().into()),
             ("insecure_loopback_issuers", self.insecure_loopback_issuers.into()),
         ]
     }

@@ -36,6 +36,12 @@ impl<K: Hash + Eq + Clone, V: Clone> Memo<K, V> {
         Some(found)
     }
 
+    /// Forgets it, and hands it back.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let old = self.old.remove(key);
+        self.young.remove(key).or(old)
+    }
+
     /// Remembers it, in place of what was there.
     pub fn put(&mut self, key: K, value: V) {
         if self.young.len() >= self.size {
@@ -62,5 +68,6 @@ mod tests {
         assert_eq!(memo.get(&1), None);
         memo.put(0, "other");
         assert_eq!(memo.get(&0), Some("other"));
+        assert_eq!((memo.remove(&0), memo.get(&0)), (Some("other"), None));
     }
 }

@@ -9,6 +9,7 @@ pub mod header;
 pub mod issuers;
 pub mod keys;
 pub mod limits;
+pub mod login;
 mod memo;
 pub mod openapi;
 pub mod page;

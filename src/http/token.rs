@@ -23,7 +23,8 @@ use crate::time::{Clock, SECOND, Time};
 
 use super::keys::{ALGORITHMS, Key, Keys};
 use super::memo::Memo;
-use claims::{Wanted, bearer, name};
+pub(super) use claims::Wanted;
+use claims::{bearer, name};
 
 /// The longest token read, in bytes.
 const LENGTH: usize = 8192;
@@ -43,7 +44,8 @@ pub struct Bearer {
     pub token: String,
     /// When it ends.
     pub expires_at: Time,
-    valid_from: Time,
+    /// When it begins, which is not before it was issued.
+    pub valid_from: Time,
 }
 
 /// Who bears a token, and the epoch of the keys when that was found.
@@ -86,14 +88,21 @@ impl Verifier {
                 bearer
             }
         };
-        let now = self.clock.now();
-        if now >= bearer.expires_at.plus(LEEWAY) {
-            return Err(Refusal::new(Code::TokenExpired, format!("It expired at {}.", bearer.expires_at)));
-        }
-        if bearer.valid_from > now.plus(LEEWAY) {
-            return Err(Refusal::new(Code::TokenNotYetValid, format!("It is valid from {}.", bearer.valid_from)));
-        }
+        bearer.check_times(self.clock.now())?;
         Ok(bearer)
+    }
+}
+
+impl Bearer {
+    /// Whether it may be used now. Errors: `token_expired`, `token_not_yet_valid`.
+    pub(super) fn check_times(&self, now: Time) -> Result<(), Refusal> {
+        if now >= self.expires_at.plus(LEEWAY) {
+            return Err(Refusal::new(Code::TokenExpired, format!("It expired at {}.", self.expires_at)));
+        }
+        if self.valid_from > now.plus(LEEWAY) {
+            return Err(Refusal::new(Code::TokenNotYetValid, format!("It is valid from {}.", self.valid_from)));
+        }
+        Ok(())
     }
 }
 
@@ -103,34 +112,59 @@ fn malformed(detail: impl Into<String>) -> Refusal {
 
 /// All that does not depend on the time: form, signature and claims.
 fn read(token: &str, keys: &Keys) -> Result<Bearer, Refusal> {
-    let parts: Vec<&str> = token.split('.').collect();
-    let &[header, payload, signature] = parts.as_slice() else {
-        return Err(malformed("It must have three parts."));
+    let parts = Parts::of(token)?;
+    let issuer = name(&parts.claims, "iss")?;
+    let Some((all, provider)) = keys.provider(issuer) else {
+        parts.check_signature(keys.of(issuer))?;
+        return parts.bearer(issuer, &Wanted { audience: keys.audience(), roles: None, signs_in: false });
     };
-    let header = object(header)?;
-    let algorithm = check_header(&header)?;
-    let claims = object(payload)?;
-    let issuer = name(&claims, "iss")?;
-    let provider = keys.provider(issuer).map(|(all, provider)| (all.terms(), provider, provider.held()));
-    let known = provider.as_ref().map_or_else(|| keys.of(issuer), |(_, _, held)| &held.keys);
-    let key = find_key(known, &header).inspect_err(|refusal| {
-        // It may be a new one of theirs. The answer does not wait for it.
-        if let (Code::TokenIssuerUnknown, Some((_, provider, _))) = (refusal.code, &provider) {
+    parts.check_signature(&provider.held().keys).inspect_err(|refusal| {
+        // It may be a new key of theirs. The answer does not wait for it.
+        if refusal.code == Code::TokenIssuerUnknown {
             provider.want();
         }
     })?;
-    if key.algorithm != algorithm {
-        return Err(Refusal::new(Code::TokenAlgNotAllowed, "Its key is pinned to another algorithm."));
+    let terms = all.terms();
+    parts.bearer(issuer, &Wanted { audience: &terms.audience, roles: Some(&terms.roles), signs_in: false })
+}
+
+/// A token taken apart; what it says is not to be believed yet.
+pub(super) struct Parts<'t> {
+    header: Map<String, Value>,
+    /// What it says it is signed by.
+    pub algorithm: Algorithm,
+    /// What it says.
+    pub claims: Map<String, Value>,
+    signed: &'t str,
+    signature: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// Takes a token apart. Errors: `token_malformed`, `token_alg_not_allowed`.
+    pub fn of(token: &'t str) -> Result<Parts<'t>, Refusal> {
+        let parts: Vec<&str> = token.split('.').collect();
+        let (&[header, payload, signature], Some((signed, _))) = (parts.as_slice(), token.rsplit_once('.')) else {
+            return Err(malformed("It must have three parts."));
+        };
+        let header = object(header)?;
+        let algorithm = check_header(&header)?;
+        Ok(Parts { header, algorithm, claims: object(payload)?, signed, signature })
     }
-    let signed = token.rsplit_once('.').map(|(message, _)| message).unwrap_or_default();
-    if !crypto::verify(signature, signed.as_bytes(), &key.public, algorithm).unwrap_or(false) {
-        return Err(Refusal::new(Code::TokenSignatureInvalid, Code::TokenSignatureInvalid.title()));
+
+    /// Whether one of these keys signed it. Errors: `token_issuer_unknown`, `token_alg_not_allowed`, `token_signature_invalid`.
+    pub fn check_signature(&self, keys: &[Key]) -> Result<(), Refusal> {
+        let key = find_key(keys, &self.header)?;
+        if key.algorithm != self.algorithm {
+            return Err(Refusal::new(Code::TokenAlgNotAllowed, "Its key is pinned to another algorithm."));
+        }
+        let good = crypto::verify(self.signature, self.signed.as_bytes(), &key.public, self.algorithm).unwrap_or(false);
+        good.then_some(()).ok_or_else(|| Refusal::new(Code::TokenSignatureInvalid, Code::TokenSignatureInvalid.title()))
     }
-    let wanted = match provider {
-        Some((terms, ..)) => Wanted { audience: &terms.audience, roles: Some(&terms.roles) },
-        None => Wanted { audience: keys.audience(), roles: None },
-    };
-    bearer(&claims, issuer, &wanted, signed)
+
+    /// Who bears it, once its signature was found good.
+    pub fn bearer(&self, issuer: &str, wanted: &Wanted<'_>) -> Result<Bearer, Refusal> {
+        bearer(&self.claims, issuer, wanted, self.signed)
+    }
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, Refusal> {

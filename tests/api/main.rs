@@ -10,6 +10,7 @@ mod hostile;
 mod issuers;
 mod limits;
 mod lists;
+mod login;
 mod rights;
 mod spec;
 #[path = "../support/mod.rs"]

@@ -88,10 +88,15 @@ impl Town {
 
     /// As `found`, with more arguments for the server.
     pub fn found_with(database: TestDatabase, more: &[&str]) -> Town {
+        Town::found_with_env(database, more, &[])
+    }
+
+    /// As `found_with`, with these variables in the server's environment too.
+    pub fn found_with_env(database: TestDatabase, more: &[&str], env: &[(&str, &str)]) -> Town {
         let data = database.folder().join("data");
         let place = ["init", "--data", data.to_str().expect("UTF-8"), "--database", &database.url];
         almoner(place).ok();
-        let server = Server::start_with(&database, &data, |command| command.args(more));
+        let server = Server::start_with(&database, &data, |command| command.args(more).envs(env.iter().copied()));
         let keys = keys(&data, "almoner", None);
         let sign = |name: &str, role| keys.issue(&actor(name, &[role]), 3600, Clock::system().now(), name).expect("a token");
         let staff = Staff {

@@ -53,6 +53,11 @@ impl Provider {
         self.tell("rotate");
     }
 
+    /// Has it refuse whoever wants to sign in from now on.
+    pub fn refuse(&mut self) {
+        self.tell("nobody");
+    }
+
     /// A token by client credentials, for this audience and signed by this algorithm.
     pub fn token(&self, audience: &str, algorithm: &str) -> String {
         let form = format!("grant_type=client_credentials&scope=usage&resource=urn:{audience}:{algorithm}");

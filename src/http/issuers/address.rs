@@ -26,6 +26,13 @@ pub fn may_ask(text: &str, loopback: bool) -> Result<(), String> {
     }
 }
 
+/// Whether a browser may be sent back there after signing in: by https, or to this machine.
+pub fn may_come_back(text: &str) -> Result<(), String> {
+    let uri = parts(text)?;
+    let near = uri.scheme_str() == Some("https") || is_loopback(text);
+    if near { Ok(()) } else { Err(format!("{text}: browsers are sent back by https only, or to this machine")) }
+}
+
 /// Whether the host is this machine.
 pub fn is_loopback(text: &str) -> bool {
     let Ok(uri) = parts(text) else { return false };
@@ -64,6 +71,9 @@ mod tests {
         for wrong in ["", "idp.example", "ftp://idp.example", "https://", "https://a@idp.example", "https://idp.example/#x", "/a"] {
             assert!(check(wrong).is_err(), "{wrong}");
         }
+        assert!(
+            may_come_back("http://localhost:8080/login/callback").is_ok() && may_come_back("http://books.example/login/callback").is_err()
+        );
         assert!(check("https://idp.example/keys?v=1").is_ok() && check_issuer("https://idp.example/keys?v=1").is_err());
     }
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::Agent;
+use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Body};
 
 use crate::http::keys;
 use crate::json;
 
 use super::address;
-use super::{Held, Issuer};
+use super::{Endpoints, Held, Issuer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const DESCRIPTION: u64 = 64 << 10;
@@ -56,44 +57,71 @@ impl Client {
 
     /// Asks a provider for its keys.
     pub fn ask(&self, issuer: &Issuer) -> Result<Found, String> {
-        let address = match &issuer.keys {
-            Some(address) => address.clone(),
+        let (address, endpoints) = match &issuer.keys {
+            Some(address) => (address.clone(), None),
             None => self.discover(issuer.name())?,
         };
         let (document, fresh) = self.get(&address, KEYS)?;
         let (keys, passed_over) = keys::read_set(&document).map_err(|why| format!("{address}: {why}"))?;
-        Ok(Found { held: Held { keys, source: document }, passed_over, fresh })
+        Ok(Found { held: Held { keys, endpoints, source: document }, passed_over, fresh })
     }
 
-    /// Where the provider says its keys are (OpenID Connect Discovery 1.0 §4). Its description must name it to the letter (§4.3), so that
+    /// Where the provider says its keys are, and where browsers sign in (OpenID Connect Discovery 1.0 §4). Its description must name it to the letter (§4.3), so that
     /// nobody speaks for another.
-    fn discover(&self, name: &str) -> Result<String, String> {
+    fn discover(&self, name: &str) -> Result<(String, Option<Endpoints>), String> {
         let address = format!("{}/.well-known/openid-configuration", name.trim_end_matches('/'));
         let (description, _) = self.get(&address, DESCRIPTION)?;
         let said = description.get("issuer").and_then(Value::as_str).unwrap_or_default();
         if said != name {
             return Err(format!("{address} describes the issuer {said:?}, not {name:?}"));
         }
-        let keys = description.get("jwks_uri").and_then(Value::as_str).ok_or_else(|| format!("{address} names no jwks_uri"))?;
-        address::may_ask(keys, self.loopback)?;
-        Ok(keys.to_owned())
+        let named = |name: &str| description.get(name).and_then(Value::as_str).map(str::to_owned);
+        let keys = named("jwks_uri").ok_or_else(|| format!("{address} names no jwks_uri"))?;
+        address::may_ask(&keys, self.loopback)?;
+        let endpoints = named("authorization_endpoint").zip(named("token_endpoint")).map(|(authorization, token)| Endpoints {
+            authorization,
+            token,
+            names_itself: description.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+        });
+        for address in endpoints.iter().flat_map(|endpoints| [&endpoints.authorization, &endpoints.token]) {
+            address::may_ask(address, self.loopback)?;
+        }
+        Ok((keys, endpoints))
+    }
+
+    fn agent(&self, address: &str) -> &Agent {
+        if address::is_loopback(address) { &self.near } else { &self.agent }
+    }
+
+    /// Sends a form, with a name and secret that are joined and encoded already, and reads the document that is answered.
+    pub fn post(&self, address: &str, form: &str, basic: Option<&str>) -> Result<Value, String> {
+        address::may_ask(address, self.loopback)?;
+        let request = self.agent(address).post(address).header("accept", "application/json");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let request = basic.into_iter().fold(request, |request, basic| request.header("authorization", format!("Basic {basic}")));
+        let answer = request.send(form).map_err(|e| format!("{address}: {e}"))?;
+        Ok(read(address, answer, DESCRIPTION)?.0)
     }
 
     /// One document, and how long it is fresh.
     fn get(&self, address: &str, limit: u64) -> Result<(Value, Duration), String> {
         address::may_ask(address, self.loopback)?;
-        let failed = |why: &dyn std::fmt::Display| format!("{address}: {why}");
-        let agent = if address::is_loopback(address) { &self.near } else { &self.agent };
-        let mut answer = agent.get(address).header("accept", "application/json").call().map_err(|e| failed(&e))?;
-        if answer.status() != 200 {
-            return Err(failed(&format_args!("it answers {}", answer.status())));
-        }
-        let cached = answer.headers().get("cache-control").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let fresh = freshness(cached);
-        let text = answer.body_mut().with_config().limit(limit).read_to_vec().map_err(|e| failed(&e))?;
-        let document = json::parse(&text).map_err(|refusal| failed(&refusal.detail))?;
-        Ok((document, fresh))
+        let request = self.agent(address).get(address).header("accept", "application/json");
+        read(address, request.call().map_err(|e| format!("{address}: {e}"))?, limit)
     }
+}
+
+/// The document that was answered, and how long it is fresh.
+fn read(address: &str, mut answer: Response<Body>, limit: u64) -> Result<(Value, Duration), String> {
+    let failed = |why: &dyn std::fmt::Display| format!("{address}: {why}");
+    if answer.status() != 200 {
+        return Err(failed(&format_args!("it answers {}", answer.status())));
+    }
+    let cached = answer.headers().get("cache-control").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let fresh = freshness(cached);
+    let text = answer.body_mut().with_config().limit(limit).read_to_vec().map_err(|e| failed(&e))?;
+    let document = json::parse(&text).map_err(|refusal| failed(&refusal.detail))?;
+    Ok((document, fresh))
 }
 
 /// How long an answer with this `Cache-Control` (RFC 9111 §5.2.2) is fresh.

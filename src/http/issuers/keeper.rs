@@ -48,7 +48,8 @@ pub fn keep(issuers: &Issuers, issuer: &Issuer, client: &Client) {
 /// Puts new keys in place; where they are those that are known, nothing changes.
 fn take(issuers: &Issuers, issuer: &Issuer, found: Found) {
     metrics::issuer_asked(issuer.name(), Some((found.held.keys.len(), found.passed_over.len())));
-    if issuer.held().source != found.held.source {
+    let held = issuer.held();
+    if (&held.source, &held.endpoints) != (&found.held.source, &found.held.endpoints) {
         tracing::info!(issuer = issuer.name(), keys = found.held.keys.len(), "the issuer's keys are known");
         for why in &found.passed_over {
             tracing::warn!(issuer = issuer.name(), %why, "a key of the issuer was passed over");

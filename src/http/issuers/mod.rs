@@ -20,6 +20,7 @@ use crate::actor::{Role, Roles};
 
 use super::keys::Key;
 
+pub use address::may_come_back;
 pub use fetch::Client;
 
 /// What `--issuer` takes: `ISSUER` to discover its keys, or `ISSUER=URL` with the address of its JWKS.
@@ -89,12 +90,25 @@ pub struct Terms {
 /// How long keys count as fresh at least, unless it is set otherwise.
 pub const FRESH: Duration = Duration::from_secs(300);
 
+/// Where a provider lets browsers sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Where the browser is sent.
+    pub authorization: String,
+    /// Where a code is traded for tokens.
+    pub token: String,
+    /// Whether it names itself when it sends the browser back (RFC 9207 §3).
+    pub names_itself: bool,
+}
+
 /// What is known of a provider at one time.
 #[derive(Default)]
 pub struct Held {
     /// The keys that its tokens are checked with.
     pub keys: Vec<Key>,
-    /// The document they were read from.
+    /// Where browsers sign in by it, if it was discovered and says so.
+    pub endpoints: Option<Endpoints>,
+    /// The document that the keys were read from.
     source: Value,
 }
 
@@ -111,6 +125,11 @@ impl Issuer {
     /// The issuer, as its tokens name it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether where its keys are is discovered.
+    pub fn is_discovered(&self) -> bool {
+        self.keys.is_none()
     }
 
     /// What is known of it now.

@@ -41,7 +41,7 @@ const SHARDS: usize = 16;
 /// Remembered in each of two generations of each part.
 const SIZE: usize = 2048;
 /// What is asked by machines that watch the service.
-const EXEMPT: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub const EXEMPT: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -255,10 +255,23 @@ pub fn verify(request: &HttpRequest, verifier: &Verifier, token: &str) -> Result
         policy.count(*address);
     }
     let bearer = found?;
+    count(limits, left, &bearer)?;
+    Ok(bearer)
+}
+
+/// Counts a request of somebody who is signed in otherwise.
+pub fn signed_in(request: &HttpRequest, bearer: &Bearer) -> Result<(), Refusal> {
+    match request.extensions_mut().get_mut() {
+        Some(Visit { limits, left, .. }) => count(limits, left, bearer),
+        None => Ok(()),
+    }
+}
+
+fn count(limits: &Limits, left: &mut Vec<Left>, bearer: &Bearer) -> Result<(), Refusal> {
     if let Some(policy) = &limits.person {
         left.push(policy.take((&bearer.actor.issuer, &bearer.actor.subject))?);
     }
-    Ok(bearer)
+    Ok(())
 }
 
 #[cfg(test)]

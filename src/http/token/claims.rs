@@ -34,12 +34,14 @@ pub struct Wanted<'w> {
     pub audience: &'w str,
     /// How a provider names roles; `None` of our own issuer and of key files.
     pub roles: Option<&'w RoleRules>,
+    /// Whether it is an ID token, by which somebody signs in.
+    pub signs_in: bool,
 }
 
 /// Reads the claims of a token with a good signature over `signed`.
 pub fn bearer(claims: &Map<String, Value>, issuer: &str, wanted: &Wanted<'_>, signed: &str) -> Result<Bearer, Refusal> {
     let asked = wanted.roles.is_some();
-    if let Some(other) = OF_OTHERS.iter().find(|other| asked && claims.contains_key(**other)) {
+    if let Some(other) = OF_OTHERS.iter().find(|other| asked && !wanted.signs_in && claims.contains_key(**other)) {
         return Err(malformed(format!("Its claim {other} says that it is no access token.")));
     }
     let subject = name(claims, "sub")?;

@@ -2,10 +2,13 @@
 //
 //   node provider.mjs FOLDER    FOLDER holds node_modules
 //
+// A browser that is sent to it is signed in as ada without a question, unless it is told otherwise.
+//
 // It prints the issuer once it listens, and takes commands on standard input, one a line, each answered by the line `done`:
 //
 //   claims JSON    further claims of every access token from now on
 //   rotate         new keys; those of before are gone
+//   nobody         whoever wants to sign in from now on is refused
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -15,6 +18,7 @@ const library = pathToFileURL(`${process.argv[2]}/node_modules/oidc-provider/lib
 const { default: Provider } = await import(library.href);
 
 let claims = {};
+let refuses = false;
 
 function keys() {
   const jwk = (type, options, more) =>
@@ -36,10 +40,16 @@ function provider(issuer) {
   return new Provider(issuer, {
     jwks: { keys: keys() },
     clients: [{
+      client_id: 'pages', client_secret: 'for the pages: %+/', grant_types: ['authorization_code'], response_types: ['code'],
+      redirect_uris: ['http://127.0.0.1:1/login/callback'], id_token_signed_response_alg: 'ES256',
+    }, {
       client_id: 'cluster', client_secret: 'for-the-tests', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
     }],
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA'] },
     ttl: { ClientCredentials: 600 },
+    claims: { openid: ['sub', 'roles'] },
+    findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, ...claims }) }),
+    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     extraTokenClaims: () => claims,
     features: {
       clientCredentials: { enabled: true },
@@ -49,14 +59,27 @@ function provider(issuer) {
   });
 }
 
+// What a person would do on the provider's pages.
+async function interact(provider, request, response) {
+  const { prompt, params, session } = await provider.interactionDetails(request, response);
+  const finish = (result) => provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true });
+  if (refuses) return finish({ error: 'access_denied' });
+  if (prompt.name === 'login') return finish({ login: { accountId: 'ada' } });
+  const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  grant.addOIDCScope('openid');
+  return finish({ consent: { grantId: await grant.save() } });
+}
+
 const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
-  let answer = provider(issuer).callback();
-  server.on('request', (request, response) => answer(request, response));
+  let current = provider(issuer);
+  server.on('request', (request, response) =>
+    request.url.startsWith('/interaction/') ? interact(current, request, response) : current.callback()(request, response));
   console.log(issuer);
   createInterface({ input: process.stdin }).on('line', (line) => {
-    if (line === 'rotate') answer = provider(issuer).callback();
+    if (line === 'rotate') current = provider(issuer);
+    if (line === 'nobody') refuses = true;
     if (line.startsWith('claims ')) claims = JSON.parse(line.slice(7));
     console.log('done');
   }).on('close', () => process.exit(0));
