@@ -120,7 +120,7 @@ impl Policy {
 
     fn used(&self, key: impl Hash) -> Arc<Used> {
         let key = self.hasher.hash_one(key);
-        let shard = self.shards.iter().cycle().nth((key % SHARDS as u64) as usize);
+        let shard = self.shards.get((key % SHARDS as u64) as usize);
         let Some(mut known) = shard.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner)) else {
             return Arc::new(self.fresh());
         };
