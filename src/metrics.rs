@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder, histogram_opts, opts};
+use prometheus::{Encoder, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder, histogram_opts, opts};
 
 use crate::store::Store;
 use crate::time::{SECOND, Time};
@@ -18,6 +18,9 @@ struct Metrics {
     sweeps: Option<IntCounterVec>,
     booked: Option<IntCounterVec>,
     last_sweep: Option<IntGauge>,
+    issuers: Option<IntCounterVec>,
+    keys: Option<IntGaugeVec>,
+    limited: Option<IntCounterVec>,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -29,12 +32,17 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     let sweeps = IntCounterVec::new(opts!("almoner_sweeps_total", "Sweeps run by this process"), &["outcome"]).ok();
     let booked = IntCounterVec::new(opts!("almoner_sweep_booked_total", "Ends and expiries booked by this process"), &["what"]).ok();
     let last_sweep = IntGauge::new("almoner_sweep_last_run_seconds", "When the last sweep ended well, in seconds since 1970").ok();
+    let issuers =
+        IntCounterVec::new(opts!("almoner_issuer_fetches_total", "Times an issuer was asked for its keys"), &["issuer", "outcome"]).ok();
+    let keys = IntGaugeVec::new(opts!("almoner_issuer_keys", "Keys an issuer gave when last asked"), &["issuer", "state"]).ok();
+    let limited = IntCounterVec::new(opts!("almoner_rate_limited_total", "Requests refused as too many"), &["policy"]).ok();
+    let of_doors = [issuers.clone().map(boxed), keys.clone().map(boxed), limited.clone().map(boxed)];
     let collectors = [requests.clone().map(boxed), durations.clone().map(boxed), sweeps.clone().map(boxed), booked.clone().map(boxed)];
-    for collector in collectors.into_iter().chain([last_sweep.clone().map(boxed)]).flatten() {
+    for collector in collectors.into_iter().chain([last_sweep.clone().map(boxed)]).chain(of_doors).flatten() {
         // The names are constants of this file; registering them twice is the only thing that can fail.
         let _ = registry.register(collector);
     }
-    Metrics { registry, requests, durations, sweeps, booked, last_sweep }
+    Metrics { registry, requests, durations, sweeps, booked, last_sweep, issuers, keys, limited }
 });
 
 fn boxed(collector: impl Collector + 'static) -> Box<dyn Collector> {
@@ -65,6 +73,25 @@ pub fn swept(booked: Option<[(&str, usize); 3]>, at: Time) {
         if let Some(booked) = &METRICS.booked {
             booked.with_label_values(&[what]).inc_by(count as u64);
         }
+    }
+}
+
+/// Counts one question to an issuer: how many keys were taken and how many passed over, or nothing where no answer came.
+pub fn issuer_asked(issuer: &str, found: Option<(usize, usize)>) {
+    let outcome = if found.is_some() { "done" } else { "failed" };
+    if let Some(issuers) = &METRICS.issuers {
+        issuers.with_label_values(&[issuer, outcome]).inc();
+    }
+    let (Some((taken, passed_over)), Some(keys)) = (found, &METRICS.keys) else { return };
+    for (state, count) in [("taken", taken), ("passed_over", passed_over)] {
+        keys.with_label_values(&[issuer, state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+/// Counts one request that was refused as too many, by the policy that refused it.
+pub fn limited(policy: &str) {
+    if let Some(limited) = &METRICS.limited {
+        limited.with_label_values(&[policy]).inc();
     }
 }
 

@@ -79,6 +79,7 @@ codes! {
         ValidationFailed "validation_failed" "Some fields can't be accepted." "Mend the fields listed under errors.";
         IdempotencyKeyReused "idempotency_key_reused" "The Idempotency-Key was used before for another request." "Use a new key for a new request.";
         RateMissing "rate_missing" "A meter of the record has no rate in force at that time." "Have the provider set a rate for the meter in the grant's unit.";
+        RateLimited "rate_limited" "Too many requests in too short a time." "Repeat after the seconds in Retry-After, and more slowly.";
         Busy "busy" "More is waiting to be written than is taken on." "Repeat after the seconds in Retry-After.";
         ReadOnly "read_only" "The books do not hold, so nothing is written until that is mended." "Ask the administrator to run almoner verify.";
         Internal "internal" "Something went wrong on our side; it is in the log under the request id." "Repeat later; tell the administrator the request id.";

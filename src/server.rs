@@ -17,7 +17,10 @@ use tracing_actix_web::TracingLogger;
 
 use crate::http::api::door;
 use crate::http::api::routes::routes;
+use crate::http::issuers::Client;
 use crate::http::keys::Keys;
+use crate::http::limits::{self, Limits};
+use crate::http::login::{self, Login};
 use crate::http::token::Verifier;
 use crate::http::{openapi, request, route};
 use crate::metrics;
@@ -29,34 +32,52 @@ const SWEEP_SOME: usize = 100;
 /// How long accepted requests may take to finish when the service stops, in seconds.
 const FINISH_WITHIN: u64 = 30;
 
+/// How long the start waits for the first answers of identity providers; later they are waited for no more.
+const ISSUERS_WITHIN: Duration = Duration::from_secs(5);
+
 /// How to serve.
-#[derive(Clone, Copy, Debug)]
 pub struct Manner {
     /// Where to listen.
     pub listen: SocketAddr,
     /// How often what the clock has decided is booked; `None` for never.
     pub sweep_every: Option<Duration>,
+    /// How often somebody may ask.
+    pub limits: limits::Settings,
+    /// How browsers sign in, if they do.
+    pub login: Option<Login>,
 }
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every } = manner;
+    let Manner { listen, sweep_every, limits, login } = manner;
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
     let listener = TcpListener::bind(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    if let Some(providers) = keys.providers() {
+        providers.keep(&Client::new(providers.terms().loopback), ISSUERS_WITHIN).map_err(Fault::Internal)?;
+    }
+    let pages = login.map(Data::new);
     actix_web::rt::System::new()
         .block_on(async {
             let app = Data::new(door::App::new(store.clone()));
             let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
+            let limits = Data::new(Limits::new(limits));
             let (table, document) = (routes(), openapi::document(&routes()));
             let server = HttpServer::new(move || {
                 App::new()
                     .app_data(app.clone())
                     .app_data(verifier.clone())
+                    .app_data(limits.clone())
+                    .wrap(from_fn(limits::guard))
                     .wrap(from_fn(request::named))
                     .wrap(TracingLogger::<request::Span>::new())
                     .wrap(from_fn(measure))
                     .wrap(Compress::default())
+                    .configure(|config| {
+                        if let Some(pages) = &pages {
+                            login::configure(config.app_data(pages.clone()));
+                        }
+                    })
                     .configure(|config| openapi::configure(document.clone(), config))
                     .configure(|config| route::configure(&table, config))
             });

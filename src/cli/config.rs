@@ -7,27 +7,28 @@ use serde_json::{Value, json};
 
 use super::exit::Failure;
 use super::place::Place;
+use super::signin::SignIn;
 use super::table;
 
 /// What to do with the settings.
 #[derive(Subcommand, Debug)]
 pub enum Options {
     /// Show the settings in force, without secrets
-    Show,
+    Show(SignIn),
 }
 
 /// Prints the settings.
 pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     match options {
-        Options::Show => show(place),
+        Options::Show(signin) => show(place, signin),
     }
 }
 
-fn show(place: &Place) -> Result<(), Failure> {
+fn show(place: &Place, signin: &SignIn) -> Result<(), Failure> {
     let (data, key) = (place.data.display().to_string(), place.local_key());
     let local = if key.exists() { key.display().to_string() } else { "none".into() };
     let others: Vec<String> = place.provider_keys().iter().map(|path| path.display().to_string()).collect();
-    let settings = [
+    let mut settings = vec![
         ("version", json!(env!("CARGO_PKG_VERSION"))),
         ("data", json!(data)),
         ("database", json!(place.database()?.to_string())),
@@ -35,6 +36,7 @@ fn show(place: &Place) -> Result<(), Failure> {
         ("local_key", json!(local)),
         ("provider_keys", json!(others)),
     ];
+    settings.extend(signin.shown());
     if place.json {
         let object: serde_json::Map<String, Value> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         return Ok(writeln!(io::stdout(), "{:#}", Value::Object(object))?);

@@ -48,9 +48,10 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
         return Ok(());
     }
     serve::start_log(&options.serve)?;
-    let (store, keys) = (place.open()?, place.keys()?);
+    let (store, keys) = (place.open()?, options.serve.signin.keys(place)?);
     let words = guide(&tokens)?;
-    Ok(server::serve(store, keys, options.serve.manner(), |address| eprintln!("{}", words.replace("{address}", &address.to_string())))?)
+    let manner = options.serve.manner(&keys, store.clock().clone())?;
+    Ok(server::serve(store, keys, manner, |address| eprintln!("{}", words.replace("{address}", &address.to_string())))?)
 }
 
 fn make(place: &Place, seed: u64, tokens: &Path) -> Result<(), Failure> {

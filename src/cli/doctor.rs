@@ -1,6 +1,6 @@
 //! `almoner doctor`: looks for what is wrong with an installation, and says what to do about it.
 //!
-//! It mends nothing and writes nothing.
+//! It mends nothing and writes nothing. Identity providers are asked for their keys, as `serve` would.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure, OTHER_SCHEMA};
 use super::place::Place;
+use super::signin::SignIn;
 use super::table;
+use crate::http::issuers::Client;
 use crate::ledger;
 use crate::store::{Conn, Fault, guards, migrate};
 use crate::time::{Clock, SECOND, Time};
@@ -69,11 +71,19 @@ impl Findings {
     }
 }
 
+/// What to look at beside the data folder.
+#[derive(clap::Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    signin: SignIn,
+}
+
 /// Looks at everything and prints what was found.
-pub fn run(place: &Place) -> Result<Exit, Failure> {
+pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let mut found = Findings::default();
     folder(&mut found, place);
     keys(&mut found, place);
+    issuers(&mut found, place, &options.signin);
     space(&mut found, &place.data);
     database(&mut found, place);
     print(&found, place.json)?;
@@ -137,6 +147,43 @@ fn keys(found: &mut Findings, place: &Place) {
         Ok(_) => {
             let remedy = "Make books with almoner init, or put an identity provider's keys there as a .json file.";
             found.bad(WHAT, Exit::Configuration, format!("there are none in {}", place.key_folder().display()), remedy);
+        }
+    }
+}
+
+fn issuers(found: &mut Findings, place: &Place, signin: &SignIn) {
+    const WHAT: &str = "issuers";
+    let remedy = "Mend the settings of --issuer; until then serve does not start.";
+    let named = match signin.keys(place) {
+        Ok(keys) => keys.providers().cloned(),
+        Err(failure) => return found.bad(WHAT, failure.exit, failure.words, remedy),
+    };
+    let Some(named) = named else { return };
+    let client = Client::new(named.terms().loopback);
+    for issuer in named.all() {
+        match client.ask(issuer) {
+            Err(why) => found.bad(
+                WHAT,
+                Exit::Configuration,
+                why,
+                "Check the address, and that the provider runs; its tokens are refused until it answers.",
+            ),
+            Ok(answer) if answer.held.keys.is_empty() => {
+                let detail = format!("{} gives no key that is accepted: {}", issuer.name(), answer.passed_over.join("; "));
+                found.bad(
+                    WHAT,
+                    Exit::Configuration,
+                    detail,
+                    "Have the provider sign with Ed25519, P-256, P-384 or RSA of 2048 bits or more.",
+                );
+            }
+            Ok(answer) => {
+                let others = match answer.passed_over.len() {
+                    0 => String::new(),
+                    more => format!(", {more} passed over ({})", answer.passed_over.join("; ")),
+                };
+                found.fine(WHAT, format!("{}: {} keys{others}", issuer.name(), answer.held.keys.len()));
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod migrate;
 mod place;
 mod progress;
 mod serve;
+mod signin;
 mod table;
 mod token;
 mod verify;
@@ -42,9 +43,9 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Play a believable year of books, then serve it
-    Demo(demo::Options),
+    Demo(Box<demo::Options>),
     /// Serve the books over HTTP
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
     /// Make empty books: database, keys, an administrator's token
     Init,
     /// Print a token signed by these books' own issuer
@@ -56,12 +57,12 @@ enum Command {
     /// Recompute every law of the books from the postings
     Verify,
     /// Look for what is wrong with the installation, and say what to do
-    Doctor,
+    Doctor(Box<doctor::Options>),
     /// Bring the database's schema up to date
     Migrate(migrate::Options),
     /// The settings
     #[command(subcommand)]
-    Config(config::Options),
+    Config(Box<config::Options>),
     /// Print a completion script for a shell
     Completions(completions::Options),
 }
@@ -96,7 +97,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
         Command::Verify => verify::run(place),
-        Command::Doctor => doctor::run(place),
+        Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),
         Command::Config(options) => config::run(place, &options).map(done),
         Command::Completions(options) => {

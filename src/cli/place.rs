@@ -13,7 +13,7 @@ use crate::store::{Conn, Database, Store, migrate};
 use crate::time::Clock;
 
 /// Whom tokens must be made for, unless it is set otherwise.
-const AUDIENCE: &str = "almoner";
+pub const AUDIENCE: &str = "almoner";
 
 /// The settings that every command shares.
 #[derive(Args, Clone, Debug)]

@@ -9,7 +9,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, Failure};
 use super::place::Place;
+use super::signin::SignIn;
+use crate::http::keys::Keys;
+use crate::http::limits::{Limit, Network, Settings};
 use crate::server::{self, Manner};
+use crate::time::Clock;
 
 /// How log lines look.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,22 +41,48 @@ pub struct Options {
     /// What to log: error, warn, info, debug, trace, or by module
     #[arg(long, value_name = "FILTER", env = "ALMONER_LOG", default_value = "info,actix_server=warn")]
     pub log: String,
+    #[command(flatten)]
+    pub signin: SignIn,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// How often somebody may ask.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+#[command(next_help_heading = "How often")]
+struct Limits {
+    /// Requests a second by one person, as RATE or RATE:BURST; 0 for no limit
+    #[arg(long, value_name = "RATE", env = "ALMONER_RATE_LIMIT_PERSON", default_value = "100000")]
+    rate_limit_person: Limit,
+    /// Requests a second from one address
+    #[arg(long, value_name = "RATE", env = "ALMONER_RATE_LIMIT_ADDRESS", default_value = "100000")]
+    rate_limit_address: Limit,
+    /// Refused tokens a second from one address, after which no more signatures are checked for it
+    #[arg(long, value_name = "RATE", env = "ALMONER_RATE_LIMIT_FAILURES", default_value = "20:200")]
+    rate_limit_failures: Limit,
+    /// An address or network whose X-Forwarded-For is believed; may be repeated
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS", env = "ALMONER_TRUSTED_PROXIES", value_delimiter = ',')]
+    proxies: Vec<Network>,
 }
 
 /// Serves the books until SIGTERM or SIGINT, then finishes what was accepted.
 pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     start_log(options)?;
-    let (store, keys) = (place.open()?, place.keys()?);
+    let (store, keys) = (place.open()?, options.signin.keys(place)?);
     let database = place.database()?;
     let announce = |address| eprintln!("almoner serves {database}; listening on http://{address}");
-    Ok(server::serve(store, keys, options.manner(), announce)?)
+    let manner = options.manner(&keys, store.clock().clone())?;
+    Ok(server::serve(store, keys, manner, announce)?)
 }
 
 impl Options {
     /// How to serve.
-    pub fn manner(&self) -> Manner {
+    pub fn manner(&self, keys: &Keys, clock: Clock) -> Result<Manner, Failure> {
         let sweep_every = (self.sweep_every > 0).then(|| Duration::from_secs(self.sweep_every));
-        Manner { listen: self.listen, sweep_every }
+        let Limits { rate_limit_person: person, rate_limit_address: address, rate_limit_failures: failures, proxies } = self.limits.clone();
+        let limits = Settings { person, address, failures, proxies };
+        Ok(Manner { listen: self.listen, sweep_every, limits, login: self.signin.login(keys, clock)? })
     }
 }
 

@@ -1,12 +1,13 @@
-//! The keys that tokens are checked with: our own issuer's, and those of identity providers, from files.
+//! The keys that tokens are checked with: our own issuer's, and those of identity providers, from files or as [`super::issuers`] keeps them.
 //!
-//! Only public keys of asymmetric algorithms are taken, each pinned to one algorithm. The set is fixed while the process runs. It may not
-//! know what tokens say beyond issuer and key id. Nothing is ever fetched.
+//! Only public keys of asymmetric algorithms are taken, each pinned to one algorithm. What comes from files is fixed while the process runs.
+//! It may not know what tokens say beyond issuer and key id. Nothing is fetched here.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
@@ -19,6 +20,8 @@ use sha2::{Digest, Sha256};
 use crate::actor::{Actor, Role};
 use crate::json;
 use crate::time::{SECOND, Time};
+
+use super::issuers::{Issuer, Issuers};
 
 /// The algorithms a token may be signed with.
 pub const ALGORITHMS: [Algorithm; 9] = [
@@ -33,6 +36,8 @@ pub const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::PS512,
 ];
 
+/// Keys taken of one set.
+const SET: usize = 100;
 /// The smallest RSA modulus taken, in bits.
 const RSA_BITS: usize = 2048;
 
@@ -59,6 +64,7 @@ pub struct Keys {
     issuers: HashMap<String, Vec<Key>>,
     local: Option<Local>,
     audience: String,
+    providers: Option<Arc<Issuers>>,
 }
 
 impl Keys {
@@ -117,6 +123,31 @@ impl Keys {
         Ok(self)
     }
 
+    /// Adds the providers whose keys are fetched. Error: one of them has a key file too.
+    pub fn with_providers(mut self, providers: Arc<Issuers>) -> Result<Keys, String> {
+        if let Some(twice) = providers.all().iter().find(|provider| self.issuers.contains_key(provider.name())) {
+            return Err(format!("the issuer {} has a key file; remove it, or don't name the issuer", twice.name()));
+        }
+        self.providers = Some(providers);
+        Ok(self)
+    }
+
+    /// The providers whose keys are fetched.
+    pub fn providers(&self) -> Option<&Arc<Issuers>> {
+        self.providers.as_ref()
+    }
+
+    /// The provider of that name, if its keys are fetched.
+    pub fn provider(&self, issuer: &str) -> Option<(&Issuers, &Issuer)> {
+        let providers = self.providers.as_ref()?;
+        Some((providers, providers.find(issuer)?))
+    }
+
+    /// Moves whenever a key that was good may be so no longer.
+    pub fn epoch(&self) -> u64 {
+        self.providers.as_ref().map_or(0, |providers| providers.epoch())
+    }
+
     fn add(&mut self, issuer: &str, keys: Vec<Key>) -> Result<(), String> {
         match self.issuers.insert(issuer.into(), keys) {
             None => Ok(()),
@@ -129,7 +160,7 @@ impl Keys {
         &self.audience
     }
 
-    /// The keys of an issuer; none if nobody here knows it.
+    /// The keys of an issuer from files; none if nobody here knows it.
     pub fn of(&self, issuer: &str) -> &[Key] {
         self.issuers.get(issuer).map(Vec::as_slice).unwrap_or_default()
     }
@@ -159,10 +190,38 @@ impl Keys {
     }
 }
 
-/// Reads one public key of a key file.
+/// Reads the keys of a fetched set (RFC 7517 §5), and why others in it were passed over: one bad key does not spoil the rest, and a key
+/// that can't be told from another is no use. Error: it is no set at all.
+pub(super) fn read_set(document: &Value) -> Result<(Vec<Key>, Vec<String>), String> {
+    let listed = document.get("keys").and_then(Value::as_array).ok_or("it lists no keys")?;
+    let (mut keys, mut passed_over) = (Vec::new(), Vec::new());
+    for value in listed.iter().take(SET) {
+        match read_key(value) {
+            Ok(key) => keys.push(key),
+            Err(why) => passed_over.push(why),
+        }
+    }
+    if listed.len() > SET {
+        passed_over.push(format!("only the first {SET} keys of {} are read", listed.len()));
+    }
+    let several = keys.len() > 1;
+    let names: Vec<Option<String>> = keys.iter().map(|key| key.id.clone()).collect();
+    keys.retain(|key| {
+        let alone = names.iter().filter(|name| **name == key.id).count() == 1;
+        let told = !several || (alone && key.id.is_some());
+        if !told {
+            passed_over
+                .push(format!("key {}: of several keys each must have a kid of its own", key.id.as_deref().unwrap_or("without kid")));
+        }
+        told
+    });
+    Ok((keys, passed_over))
+}
+
+/// Reads one public key.
 fn read_key(value: &Value) -> Result<Key, String> {
     if ["d", "p", "q", "k"].iter().any(|part| value.get(part).is_some()) {
-        return Err("a key file must hold public keys only".into());
+        return Err("only public keys are taken, so a secret one stays with its owner".into());
     }
     let jwk: Jwk = serde_json::from_value(value.clone()).map_err(|error| format!("a key can't be read: {error}"))?;
     let id = jwk.common.key_id.clone();
@@ -243,8 +302,8 @@ mod tests {
         let cases = [
             (json!([]), "must list keys"),
             (json!([rsa(255)]), "2048"),
-            (json!([{"kty": "oct", "kid": "s", "k": "c2VjcmV0"}]), "public keys only"),
-            (json!([with(ed("a"), "d", "AA")]), "public keys only"),
+            (json!([{"kty": "oct", "kid": "s", "k": "c2VjcmV0"}]), "only public keys"),
+            (json!([with(ed("a"), "d", "AA")]), "only public keys"),
             (json!([with(ed("a"), "alg", "HS256")]), "does not fit"),
             (json!([with(ed("a"), "alg", "ES256")]), "does not fit"),
             (json!([with(rsa(256), "alg", "RSA-OAEP")]), "not accepted"),
@@ -258,6 +317,20 @@ mod tests {
         }
         let twice = br#"{"issuer":"a","issuer":"b","keys":[]}"#;
         assert!(Keys::new("almoner").with_file(twice).is_err_and(|why| why.contains("twice")));
+    }
+
+    #[test]
+    fn one_bad_key_does_not_spoil_a_set() {
+        let set = |keys: Value| read_set(&json!({"keys": keys})).map(|(keys, passed_over)| (keys.len(), passed_over.len()));
+        let secret = json!({"kty": "oct", "kid": "s", "k": "c2VjcmV0"});
+        assert_eq!(set(json!([ed("a"), rsa(255), secret, 7, {"kty": "new"}, rsa(256)])), Ok((2, 4)));
+        assert_eq!(set(json!([ed("a"), ed("a"), ed("b")])), Ok((1, 2)), "two of one name can't be told apart");
+        let mut bare = ed("a");
+        bare.as_object_mut().and_then(|map| map.remove("kid"));
+        assert_eq!((set(json!([bare])), set(json!([bare, ed("b")]))), (Ok((1, 0)), Ok((1, 1))), "a lone key needs no name");
+        assert_eq!(set(json!([])), Ok((0, 0)), "a provider may withdraw all its keys");
+        assert_eq!(set(Value::Array((0..102).map(|n| ed(&n.to_string())).collect())), Ok((100, 1)));
+        assert!(read_set(&json!({"keys": {}})).is_err() && read_set(&json!([])).is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::actor::Roles;
 
 use super::header::IDEMPOTENCY_KEY;
+use super::limits::EXEMPT;
 use super::page::MEDIA_TYPES;
 use super::problem::MEDIA_TYPE;
 use super::query::{Form, Param, RANGES};
@@ -137,8 +138,9 @@ fn stream(route: &Route, content: &mut Value) {
 fn statuses(route: &Route) -> Vec<u16> {
     let signed_in = route.roles != Roles::default();
     let (posts, body) = (route.method == "post", route.body.is_some());
-    let rules: [(bool, &[u16]); 9] = [
+    let rules: [(bool, &[u16]); 10] = [
         (true, &[400, 500]),
+        (!EXEMPT.contains(&route.pattern), &[429]),
         (signed_in, &[401]),
         (signed_in && route.roles != Roles(crate::roles!(ANY)), &[403]),
         (route.path_params().next().is_some(), &[404]),

@@ -12,6 +12,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use crate::actor::{Actor, Roles};
 use crate::refusal::{Code, Refusal};
 
+use super::limits;
+use super::login::Login;
 use super::problem::Problem;
 use super::token::{Bearer, Verifier};
 
@@ -57,7 +59,13 @@ pub(super) fn admit(request: &HttpRequest, wanted: Roles) -> Result<Arc<Bearer>,
 
 fn verify(request: &HttpRequest) -> Result<Arc<Bearer>, Refusal> {
     let verifier = request.app_data::<Data<Verifier>>().ok_or_else(|| Problem::internal("no token verifier is configured").0)?;
-    verifier.verify(bearer_token(request)?)
+    // A token that is shown outright comes first; a browser shows its session's cookie instead.
+    let login = request.app_data::<Data<Login>>().filter(|_| !request.headers().contains_key(header::AUTHORIZATION));
+    if let Some(bearer) = login.map(|login| login.session(request)).transpose()?.flatten() {
+        limits::signed_in(request, &bearer)?;
+        return Ok(bearer);
+    }
+    limits::verify(request, verifier, bearer_token(request)?)
 }
 
 /// The token of the one `Authorization: Bearer` header. It is taken from nowhere else: addresses are logged.

@@ -77,6 +77,7 @@ pub const fn status(code: Code) -> StatusCode {
         UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ValidationFailed | IdempotencyKeyReused | RateMissing => StatusCode::UNPROCESSABLE_ENTITY,
         Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Busy | ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -89,6 +90,7 @@ pub fn code_of(status: StatusCode) -> Code {
         406 => Code::NotAcceptable,
         413 => Code::TooLarge,
         415 => Code::UnsupportedMediaType,
+        429 => Code::RateLimited,
         400..500 => Code::InvalidParameter,
         _ => Code::Internal,
     }
@@ -128,6 +130,10 @@ impl ResponseError for Problem {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge))
             }
             Code::Busy => response.insert_header((header::RETRY_AFTER, "1")),
+            Code::RateLimited => {
+                let seconds = self.0.params.iter().find(|(name, _)| *name == "retry_after").map_or("1", |(_, seconds)| seconds);
+                response.insert_header((header::RETRY_AFTER, seconds))
+            }
             _ => &mut response,
         };
         response.body(self.body().to_string())

@@ -2,10 +2,11 @@
 //!
 //! A token is refused for the first thing wrong with it, in this order: form, algorithm, issuer and key, signature, claims, audience, time.
 //! What a good token says is remembered by its SHA-256, since checking a signature costs more than a charge; times are checked on every use.
-//! The memo needs no clearing, since the key set is fixed while the process runs. Bounds: 8 KiB a token, twice [`MEMO`] remembered tokens.
+//! What is remembered counts no longer once any provider's keys have changed, so it never outlives the key it was found good by.
+//! Bounds: 8 KiB a token, twice [`MEMO`] remembered tokens.
 
-use std::collections::HashMap;
-use std::mem;
+mod claims;
+
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,13 +16,15 @@ use jsonwebtoken::{Algorithm, crypto};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::actor::{Actor, Role, Roles};
-use crate::id::{Id, Kind};
+use crate::actor::Actor;
 use crate::json;
 use crate::refusal::{Code, Refusal};
 use crate::time::{Clock, SECOND, Time};
 
 use super::keys::{ALGORITHMS, Key, Keys};
+use super::memo::Memo;
+pub(super) use claims::Wanted;
+use claims::{bearer, name};
 
 /// The longest token read, in bytes.
 const LENGTH: usize = 8192;
@@ -29,8 +32,6 @@ const LENGTH: usize = 8192;
 const LEEWAY: i64 = 5 * SECOND;
 /// Tokens remembered in each of two generations.
 const MEMO: usize = 4096;
-/// The longest subject or token id, in characters.
-const NAME: usize = 255;
 /// Headers that would have us take the key from the token itself or from an address it names.
 const FOREIGN_KEYS: [&str; 4] = ["jku", "jwk", "x5u", "x5c"];
 
@@ -39,74 +40,69 @@ const FOREIGN_KEYS: [&str; 4] = ["jku", "jwk", "x5u", "x5c"];
 pub struct Bearer {
     /// Who asks.
     pub actor: Actor,
-    /// The token's own id, by which it can be revoked.
+    /// The token's own id, by which it can be revoked; where a provider gives none, one made from what was signed.
     pub token: String,
     /// When it ends.
     pub expires_at: Time,
-    valid_from: Time,
+    /// When it begins, which is not before it was issued.
+    pub valid_from: Time,
 }
+
+/// Who bears a token, and the epoch of the keys when that was found.
+type Found = (u64, Arc<Bearer>);
 
 /// Checks tokens.
 pub struct Verifier {
     keys: Keys,
     clock: Clock,
-    memo: Mutex<Memo>,
-}
-
-/// Two generations: when the young one is full it becomes the old one, and what is not asked for again is forgotten with it.
-#[derive(Default)]
-struct Memo {
-    young: HashMap<[u8; 32], Arc<Bearer>>,
-    old: HashMap<[u8; 32], Arc<Bearer>>,
-}
-
-impl Memo {
-    fn get(&mut self, digest: &[u8; 32]) -> Option<Arc<Bearer>> {
-        if let Some(found) = self.young.get(digest) {
-            return Some(Arc::clone(found));
-        }
-        let found = self.old.remove(digest)?;
-        self.put(*digest, Arc::clone(&found));
-        Some(found)
-    }
-
-    fn put(&mut self, digest: [u8; 32], bearer: Arc<Bearer>) {
-        if self.young.len() >= MEMO {
-            self.old = mem::take(&mut self.young);
-        }
-        self.young.insert(digest, bearer);
-    }
+    /// By a token's SHA-256.
+    memo: Mutex<Memo<[u8; 32], Found>>,
 }
 
 impl Verifier {
     /// Checks with these keys and by this clock.
     pub fn new(keys: Keys, clock: Clock) -> Verifier {
-        Verifier { keys, clock, memo: Mutex::default() }
+        Verifier { keys, clock, memo: Mutex::new(Memo::new(MEMO)) }
     }
 
     /// Who bears the token. Each cause of refusal has its own code.
     pub fn verify(&self, token: &str) -> Result<Arc<Bearer>, Refusal> {
+        self.verify_if(token, || Ok(()))
+    }
+
+    /// As `verify`, where one that is not remembered is looked at only if it `may` be.
+    pub fn verify_if(&self, token: &str, may: impl FnOnce() -> Result<(), Refusal>) -> Result<Arc<Bearer>, Refusal> {
         if token.len() > LENGTH {
             return Err(malformed("It is longer than 8 KiB."));
         }
         let digest: [u8; 32] = Sha256::digest(token).into();
+        // Before the keys are looked at: if they change meanwhile, what is remembered is of an epoch that is past.
+        let epoch = self.keys.epoch();
         let known = self.memo.lock().unwrap_or_else(PoisonError::into_inner).get(&digest);
-        let bearer = match known {
-            Some(bearer) => bearer,
+        let bearer = match known.filter(|(of, _)| *of == epoch) {
+            Some((_, bearer)) => bearer,
             None => {
+                may()?;
                 let bearer = Arc::new(read(token, &self.keys)?);
-                self.memo.lock().unwrap_or_else(PoisonError::into_inner).put(digest, Arc::clone(&bearer));
+                self.memo.lock().unwrap_or_else(PoisonError::into_inner).put(digest, (epoch, Arc::clone(&bearer)));
                 bearer
             }
         };
-        let now = self.clock.now();
-        if now >= bearer.expires_at.plus(LEEWAY) {
-            return Err(Refusal::new(Code::TokenExpired, format!("It expired at {}.", bearer.expires_at)));
-        }
-        if bearer.valid_from > now.plus(LEEWAY) {
-            return Err(Refusal::new(Code::TokenNotYetValid, format!("It is valid from {}.", bearer.valid_from)));
-        }
+        bearer.check_times(self.clock.now())?;
         Ok(bearer)
+    }
+}
+
+impl Bearer {
+    /// Whether it may be used now. Errors: `token_expired`, `token_not_yet_valid`.
+    pub(super) fn check_times(&self, now: Time) -> Result<(), Refusal> {
+        if now >= self.expires_at.plus(LEEWAY) {
+            return Err(Refusal::new(Code::TokenExpired, format!("It expired at {}.", self.expires_at)));
+        }
+        if self.valid_from > now.plus(LEEWAY) {
+            return Err(Refusal::new(Code::TokenNotYetValid, format!("It is valid from {}.", self.valid_from)));
+        }
+        Ok(())
     }
 }
 
@@ -116,23 +112,59 @@ fn malformed(detail: impl Into<String>) -> Refusal {
 
 /// All that does not depend on the time: form, signature and claims.
 fn read(token: &str, keys: &Keys) -> Result<Bearer, Refusal> {
-    let parts: Vec<&str> = token.split('.').collect();
-    let &[header, payload, signature] = parts.as_slice() else {
-        return Err(malformed("It must have three parts."));
+    let parts = Parts::of(token)?;
+    let issuer = name(&parts.claims, "iss")?;
+    let Some((all, provider)) = keys.provider(issuer) else {
+        parts.check_signature(keys.of(issuer))?;
+        return parts.bearer(issuer, &Wanted { audience: keys.audience(), roles: None, signs_in: false });
     };
-    let header = object(header)?;
-    let algorithm = check_header(&header)?;
-    let claims = object(payload)?;
-    let issuer = name(&claims, "iss")?;
-    let key = find_key(keys.of(issuer), &header)?;
-    if key.algorithm != algorithm {
-        return Err(Refusal::new(Code::TokenAlgNotAllowed, "Its key is pinned to another algorithm."));
+    parts.check_signature(&provider.held().keys).inspect_err(|refusal| {
+        // It may be a new key of theirs. The answer does not wait for it.
+        if refusal.code == Code::TokenIssuerUnknown {
+            provider.want();
+        }
+    })?;
+    let terms = all.terms();
+    parts.bearer(issuer, &Wanted { audience: &terms.audience, roles: Some(&terms.roles), signs_in: false })
+}
+
+/// A token taken apart; what it says is not to be believed yet.
+pub(super) struct Parts<'t> {
+    header: Map<String, Value>,
+    /// What it says it is signed by.
+    pub algorithm: Algorithm,
+    /// What it says.
+    pub claims: Map<String, Value>,
+    signed: &'t str,
+    signature: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// Takes a token apart. Errors: `token_malformed`, `token_alg_not_allowed`.
+    pub fn of(token: &'t str) -> Result<Parts<'t>, Refusal> {
+        let parts: Vec<&str> = token.split('.').collect();
+        let (&[header, payload, signature], Some((signed, _))) = (parts.as_slice(), token.rsplit_once('.')) else {
+            return Err(malformed("It must have three parts."));
+        };
+        let header = object(header)?;
+        let algorithm = check_header(&header)?;
+        Ok(Parts { header, algorithm, claims: object(payload)?, signed, signature })
     }
-    let signed = token.rsplit_once('.').map(|(message, _)| message).unwrap_or_default();
-    if !crypto::verify(signature, signed.as_bytes(), &key.public, algorithm).unwrap_or(false) {
-        return Err(Refusal::new(Code::TokenSignatureInvalid, Code::TokenSignatureInvalid.title()));
+
+    /// Whether one of these keys signed it. Errors: `token_issuer_unknown`, `token_alg_not_allowed`, `token_signature_invalid`.
+    pub fn check_signature(&self, keys: &[Key]) -> Result<(), Refusal> {
+        let key = find_key(keys, &self.header)?;
+        if key.algorithm != self.algorithm {
+            return Err(Refusal::new(Code::TokenAlgNotAllowed, "Its key is pinned to another algorithm."));
+        }
+        let good = crypto::verify(self.signature, self.signed.as_bytes(), &key.public, self.algorithm).unwrap_or(false);
+        good.then_some(()).ok_or_else(|| Refusal::new(Code::TokenSignatureInvalid, Code::TokenSignatureInvalid.title()))
     }
-    bearer(&claims, issuer, keys.audience())
+
+    /// Who bears it, once its signature was found good.
+    pub fn bearer(&self, issuer: &str, wanted: &Wanted<'_>) -> Result<Bearer, Refusal> {
+        bearer(&self.claims, issuer, wanted, self.signed)
+    }
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, Refusal> {
@@ -151,6 +183,9 @@ fn check_header(header: &Map<String, Value>) -> Result<Algorithm, Refusal> {
         algorithm.ok_or_else(|| Refusal::new(Code::TokenAlgNotAllowed, "Only public-key signatures are accepted: EdDSA, ES, RS, PS."))?;
     if header.contains_key("crit") {
         return Err(malformed("Its header has critical extensions, and none is understood here."));
+    }
+    if header.contains_key("b64") {
+        return Err(malformed("Its header must not say how its payload is encoded (RFC 7797)."));
     }
     if FOREIGN_KEYS.iter().any(|name| header.contains_key(*name)) {
         return Err(malformed("Its header must not bring or point to a key."));
@@ -172,65 +207,6 @@ fn find_key<'k>(keys: &'k [Key], header: &Map<String, Value>) -> Result<&'k Key,
         (Some(Value::String(id)), keys) => keys.iter().find(|key| key.id.as_ref() == Some(id)).ok_or_else(unknown),
         (Some(_), _) => Err(malformed("Its kid must be a string.")),
     }
-}
-
-/// Reads the claims of a token with a good signature.
-fn bearer(claims: &Map<String, Value>, issuer: &str, audience: &str) -> Result<Bearer, Refusal> {
-    let (subject, token) = (name(claims, "sub")?, name(claims, "jti")?);
-    let (expires_at, not_before) = (time(claims, "exp")?, time(claims, "nbf")?);
-    let issued_at = if claims.contains_key("iat") { time(claims, "iat")? } else { not_before };
-    let actor = Actor {
-        issuer: issuer.into(),
-        subject: subject.into(),
-        roles: words(claims, "roles")?.into_iter().map(Role::from_str).collect::<Result<Roles, String>>().map_err(malformed)?,
-        donor: id(claims, "donor")?,
-        projects: match claims.get("projects") {
-            None => Vec::new(),
-            Some(_) => words(claims, "projects")?.into_iter().map(parse_id).collect::<Result<_, _>>()?,
-        },
-        provider: id(claims, "provider")?,
-    };
-    if actor.roles == Roles::default() {
-        return Err(malformed("Its claim roles must name a role."));
-    }
-    check_audience(claims, audience)?;
-    // A token from the future is as little to be trusted as one for the future.
-    Ok(Bearer { actor, token: token.into(), expires_at, valid_from: not_before.max(issued_at) })
-}
-
-fn check_audience(claims: &Map<String, Value>, ours: &str) -> Result<(), Refusal> {
-    let named = match claims.get("aud") {
-        Some(Value::String(one)) => vec![one.as_str()],
-        _ => words(claims, "aud")?,
-    };
-    let wrong = || Refusal::new(Code::TokenAudienceInvalid, format!("Its claim aud must name {ours:?}."));
-    named.contains(&ours).then_some(()).ok_or_else(wrong)
-}
-
-fn name<'c>(claims: &'c Map<String, Value>, claim: &str) -> Result<&'c str, Refusal> {
-    let text = claims.get(claim).and_then(Value::as_str).filter(|text| (1..=NAME).contains(&text.chars().count()));
-    let sound = text.filter(|text| !text.contains(char::is_control));
-    sound.ok_or_else(|| malformed(format!("Its claim {claim} must be a text of 1 to {NAME} characters.")))
-}
-
-fn words<'c>(claims: &'c Map<String, Value>, claim: &str) -> Result<Vec<&'c str>, Refusal> {
-    let listed = claims.get(claim).and_then(Value::as_array).and_then(|list| list.iter().map(Value::as_str).collect());
-    listed.ok_or_else(|| malformed(format!("Its claim {claim} must be a list of texts.")))
-}
-
-fn time(claims: &Map<String, Value>, claim: &str) -> Result<Time, Refusal> {
-    // The last second of the year 9999: the end of what RFC 3339 can say.
-    let seconds = claims.get(claim).and_then(Value::as_i64).filter(|seconds| (0..=253_402_300_799).contains(seconds));
-    let micros = seconds.map(|seconds| Time::from_micros(seconds * SECOND));
-    micros.ok_or_else(|| malformed(format!("Its claim {claim} must be whole seconds since 1970.")))
-}
-
-fn id<K: Kind>(claims: &Map<String, Value>, claim: &str) -> Result<Option<Id<K>>, Refusal> {
-    claims.contains_key(claim).then(|| name(claims, claim).and_then(parse_id)).transpose()
-}
-
-fn parse_id<K: Kind>(text: &str) -> Result<Id<K>, Refusal> {
-    Id::parse(text).map_err(|refusal| malformed(refusal.detail))
 }
 
 #[cfg(test)]

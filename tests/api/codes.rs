@@ -36,6 +36,7 @@ fn every_code_is_provoked() {
         seen.extend(decisions(&town, &own));
         seen.extend(lots(&town, &own));
         seen.extend(usage(&town, &own, &foreign));
+        seen.extend(guesses(&town));
         for (code, answer) in &seen {
             carries_all(*code, answer);
         }
@@ -85,6 +86,13 @@ fn tokens(town: &Town) -> Seen {
         (Code::Forbidden, town.get(&town.staff.admin, "/v1/audit")),
         (Code::Forbidden, town.server.post("/v1/usage", Some(&town.token(&actor("p", &[Role::Provider]))), &[], &json!({}))),
     ]
+}
+
+/// Guesses at a token until no more are looked at. Last, since it closes the door for a while.
+fn guesses(town: &Town) -> Seen {
+    let guess = || town.get("no-token", "/v1/me");
+    let refused = std::iter::repeat_with(guess).take(2000).find(|answer| answer.status == 429);
+    vec![(Code::RateLimited, refused.expect("an end of guessing"))]
 }
 
 fn doors(town: &Town, own: &Side) -> Seen {

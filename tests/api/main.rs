@@ -7,7 +7,11 @@ mod fields;
 mod flows;
 mod granting;
 mod holds;
+mod hostile;
+mod issuers;
+mod limits;
 mod lists;
+mod login;
 mod rights;
 mod spec;
 #[path = "../support/mod.rs"]

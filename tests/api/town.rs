@@ -87,10 +87,20 @@ pub fn keys(data: &std::path::Path, audience: &str, issuer: Option<&str>) -> Key
 impl Town {
     /// Empty books with a server before them.
     pub fn found(database: TestDatabase) -> Town {
+        Town::found_with(database, &[])
+    }
+
+    /// As `found`, with more arguments for the server.
+    pub fn found_with(database: TestDatabase, more: &[&str]) -> Town {
+        Town::found_with_env(database, more, &[])
+    }
+
+    /// As `found_with`, with these variables in the server's environment too.
+    pub fn found_with_env(database: TestDatabase, more: &[&str], env: &[(&str, &str)]) -> Town {
         let data = database.folder().join("data");
         let place = ["init", "--data", data.to_str().expect("UTF-8"), "--database", &database.url];
         almoner(place).ok();
-        let server = Server::start(&database, &data);
+        let server = Server::start_with(&database, &data, |command| command.args(more).envs(env.iter().copied()));
         let keys = keys(&data, "almoner", None);
         let sign = |name: &str, role| keys.issue(&actor(name, &[role]), 3600, Clock::system().now(), name).expect("a token");
         let staff = Staff {
@@ -104,7 +114,12 @@ impl Town {
 
     /// The books of two sides.
     pub fn settled(database: TestDatabase) -> (Town, Side, Side) {
-        let town = Town::found(database);
+        Town::settled_with(database, &[])
+    }
+
+    /// As `settled`, with more arguments for the server.
+    pub fn settled_with(database: TestDatabase, more: &[&str]) -> (Town, Side, Side) {
+        let town = Town::found_with(database, more);
         town.make("admin", "/v1/units", &json!({"code": "USD", "scale": 6, "name": "US dollar of cloud credit"}));
         town.make("admin", "/v1/units", &json!({"code": "NHR", "scale": 2, "name": "Node hour"}));
         let (own, foreign) = (town.side("a"), town.side("b"));

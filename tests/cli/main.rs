@@ -2,6 +2,7 @@
 //! books are exported, verified, tampered with and found out.
 
 mod books;
+mod signin;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../tools/mod.rs"]

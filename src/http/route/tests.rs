@@ -181,7 +181,7 @@ fn the_description_comes_from_the_rows() {
     assert_eq!(names, [&["grant"], &ranges[..], &["limit", "cursor", "order"]].concat());
     let make = "/paths/~1v1~1toys~1{id}/post";
     let statuses: Vec<String> = at(&format!("{make}/responses")).as_object().into_iter().flat_map(|map| map.keys().cloned()).collect();
-    assert_eq!(statuses, ["201", "400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "500", "503"]);
+    assert_eq!(statuses, ["201", "400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "429", "500", "503"]);
     assert_eq!(at(&format!("{make}/parameters/0/schema/pattern")), json!("^grt_[0-9a-hjkmnp-tv-z]{26}$"));
     for (schema, closed) in [("NewToy", json!(false)), ("Part", json!(false)), ("Toy", json!(null))] {
         assert_eq!(at(&format!("/components/schemas/{schema}/additionalProperties")), closed, "{schema}");

@@ -1,6 +1,8 @@
 //! Hostile tokens, each refused by its own code.
 
 use super::*;
+use crate::actor::{Actor, Roles};
+use crate::http::issuers::RoleRules;
 use crate::id::{DonorId, ProjectId};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::json;
@@ -207,24 +209,61 @@ fn a_remembered_token_still_expires() {
     }
 }
 
+/// What a token of a provider says, under rules that read `claim`.
+fn of_provider(claims: &str, claim: &str) -> Result<Bearer, Code> {
+    let roles = RoleRules { claim: claim.into(), map: Vec::new() };
+    let wanted = Wanted { audience: "almoner", roles: Some(&roles), signs_in: false };
+    let Ok(Value::Object(claims)) = json::parse(claims.as_bytes()) else { panic!("no claims: {claims}") };
+    bearer(&claims, ISSUER, &wanted, "header.payload").map_err(|refusal| refusal.code)
+}
+
 #[test]
-fn the_memo_is_bounded_and_keeps_what_is_used() {
-    let bearer = || {
-        Arc::new(Bearer {
-            actor: Actor::operator("x"),
-            token: "1".into(),
-            expires_at: Time::from_micros(0),
-            valid_from: Time::from_micros(0),
-        })
-    };
-    let digest = |n: usize| <[u8; 32]>::from(Sha256::digest(n.to_be_bytes()));
-    let mut memo = Memo::default();
-    for n in 0..3 * MEMO {
-        memo.put(digest(n), bearer());
-        assert!(memo.get(&digest(0)).is_some());
+fn a_provider_may_leave_out_what_most_leave_out() {
+    let bare = json!({"iss": ISSUER, "sub": "cluster", "aud": "almoner", "exp": NOW + 60, "iat": NOW});
+    let read = of_provider(&bare.to_string(), "roles").expect("good");
+    assert_eq!(
+        (read.actor.roles, read.actor.subject.as_str(), read.valid_from),
+        (Roles::default(), "cluster", Time::from_micros(NOW * SECOND))
+    );
+    assert_eq!(
+        (read.token.len(), &read.token),
+        (64, &of_provider(&bare.to_string(), "x").expect("good").token),
+        "made from what was signed"
+    );
+    for (name, value, code) in [
+        ("iat", json!(null), Code::TokenMalformed),
+        ("exp", json!(null), Code::TokenMalformed),
+        ("sub", json!(null), Code::TokenMalformed),
+        ("aud", json!(null), Code::TokenMalformed),
+        ("aud", json!("other"), Code::TokenAudienceInvalid),
+        ("jti", json!(7), Code::TokenMalformed),
+        ("nbf", json!("now"), Code::TokenMalformed),
+        ("at_hash", json!("AA"), Code::TokenMalformed),
+        ("events", json!({}), Code::TokenMalformed),
+        ("roles", json!([1]), Code::TokenMalformed),
+        ("roles", json!({"officer": true}), Code::TokenMalformed),
+        ("provider", json!("idp"), Code::TokenMalformed),
+    ] {
+        assert_eq!(of_provider(&with(bare.clone(), name, value.clone()), "roles"), Err(code), "{name} {value}");
     }
-    assert!(memo.young.len() + memo.old.len() <= 2 * MEMO);
-    assert!(memo.get(&digest(1)).is_none());
+}
+
+#[test]
+fn roles_are_found_where_the_provider_has_them() {
+    let said = json!({
+        "iss": ISSUER, "sub": "ada", "aud": "almoner", "exp": NOW + 60, "iat": NOW, "scope": "openid officer  auditor",
+        "realm_access": {"roles": ["offline_access", "admin"]}, "https://idp.example/roles": ["donor"],
+    });
+    let cases = [
+        ("roles", ""),
+        ("scope", "officer auditor"),
+        ("realm_access.roles", "admin"),
+        ("https://idp.example/roles", "donor"),
+        ("realm_access.none", ""),
+    ];
+    for (claim, roles) in cases {
+        assert_eq!(of_provider(&said.to_string(), claim).map(|bearer| bearer.actor.roles.to_string()), Ok(roles.into()), "{claim}");
+    }
 }
 
 #[test]
