@@ -65,6 +65,8 @@ kinds! {
     Transaction TransactionId "txn";
     /// A human or a machine that signs in.
     Person PersonId "prs";
+    /// A role that a person has.
+    Binding BindingId "bnd";
 }
 
 /// An identifier of one kind of object.

@@ -55,6 +55,7 @@ codes! {
         TokenRevoked "token_revoked" "The token was revoked." "Ask the issuer for a new token.";
         Forbidden "forbidden" "Your role may not do this." "Ask someone whose role the API description names.";
         SelfApproval "self_approval" "Nobody decides what they asked for themselves." "Have another person decide.";
+        ConflictOfInterest "conflict_of_interest" "Who stands on one side of a gift can't decide on the other." "Have somebody without that interest do it.";
         NotFound "not_found" "There is no such thing, or it is not yours to see." "Check the address and the identifier.";
         MethodNotAllowed "method_not_allowed" "The address exists, but not with this method." "Use one of the methods in the Allow header.";
         InsufficientCredits "insufficient_credits" "There are not enough credits." "Ask for less, or for a supplement; the detail says how much is free.";

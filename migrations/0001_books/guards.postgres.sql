@@ -23,3 +23,14 @@ CREATE TRIGGER outflows_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ou
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER accounts_refuse_delete BEFORE DELETE OR TRUNCATE ON accounts
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER readings_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON readings
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- Of a binding only its state moves on, and never back from revoked; an identity stays its person's.
+CREATE TRIGGER role_bindings_refuse_change BEFORE UPDATE OF id, person, role, donor, project, provider, limit_minor, limit_unit,
+  proposed_by, founding ON role_bindings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER role_bindings_stay_revoked BEFORE UPDATE ON role_bindings
+  FOR EACH ROW WHEN (OLD.state = 'revoked') EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER role_bindings_refuse_delete BEFORE DELETE OR TRUNCATE ON role_bindings
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER identities_refuse_update BEFORE UPDATE ON identities
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -4,18 +4,29 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use clap::Args;
+
 use super::exit::Failure;
 use super::place::Place;
 use super::token;
 use crate::actor::{Actor, Role, Roles};
+use crate::directory::binding;
 use crate::http::keys::Keys;
 use crate::store::migrate;
+
+/// With whom the books begin.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Bind the administrator's role to NAME, as books need that are served with --require-bindings
+    #[arg(long, value_name = "NAME")]
+    admin: Option<String>,
+}
 
 /// How long the first administrator's token is good for, in seconds.
 const FIRST_TOKEN: i64 = 24 * 3600;
 
 /// Makes the books and says what was made on standard error; the administrator's token goes to standard output.
-pub fn run(place: &Place) -> Result<(), Failure> {
+pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     let database = place.database()?;
     let key = place.local_key();
     if key.exists() {
@@ -30,7 +41,14 @@ pub fn run(place: &Place) -> Result<(), Failure> {
     }
     migrate::up(&mut conn)?;
     Keys::create_local(&key).map_err(Failure::error)?;
-    let admin = Actor { roles: Roles::default().with(Role::Admin), ..Actor::operator("admin") };
+    let subject = options.admin.as_deref().unwrap_or("admin");
+    let admin = Actor { roles: Roles::default().with(Role::Admin), ..Actor::operator(subject) };
+    if options.admin.is_some() {
+        let keys = place.keys()?;
+        let issuer = keys.local_issuer().ok_or_else(|| Failure::error("The books' own issuer was not made."))?;
+        let first = Actor { issuer: issuer.into(), ..admin.clone() };
+        place.open()?.write(move |work| binding::found(work, &first))?;
+    }
     let token = token::issue(place, &admin, FIRST_TOKEN)?;
     if place.json {
         let made = serde_json::json!({

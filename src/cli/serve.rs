@@ -31,6 +31,9 @@ pub struct Options {
     /// How often what the clock has decided (ends, expiries) is booked, in seconds; 0 for never: the books are right without it
     #[arg(long, value_name = "SECONDS", env = "ALMONER_SWEEP_EVERY", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub sweep_every: u64,
+    /// Let tokens of the books' own issuer too open only what is bound to their persons here
+    #[arg(long, env = "ALMONER_REQUIRE_BINDINGS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub require_bindings: bool,
     /// Log lines on standard error
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -52,7 +55,7 @@ impl Options {
     /// How to serve.
     pub fn manner(&self) -> Manner {
         let sweep_every = (self.sweep_every > 0).then(|| Duration::from_secs(self.sweep_every));
-        Manner { listen: self.listen, sweep_every }
+        Manner { listen: self.listen, sweep_every, require_bindings: self.require_bindings }
     }
 }
 

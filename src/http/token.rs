@@ -41,9 +41,19 @@ pub struct Bearer {
     pub actor: Actor,
     /// The token's own id, by which it can be revoked.
     pub token: String,
+    /// When it was issued: what is revoked for a person as a whole is older.
+    pub issued_at: Time,
     /// When it ends.
     pub expires_at: Time,
     valid_from: Time,
+}
+
+impl Bearer {
+    /// The same bearer with other rights.
+    pub fn with(&self, actor: Actor) -> Bearer {
+        let Bearer { token, issued_at, expires_at, valid_from, .. } = self;
+        Bearer { actor, token: token.clone(), issued_at: *issued_at, expires_at: *expires_at, valid_from: *valid_from }
+    }
 }
 
 /// Checks tokens.
@@ -195,7 +205,7 @@ fn bearer(claims: &Map<String, Value>, issuer: &str, audience: &str) -> Result<B
     }
     check_audience(claims, audience)?;
     // A token from the future is as little to be trusted as one for the future.
-    Ok(Bearer { actor, token: token.into(), expires_at, valid_from: not_before.max(issued_at) })
+    Ok(Bearer { actor, token: token.into(), issued_at, expires_at, valid_from: not_before.max(issued_at) })
 }
 
 fn check_audience(claims: &Map<String, Value>, ours: &str) -> Result<(), Refusal> {

@@ -4,16 +4,19 @@
 //! whose an object is in `scope`.
 
 pub mod batch;
+pub mod bindings;
 pub mod books;
 pub mod donations;
 pub mod door;
 pub mod grants;
 pub mod holds;
 pub mod meta;
+pub mod persons;
 pub mod projects;
 pub mod quarantine;
 pub mod resources;
 pub mod routes;
 pub mod scope;
+pub mod sight;
 pub mod usage;
 pub mod view;

@@ -213,6 +213,7 @@ fn the_memo_is_bounded_and_keeps_what_is_used() {
         Arc::new(Bearer {
             actor: Actor::operator("x"),
             token: "1".into(),
+            issued_at: Time::from_micros(0),
             expires_at: Time::from_micros(0),
             valid_from: Time::from_micros(0),
         })
