@@ -178,8 +178,8 @@ CREATE TABLE donors (
   external_id TEXT UNIQUE
 );
 
--- Who may what. Of an officer, auditor or admin two others agree: one proposes, another confirms. Only one binding ever stands by the
--- operator's hand alone: that of the administrator with whom the books begin (`founding`).
+-- Who may what. Of an officer, auditor or admin two others agree: one proposes, another confirms. Only two bindings ever stand by the
+-- operator's hand alone: those of the administrators with whom the books begin (`founding`), who are two so that they can bind others.
 CREATE TABLE role_bindings (
   id {KEY},
   person BIGINT NOT NULL REFERENCES persons (id),
@@ -193,7 +193,7 @@ CREATE TABLE role_bindings (
   proposed_by BIGINT NOT NULL REFERENCES persons (id),
   confirmed_by BIGINT REFERENCES persons (id),
   revoked_by BIGINT REFERENCES persons (id),
-  founding INTEGER UNIQUE CHECK (founding IS NULL OR (founding = 1 AND role = 'admin')),
+  founding INTEGER UNIQUE CHECK (founding IS NULL OR (founding BETWEEN 1 AND 2 AND role = 'admin')),
   CHECK ((donor IS NOT NULL) = (role = 'donor')),
   CHECK ((provider IS NOT NULL) = (role = 'provider')),
   CHECK (project IS NULL OR role = 'researcher'),

@@ -109,6 +109,8 @@ fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("dec") => side.decision.clone(),
             Some("rfd") => side.refund.clone(),
             Some("hld") => side.hold.clone(),
+            Some("prs") => side.person.clone(),
+            Some("bnd") => side.binding.clone(),
             Some("usg") => side.usage.clone(),
             Some("chg") => side.charge.clone(),
             // A charge and its transaction are one entry of the journal.
@@ -138,6 +140,8 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         "create_hold" => json!({"grant": side.grant, "amount": too_much, "expires_at": day(1)}),
         "settle_hold" => job(&town.fresh("right"), &side.resource, &json!({"quantities": {"gpu-hour": "0"}})),
         "extend_hold" => json!({"expires_at": day(-1)}),
+        "revoke_token" => json!({"jti": 1}),
+        "declare_affiliation" => json!({"institution": side.centre, "since": day(-1)}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
         }),

@@ -55,6 +55,10 @@ pub struct Side {
     pub usage: String,
     /// Of one dollar on that grant.
     pub hold: String,
+    /// Somebody whom another issuer vouches for, bound to the donor.
+    pub person: String,
+    /// That binding.
+    pub binding: String,
 }
 
 /// The moment so many days from now, on the wire.
@@ -216,6 +220,10 @@ impl Town {
             self.post(&as_provider, "/v1/usage", &job(&format!("lost-{name}"), &resource, &json!({"account": "nobody"}))).expect(409);
         let usage = text(&lost.json["params"], "quarantine");
         let hold = self.id(&as_provider, "/v1/holds", &json!({"grant": grant, "amount": usd("1"), "expires_at": day(1)}));
+        let helper =
+            json!({"name": "Example Helper", "identities": [{"issuer": "https://idp.example", "subject": format!("helper-{name}")}]});
+        let person = self.id("admin", "/v1/persons", &helper);
+        let binding = self.id("admin", "/v1/role-bindings", &json!({"person": person, "role": "donor", "donor": donor}));
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
         Side {
             as_donor,
@@ -234,6 +242,8 @@ impl Town {
             refund,
             usage,
             hold,
+            person,
+            binding,
         }
     }
 }

@@ -187,24 +187,31 @@ pub fn propose(work: &mut Work<'_>, who: PersonId, person: PersonId, right: Righ
         let detail = "Nobody may stand for a donor and approve in the same ledger; revoke the other role first.";
         return Err(Refusal::new(Code::ConflictOfInterest, detail).into());
     }
-    let state = if right.takes_two() { State::Proposed } else { State::Active };
-    bind(work, who, Binding { id: BindingId::from_stamp(0), person, right, state, proposed_by: who, confirmed_by: None, revoked_by: None })
+    bind(work, new(who, person, right), None)
 }
 
-/// Books the administrator with whom new books begin, by the operator's hand alone; the database lets that happen once.
+/// Binds the administrators with whom new books begin, by the operator's hand alone. The database lets that happen to two: as many as it
+/// takes to bind others.
 ///
 /// Error: `already_decided` once anybody has a binding.
-pub fn found(work: &mut Work<'_>, admin: &Actor) -> Result<Binding, Fault> {
+pub fn found(work: &mut Work<'_>, admins: &[Actor]) -> Result<(), Fault> {
     if !store::bindings(work.sql()?, &Of::default(), Page { limit: 1, ..Page::ALL })?.is_empty() {
-        return Err(Refusal::new(Code::AlreadyDecided, "These books have their first administrator.").into());
+        return Err(Refusal::new(Code::AlreadyDecided, "These books have their first administrators.").into());
     }
     let who = person::person_for(work, &Actor::operator("init"))?;
-    let person = person::person_for(work, admin)?;
-    let (right, state) = (Right::Admin, State::Active);
-    bind(work, who, Binding { id: BindingId::from_stamp(0), person, right, state, proposed_by: who, confirmed_by: None, revoked_by: None })
+    for (founding, admin) in (1..).zip(admins) {
+        let person = person::person_for(work, admin)?;
+        bind(work, Binding { state: State::Active, ..new(who, person, Right::Admin) }, Some(founding))?;
+    }
+    Ok(())
 }
 
-fn bind(work: &mut Work<'_>, who: PersonId, binding: Binding) -> Result<Binding, Fault> {
+fn new(who: PersonId, person: PersonId, right: Right) -> Binding {
+    let state = if right.takes_two() { State::Proposed } else { State::Active };
+    Binding { id: BindingId::from_stamp(0), person, right, state, proposed_by: who, confirmed_by: None, revoked_by: None }
+}
+
+fn bind(work: &mut Work<'_>, binding: Binding, founding: Option<i32>) -> Result<Binding, Fault> {
     let Binding { person, right, state, .. } = binding;
     let mut body = json!({"person": person, "role": right.role().word(), "state": state.word()});
     match right {
@@ -214,10 +221,8 @@ fn bind(work: &mut Work<'_>, who: PersonId, binding: Binding) -> Result<Binding,
         Right::Officer(Some(limit)) => body["limit"] = json!({"value": limit.to_string(), "unit": limit.unit.code()}),
         Right::Officer(None) | Right::Researcher(None) | Right::Auditor | Right::Admin => {}
     }
-    let birth = ledger::post(work, Draft::note(Kind::Binding, who, work.now(), &body).about(person.stamp()))?;
+    let birth = ledger::post(work, Draft::note(Kind::Binding, binding.proposed_by, work.now(), &body).about(person.stamp()))?;
     let made = Binding { id: BindingId::from_stamp(birth.stamp), ..binding };
-    // Of those that take two, only the one with whom the books begin is made in force.
-    let founding = right.takes_two() && state == State::Active;
     store::insert_binding(work.sql_mut()?, &made, founding)?;
     standing::moved(work, birth.seq)?;
     Ok(made)

@@ -88,7 +88,7 @@ pub fn bindings(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Binding>, Fa
     rows.into_iter().map(|row| binding_of(row, &units)).collect()
 }
 
-pub(super) fn insert_binding(conn: &mut Conn, binding: &Binding, founding: bool) -> Result<(), Fault> {
+pub(super) fn insert_binding(conn: &mut Conn, binding: &Binding, founding: Option<i32>) -> Result<(), Fault> {
     let (mut donor, mut project, mut provider, mut limit) = (None, None, None, None);
     match binding.right {
         Right::Donor(id) => donor = Some(id.stamp()),
@@ -104,7 +104,7 @@ pub(super) fn insert_binding(conn: &mut Conn, binding: &Binding, founding: bool)
         (role_bindings::limit_minor.eq(limit.map(|l| l.minor)), role_bindings::limit_unit.eq(limit.map(|l| l.unit.code().to_owned()))),
         role_bindings::state.eq(binding.state.word()),
         role_bindings::proposed_by.eq(binding.proposed_by.stamp()),
-        role_bindings::founding.eq(founding.then_some(1)),
+        role_bindings::founding.eq(founding),
     );
     on!(conn, c => diesel::insert_into(role_bindings::table).values(row).execute(c))?;
     Ok(())

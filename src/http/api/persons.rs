@@ -309,11 +309,14 @@ pub async fn revoke_token<const R: u8>(who: Permit<R>, request: HttpRequest, bod
     let shown = who.bearer();
     let (issuer, jti, expires_at) = match &body.value {
         Value::Object(fields) if fields.is_empty() => (shown.actor.issuer.clone(), shown.token.clone(), shown.expires_at),
-        _ if !who.has(Role::Admin) => {
-            let detail = "Only an administrator revokes other tokens than the one they show; send {} for that one.";
-            return Err(Problem::new(Code::Forbidden, detail));
+        named => {
+            let named = named_token(named, &shown.actor.issuer)?;
+            if !who.has(Role::Admin) {
+                let detail = "Only an administrator revokes other tokens than the one they show; send {} for that one.";
+                return Err(Problem::new(Code::Forbidden, detail));
+            }
+            named
         }
-        named => named_token(named, &shown.actor.issuer)?,
     };
     app.once_for_rights(&who, &request, &body.raw, move |work, by| {
         let at = standing::revoke_token(work, by, &issuer, &jti, expires_at)?;
