@@ -109,3 +109,30 @@ impl Access {
         Ok(self.store.submit(1, command)?.arrive().await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::Actor;
+    use crate::http::keys::Keys;
+    use crate::http::token::Verifier;
+    use crate::time::Clock;
+
+    #[actix_web::test]
+    async fn what_could_not_be_asked_for_too_long_lets_nobody_in() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("issuer.pk8");
+        Keys::create_local(&path).expect("a key");
+        let keys = Keys::new("almoner").with_local(&path, None).expect("the key");
+        let token = keys.issue(&Actor::operator("root"), 60, Clock::system().now(), "1").expect("a token");
+        let access = Arc::new(Access::over_empty_books(folder.path(), &keys));
+        let bearer = Verifier::new(keys, Clock::system()).verify(&token).expect("good");
+        let judged = || access.judge(Arc::clone(&bearer)).map(|found| found.actor.subject.clone()).map_err(|refusal| refusal.code);
+        assert_eq!(judged(), Ok("root".to_owned()));
+        let long_ago = Instant::now().checked_sub(PATIENCE + EVERY).expect("a machine that runs for longer");
+        access.known.write().expect("nobody panicked").read_at = long_ago;
+        assert_eq!(judged(), Err(Code::Busy));
+        access.refresh().await.expect("the database answers");
+        assert_eq!(judged(), Ok("root".to_owned()));
+    }
+}

@@ -1,4 +1,4 @@
-//! How finely times are told: to who reads as a donor by the day, to everybody else to the microsecond.
+//! How finely times are told: to who reads as a donor, or unsigned, by the day; to everybody else to the microsecond.
 //!
 //! The route says so once for a request; what is shown on other threads for it is told so by whoever hands the work on.
 

@@ -1,5 +1,6 @@
 //! The API against the running server, on every database: who may what, every code, the story of the three users, and the description.
 
+mod access;
 mod books;
 mod codes;
 mod decisions;
@@ -8,6 +9,7 @@ mod flows;
 mod holds;
 mod lists;
 mod rights;
+mod sight;
 mod spec;
 #[path = "../support/mod.rs"]
 mod support;
