@@ -112,6 +112,11 @@ impl<K: Kind> Id<K> {
     }
 }
 
+/// Whether a text has the form of an identifier of any kind: a prefix in use and 26 characters that hold no words.
+pub fn is_formed(text: &str) -> bool {
+    text.split_once('_').is_some_and(|(prefix, coded)| PREFIXES.contains(&prefix) && decode(coded).is_some())
+}
+
 /// The UUIDv7 of a stamp, with check bits that depend on the prefix.
 fn uuid_of(prefix: &str, stamp: i64) -> u128 {
     let micros = stamp.max(0).unsigned_abs();
@@ -211,6 +216,14 @@ mod tests {
             let id = GrantId::from_stamp(stamp);
             assert_eq!(id.to_string().len(), 30);
             assert_eq!(GrantId::parse(&id.to_string()), Ok(id));
+        }
+    }
+
+    #[test]
+    fn a_name_is_no_identifier_of_any_kind() {
+        assert!(is_formed(&LotId::from_stamp(5).to_string()) && is_formed(&PersonId::from_stamp(5).to_string()));
+        for text in ["", "Example Person", "prs_", "prs_Example", "xyz_00000000000000000000000000", "prs_exampleexampleexampleexampl"] {
+            assert!(!is_formed(text), "{text}");
         }
     }
 

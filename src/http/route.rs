@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::actor::{Role, Roles};
+use crate::id;
 use crate::refusal::{Code, Refusal};
 
 use super::access::Access;
@@ -218,7 +219,8 @@ async fn admit(
 /// Records what is about to be read, so that nothing is handed out of which nobody knows.
 async fn record(request: &ServiceRequest, bearer: &Bearer, operation: &'static str) -> Result<(), Problem> {
     let access = request.app_data::<Data<Access>>().ok_or_else(|| Problem::internal("nothing records what is read"))?.clone();
-    let object = request.match_info().get("id").map(String::from);
+    // What is not even an identifier may be a name, and the journal keeps everything.
+    let object = request.match_info().get("id").filter(|text| id::is_formed(text)).map(String::from);
     access.record(bearer, operation, object).await
 }
 

@@ -89,6 +89,10 @@ fn who_reads_everything_is_seen_reading() {
         let me = text(&town.get(auditor, "/v1/me").expect(200).json, "person");
         assert!(before.iter().all(|reading| reading["person"] == json!(me)));
         assert!(!before.iter().any(|reading| reading.to_string().contains("limit")), "not what was searched for");
+        town.get(auditor, "/v1/persons/Example%20Person").expect(400);
+        let named = readings().pop().expect("a reading");
+        assert_eq!((&named["operation"], &named["read"]), (&json!("get_person"), &Value::Null), "not what may be a name");
+        let before = readings();
         // Neither what is not sensitive, nor what is refused, nor who is admitted by another role too.
         town.get(auditor, "/v1/grants").expect(200);
         town.get(auditor, "/v1/usage?nope=1").expect(400);
