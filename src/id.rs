@@ -71,6 +71,8 @@ kinds! {
     Transaction TransactionId "txn";
     /// A human or a machine that signs in.
     Person PersonId "prs";
+    /// A role that a person has.
+    Binding BindingId "bnd";
 }
 
 /// An identifier of one kind of object.
@@ -114,6 +116,11 @@ impl<K: Kind> Id<K> {
         }
         Ok(Id::from_stamp(stamp))
     }
+}
+
+/// Whether a text has the form of an identifier of any kind: a prefix in use and 26 characters that hold no words.
+pub fn is_formed(text: &str) -> bool {
+    text.split_once('_').is_some_and(|(prefix, coded)| PREFIXES.contains(&prefix) && decode(coded).is_some())
 }
 
 /// The UUIDv7 of a stamp, with check bits that depend on the prefix.
@@ -215,6 +222,14 @@ mod tests {
             let id = GrantId::from_stamp(stamp);
             assert_eq!(id.to_string().len(), 30);
             assert_eq!(GrantId::parse(&id.to_string()), Ok(id));
+        }
+    }
+
+    #[test]
+    fn a_name_is_no_identifier_of_any_kind() {
+        assert!(is_formed(&LotId::from_stamp(5).to_string()) && is_formed(&PersonId::from_stamp(5).to_string()));
+        for text in ["", "Example Person", "prs_", "prs_Example", "xyz_00000000000000000000000000", "prs_exampleexampleexampleexampl"] {
+            assert!(!is_formed(text), "{text}");
         }
     }
 

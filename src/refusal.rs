@@ -56,7 +56,8 @@ codes! {
         Forbidden "forbidden" "Your role may not do this." "Ask someone whose role the API description names.";
         SelfApproval "self_approval" "Nobody decides what they asked for themselves." "Have another person decide.";
         SameApproverTwice "same_approver_twice" "An approval counts once for each person." "Have another person approve too.";
-        ConflictOfInterest "conflict_of_interest" "Who has a part in it does not decide it." "Record a recusal and have an officer without a part in it decide.";
+        ApprovalLimitExceeded "approval_limit_exceeded" "The amount is above what you may approve." "Have an officer with a higher limit decide.";
+        ConflictOfInterest "conflict_of_interest" "Who has a part in it does not decide it." "Have somebody decide who has no part in it; an officer records a recusal.";
         NotFound "not_found" "There is no such thing, or it is not yours to see." "Check the address and the identifier.";
         MethodNotAllowed "method_not_allowed" "The address exists, but not with this method." "Use one of the methods in the Allow header.";
         InsufficientCredits "insufficient_credits" "There are not enough credits." "Ask for less, or for a supplement; the detail says how much is free.";

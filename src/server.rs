@@ -3,6 +3,7 @@
 //! On SIGTERM or SIGINT no new request is taken, those accepted are finished (30 s at most), then the writer commits what it holds.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -15,6 +16,8 @@ use actix_web::{App, Error, HttpServer};
 use tracing::Instrument;
 use tracing_actix_web::TracingLogger;
 
+use crate::directory::standing::Rule;
+use crate::http::access::Access;
 use crate::http::api::door;
 use crate::http::api::routes::routes;
 use crate::http::issuers::Client;
@@ -41,6 +44,8 @@ pub struct Manner {
     pub listen: SocketAddr,
     /// How often what the clock has decided is booked; `None` for never.
     pub sweep_every: Option<Duration>,
+    /// Whether tokens of the local issuer too open only what is bound to their persons.
+    pub require_bindings: bool,
     /// How often somebody may ask.
     pub limits: limits::Settings,
     /// How browsers sign in, if they do.
@@ -49,7 +54,9 @@ pub struct Manner {
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every, limits, login } = manner;
+    let Manner { listen, sweep_every, require_bindings, limits, login } = manner;
+    let rule = Rule { local: keys.local_issuer().map(String::from), require_bindings };
+    let access = Arc::new(Access::open(store.clone(), rule)?);
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
     let listener = TcpListener::bind(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -59,7 +66,8 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
     let pages = login.map(Data::new);
     actix_web::rt::System::new()
         .block_on(async {
-            let app = Data::new(door::App::new(store.clone()));
+            let app = Data::new(door::App::new(store.clone(), access.clone()));
+            let judge = Data::from(access.clone());
             let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
             let limits = Data::new(Limits::new(limits));
             let (table, document) = (routes(), openapi::document(&routes()));
@@ -67,6 +75,7 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
                 App::new()
                     .app_data(app.clone())
                     .app_data(verifier.clone())
+                    .app_data(judge.clone())
                     .app_data(limits.clone())
                     .wrap(from_fn(limits::guard))
                     .wrap(from_fn(request::named))
@@ -83,8 +92,10 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
             });
             let server = server.shutdown_timeout(FINISH_WITHIN).listen(listener)?.run();
             let sweeper = sweep_every.map(|every| actix_web::rt::spawn(sweep_for_ever(store.clone(), every)));
+            let keeper = actix_web::rt::spawn(access.keep_fresh());
             announce(address);
             let ended = server.await;
+            keeper.abort();
             sweeper.iter().for_each(JoinHandle::abort);
             ended
         })

@@ -32,3 +32,14 @@ CREATE TRIGGER grants_keep_requester BEFORE UPDATE OF requester, project, unit O
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER amendments_keep_requester BEFORE UPDATE OF requester, award, kind, amount, ends_at, target ON amendments
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER readings_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON readings
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- Of a binding only its state moves on, and never back from revoked; an identity stays its person's.
+CREATE TRIGGER role_bindings_refuse_change BEFORE UPDATE OF id, person, role, donor, project, provider, limit_minor, limit_unit,
+  proposed_by, founding ON role_bindings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER role_bindings_stay_revoked BEFORE UPDATE ON role_bindings
+  FOR EACH ROW WHEN (OLD.state = 'revoked') EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER role_bindings_refuse_delete BEFORE DELETE OR TRUNCATE ON role_bindings
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER identities_refuse_update BEFORE UPDATE ON identities
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -54,3 +54,17 @@ CREATE TRIGGER grants_keep_requester BEFORE UPDATE OF requester, project, unit O
 BEGIN SELECT RAISE(ABORT, 'grants is append-only in what was asked'); END;
 CREATE TRIGGER amendments_keep_requester BEFORE UPDATE OF requester, award, kind, amount, ends_at, target ON amendments
 BEGIN SELECT RAISE(ABORT, 'amendments is append-only in what was asked'); END;
+CREATE TRIGGER readings_refuses_update BEFORE UPDATE ON readings
+BEGIN SELECT RAISE(ABORT, 'readings is append-only'); END;
+CREATE TRIGGER readings_refuses_delete BEFORE DELETE ON readings
+BEGIN SELECT RAISE(ABORT, 'readings is append-only'); END;
+-- Of a binding only its state moves on, and never back from revoked; an identity stays its person's.
+CREATE TRIGGER role_bindings_refuse_change BEFORE UPDATE OF id, person, role, donor, project, provider, limit_minor, limit_unit,
+  proposed_by, founding ON role_bindings
+BEGIN SELECT RAISE(ABORT, 'role_bindings is append-only'); END;
+CREATE TRIGGER role_bindings_stay_revoked BEFORE UPDATE ON role_bindings WHEN OLD.state = 'revoked'
+BEGIN SELECT RAISE(ABORT, 'role_bindings is append-only'); END;
+CREATE TRIGGER role_bindings_refuse_delete BEFORE DELETE ON role_bindings
+BEGIN SELECT RAISE(ABORT, 'role_bindings is append-only'); END;
+CREATE TRIGGER identities_refuse_update BEFORE UPDATE ON identities
+BEGIN SELECT RAISE(ABORT, 'identities are never moved'); END;

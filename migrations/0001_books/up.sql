@@ -96,11 +96,32 @@ CREATE TABLE institutions (
   external_id TEXT UNIQUE
 );
 
+-- Tokens issued before `not_before` are refused, whoever of the person's issuers made them.
 CREATE TABLE persons (
   id {KEY},
   name TEXT NOT NULL,
+  institution BIGINT REFERENCES institutions (id),
+  not_before BIGINT,
+  version INTEGER NOT NULL
+);
+
+-- What a person was called and where they belonged, each until the entry of that stamp.
+CREATE TABLE person_revisions (
+  id {KEY},
+  person BIGINT NOT NULL REFERENCES persons (id),
+  name TEXT NOT NULL,
   institution BIGINT REFERENCES institutions (id)
 );
+CREATE INDEX revisions_of_person ON person_revisions (person);
+
+CREATE TABLE affiliations (
+  id {KEY},
+  person BIGINT NOT NULL REFERENCES persons (id),
+  institution BIGINT NOT NULL REFERENCES institutions (id),
+  since BIGINT NOT NULL,
+  declared_by BIGINT NOT NULL REFERENCES persons (id)
+);
+CREATE INDEX affiliations_of_person ON affiliations (person);
 
 CREATE TABLE identities (
   issuer TEXT NOT NULL,
@@ -108,6 +129,7 @@ CREATE TABLE identities (
   person BIGINT NOT NULL REFERENCES persons (id),
   PRIMARY KEY (issuer, subject)
 );
+CREATE INDEX identities_of_person ON identities (person);
 
 CREATE TABLE projects (
   id {KEY},
@@ -154,6 +176,58 @@ CREATE TABLE donors (
   kind TEXT NOT NULL,
   ror TEXT,
   external_id TEXT UNIQUE
+);
+
+-- Who may what. Of an officer, auditor or admin two others agree: one proposes, another confirms. Only two bindings ever stand by the
+-- operator's hand alone: those of the administrators with whom the books begin (`founding`), who are two so that they can bind others.
+CREATE TABLE role_bindings (
+  id {KEY},
+  person BIGINT NOT NULL REFERENCES persons (id),
+  role TEXT NOT NULL CHECK (role IN ('donor', 'officer', 'researcher', 'provider', 'auditor', 'admin')),
+  donor BIGINT REFERENCES donors (id),
+  project BIGINT REFERENCES projects (id),
+  provider BIGINT REFERENCES institutions (id),
+  limit_minor BIGINT CHECK (limit_minor > 0),
+  limit_unit TEXT REFERENCES units (code),
+  state TEXT NOT NULL CHECK (state IN ('proposed', 'active', 'revoked')),
+  proposed_by BIGINT NOT NULL REFERENCES persons (id),
+  confirmed_by BIGINT REFERENCES persons (id),
+  revoked_by BIGINT REFERENCES persons (id),
+  founding INTEGER UNIQUE CHECK (founding IS NULL OR (founding BETWEEN 1 AND 2 AND role = 'admin')),
+  CHECK ((donor IS NOT NULL) = (role = 'donor')),
+  CHECK ((provider IS NOT NULL) = (role = 'provider')),
+  CHECK (project IS NULL OR role = 'researcher'),
+  CHECK (limit_minor IS NULL OR role = 'officer'),
+  CHECK ((limit_minor IS NULL) = (limit_unit IS NULL)),
+  CHECK (proposed_by <> person OR founding IS NOT NULL),
+  CHECK (confirmed_by <> proposed_by),
+  CHECK (confirmed_by <> person),
+  CHECK (confirmed_by IS NOT NULL OR founding IS NOT NULL OR state <> 'active' OR role IN ('donor', 'researcher', 'provider')),
+  CHECK ((revoked_by IS NOT NULL) = (state = 'revoked'))
+);
+CREATE INDEX bindings_of_person ON role_bindings (person);
+
+-- Tokens refused by their own id, until they would have expired.
+CREATE TABLE revoked_tokens (
+  issuer TEXT NOT NULL,
+  token TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (issuer, token)
+);
+
+-- The sequence of the last entry that changed who may what: what other processes ask for twice a second.
+CREATE TABLE rights (
+  one {KEY} CHECK (one = 1),
+  seq BIGINT NOT NULL
+);
+INSERT INTO rights (one, seq) VALUES (1, 0);
+
+-- What auditors read of what tells of persons and jobs.
+CREATE TABLE readings (
+  id {KEY},
+  person BIGINT NOT NULL REFERENCES persons (id),
+  operation TEXT NOT NULL,
+  object TEXT
 );
 
 CREATE TABLE donations (

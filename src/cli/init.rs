@@ -1,21 +1,37 @@
 //! `almoner init`: empty books, with keys of their own. Never touches what is there.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::exit::Failure;
+use clap::Args;
+
+use super::exit::{Exit, Failure};
 use super::place::Place;
 use super::token;
 use crate::actor::{Actor, Role, Roles};
+use crate::directory::binding;
 use crate::http::keys::Keys;
 use crate::store::migrate;
+
+/// With whom the books begin.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Bind the administrator's role to NAME, as books need that are served with --require-bindings; twice for two, who can then bind others
+    #[arg(long = "admin", value_name = "NAME")]
+    admins: Vec<String>,
+}
 
 /// How long the first administrator's token is good for, in seconds.
 const FIRST_TOKEN: i64 = 24 * 3600;
 
 /// Makes the books and says what was made on standard error; the administrator's token goes to standard output.
-pub fn run(place: &Place) -> Result<(), Failure> {
+pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
+    let two: HashSet<&String> = options.admins.iter().collect();
+    if options.admins.len() > 2 || two.len() < options.admins.len() {
+        return Err(Failure::new(Exit::Usage, "Books begin with at most two administrators, each named once."));
+    }
     let database = place.database()?;
     let key = place.local_key();
     if key.exists() {
@@ -30,7 +46,9 @@ pub fn run(place: &Place) -> Result<(), Failure> {
     }
     migrate::up(&mut conn)?;
     Keys::create_local(&key).map_err(Failure::error)?;
-    let admin = Actor { roles: Roles::default().with(Role::Admin), ..Actor::operator("admin") };
+    let subject = options.admins.first().map_or("admin", String::as_str);
+    let admin = Actor { roles: Roles::default().with(Role::Admin), ..Actor::operator(subject) };
+    bind(place, &options.admins)?;
     let token = token::issue(place, &admin, FIRST_TOKEN)?;
     if place.json {
         let made = serde_json::json!({
@@ -43,6 +61,17 @@ pub fn run(place: &Place) -> Result<(), Failure> {
     eprintln!("  key       {}  (signs tokens; keep it secret, and back it up)", key.display());
     eprintln!("An administrator's token, good until {}; make others with almoner token:", token.expires_at);
     Ok(writeln!(io::stdout(), "{}", token.text)?)
+}
+
+/// Binds the administrators with whom the books begin.
+fn bind(place: &Place, names: &[String]) -> Result<(), Failure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let keys = place.keys()?;
+    let issuer = keys.local_issuer().ok_or_else(|| Failure::error("The books' own issuer was not made."))?;
+    let admins: Vec<Actor> = names.iter().map(|name| Actor { issuer: issuer.into(), ..Actor::operator(name) }).collect();
+    Ok(place.open()?.write(move |work| binding::found(work, &admins))?)
 }
 
 /// Makes the data folder and that of the keys.

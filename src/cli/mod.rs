@@ -47,7 +47,7 @@ enum Command {
     /// Serve the books over HTTP
     Serve(Box<serve::Options>),
     /// Make empty books: database, keys, an administrator's token
-    Init,
+    Init(init::Options),
     /// Print a token signed by these books' own issuer
     Token(token::Options),
     /// Charge the jobs of a scheduler's log: Slurm accounting or CSV
@@ -92,7 +92,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Demo(options) => demo::run(place, &options).map(done),
         Command::Serve(options) => serve::run(place, &options).map(done),
-        Command::Init => init::run(place).map(done),
+        Command::Init(options) => init::run(place, &options).map(done),
         Command::Token(options) => token::run(place, options).map(done),
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),

@@ -35,6 +35,9 @@ pub struct Options {
     /// How often what the clock has decided (ends, expiries) is booked, in seconds; 0 for never: the books are right without it
     #[arg(long, value_name = "SECONDS", env = "ALMONER_SWEEP_EVERY", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub sweep_every: u64,
+    /// Let tokens of the books' own issuer too open only what is bound to their persons here
+    #[arg(long, env = "ALMONER_REQUIRE_BINDINGS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub require_bindings: bool,
     /// Log lines on standard error
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -82,7 +85,8 @@ impl Options {
         let sweep_every = (self.sweep_every > 0).then(|| Duration::from_secs(self.sweep_every));
         let Limits { rate_limit_person: person, rate_limit_address: address, rate_limit_failures: failures, proxies } = self.limits.clone();
         let limits = Settings { person, address, failures, proxies };
-        Ok(Manner { listen: self.listen, sweep_every, limits, login: self.signin.login(keys, clock)? })
+        let login = self.signin.login(keys, clock)?;
+        Ok(Manner { listen: self.listen, sweep_every, require_bindings: self.require_bindings, limits, login })
     }
 }
 

@@ -1,59 +1,28 @@
-//! Who and what the books are about: persons, institutions, projects, resources.
+//! Who and what the books are about: persons and what they may, institutions, projects, resources.
 //!
 //! Names of persons stand here and never in the journal, which holds identifiers only. It may not know about credits.
 
+pub mod binding;
 mod institution;
+pub mod person;
 mod project;
+pub mod reading;
 mod resource;
+pub mod standing;
 pub mod store;
 
 use serde_json::json;
 
-use crate::actor::Actor;
 use crate::id::{Id, InstitutionId, PersonId, ProjectId, ResourceId};
 use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
+pub use binding::{ApprovalLimit, Binding, approval_limit};
 pub use institution::{Institution, NewInstitution};
+pub use person::{Person, affiliations, person_for};
 pub use project::{AccountMapping, Member, NewProject, Project};
 pub use resource::{NewResource, Resource};
 pub use store::Of;
-
-/// The person behind an actor; recorded when first seen.
-pub fn person_for(work: &mut Work<'_>, actor: &Actor) -> Result<PersonId, Fault> {
-    let (people, conn) = work.room_and_sql::<People>()?;
-    let key = (actor.issuer.clone(), actor.subject.clone());
-    if let Some(known) = people.0.get(&key) {
-        return Ok(*known);
-    }
-    let person = match store::person(conn, &actor.issuer, &actor.subject)? {
-        Some(person) => person,
-        None => {
-            let now = work.now();
-            let mut draft = Draft::note(Kind::Person, PersonId::from_stamp(0), now, &json!({}));
-            (draft.actor, draft.body) = (None, None);
-            let birth = ledger::post(work, draft)?;
-            store::insert_person(work.sql_mut()?, birth.stamp, &actor.subject, &actor.issuer, &actor.subject)?;
-            PersonId::from_stamp(birth.stamp)
-        }
-    };
-    work.room::<People>()?.0.insert(key, person);
-    Ok(person)
-}
-
-/// The persons whom the writer has met, by issuer and subject.
-#[derive(Default)]
-struct People(std::collections::HashMap<(String, String), PersonId>);
-
-impl crate::store::Room for People {
-    fn flush(&mut self, _conn: &mut Conn) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn held(&self) -> usize {
-        self.0.len()
-    }
-}
 
 /// The refusal for an external id that is in use.
 pub fn taken(external_id: &str) -> Refusal {
@@ -87,11 +56,6 @@ pub fn project(conn: &mut Conn, id: ProjectId) -> Result<Option<Project>, Fault>
 /// One resource.
 pub fn resource(conn: &mut Conn, id: ResourceId) -> Result<Option<Resource>, Fault> {
     Ok(store::resources(conn, &of_id(id.stamp()), Page::ALL)?.pop())
-}
-
-/// The institutions that a person belongs to.
-pub fn affiliations(conn: &mut Conn, person: PersonId) -> Result<Vec<InstitutionId>, Fault> {
-    Ok(store::institution_of(conn, person)?.into_iter().collect())
 }
 
 /// Registers an institution. Errors: `duplicate_external_id`.

@@ -1,4 +1,4 @@
-//! The directory's SQL: institutions, persons, projects, members, account mappings, resources.
+//! The directory's SQL: institutions, projects, members, account mappings, resources.
 
 use diesel::prelude::*;
 
@@ -14,10 +14,7 @@ mod tables {
         }
     }
     diesel::table! {
-        persons (id) { id -> BigInt, name -> Text, institution -> Nullable<BigInt>, }
-    }
-    diesel::table! {
-        identities (issuer, subject) { issuer -> Text, subject -> Text, person -> BigInt, }
+        persons (id) { id -> BigInt, name -> Text, }
     }
     diesel::table! {
         projects (id) {
@@ -37,7 +34,9 @@ mod tables {
     diesel::joinable!(members -> persons (person));
     diesel::allow_tables_to_appear_in_same_query!(members, persons);
 }
-use tables::{account_mappings, identities, institutions, members, persons, projects, resources};
+use tables::{account_mappings, institutions, members, persons, projects, resources};
+
+pub use super::person::store::person;
 
 /// Which objects to list: `None` means any, an empty list none.
 #[derive(Clone, Default, Debug)]
@@ -76,28 +75,6 @@ pub(super) fn insert_institution(conn: &mut Conn, id: i64, new: &NewInstitution)
         institutions::external_id.eq(&new.external_id),
     );
     on!(conn, c => diesel::insert_into(institutions::table).values(row).execute(c))?;
-    Ok(())
-}
-
-/// The person behind an identity.
-pub fn person(conn: &mut Conn, issuer: &str, subject: &str) -> Result<Option<PersonId>, Fault> {
-    let found = identities::table.find((issuer, subject)).select(identities::person);
-    let id: Option<i64> = on!(conn, c => found.first(c).optional())?;
-    Ok(id.map(PersonId::from_stamp))
-}
-
-/// The institution of a person.
-pub(super) fn institution_of(conn: &mut Conn, person: PersonId) -> Result<Option<InstitutionId>, Fault> {
-    let found = persons::table.find(person.stamp()).select(persons::institution);
-    let id: Option<Option<i64>> = on!(conn, c => found.first(c).optional())?;
-    Ok(id.flatten().map(InstitutionId::from_stamp))
-}
-
-pub(super) fn insert_person(conn: &mut Conn, id: i64, name: &str, issuer: &str, subject: &str) -> Result<(), Fault> {
-    let row = (persons::id.eq(id), persons::name.eq(name));
-    let identity = (identities::issuer.eq(issuer), identities::subject.eq(subject), identities::person.eq(id));
-    on!(conn, c => diesel::insert_into(persons::table).values(row).execute(c))?;
-    on!(conn, c => diesel::insert_into(identities::table).values(identity).execute(c))?;
     Ok(())
 }
 

@@ -33,7 +33,7 @@ pub struct Decided {
 ///
 /// With `dry_run` everything is decided and nothing written but the ends of grants that are due anyway; the decision then carries the
 /// identifier it would have taken. Errors: `already_decided`, `self_approval`, `conflict_of_interest`, `version_mismatch`,
-/// `same_approver_twice`, `insufficient_credits`, `terms_not_met`, `lot_expired`; `not_allowed` for an approval on other terms than the first.
+/// `same_approver_twice`, `approval_limit_exceeded`, `insufficient_credits`, `terms_not_met`, `lot_expired`; `not_allowed` for an approval on other terms than the first.
 pub fn decide(work: &mut Work<'_>, who: PersonId, id: GrantId, ruling: &Ruling, dry_run: bool) -> Result<Decided, Fault> {
     let asked = grant(work.sql()?, id)?;
     asked.must_be(State::DECIDABLE)?;
@@ -82,6 +82,7 @@ fn approve(
 ) -> Result<Decided, Fault> {
     let (awarded, overdraft, lots) = terms;
     let amount = decision::awarded(asked.about.requested, before.first().map(|first| first.awarded).or(awarded))?;
+    policy::within_limit(work.sql()?, who, amount)?;
     // By the clock, what ended grants have left is free again, swept or not.
     sweep::book_ends(work)?;
     let plan = match before.first() {

@@ -2,9 +2,11 @@
 //!
 //! It may not decide anything about credits, and no room but `server` may know it.
 
+pub mod access;
 pub mod api;
 pub mod body;
 mod csv;
+pub mod grain;
 pub mod header;
 pub mod issuers;
 pub mod keys;

@@ -10,8 +10,10 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use crate::actor::{Actor, Roles};
+use crate::directory::standing::Warrant;
 use crate::refusal::{Code, Refusal};
 
+use super::access::Access;
 use super::limits;
 use super::login::Login;
 use super::problem::Problem;
@@ -29,9 +31,15 @@ impl<const ROLES: u8> Deref for Permit<ROLES> {
 }
 
 impl<const ROLES: u8> Permit<ROLES> {
-    /// The id of the token that was shown.
-    pub fn token(&self) -> &str {
-        &self.0.token
+    /// The token that was shown, with what is left of it.
+    pub fn bearer(&self) -> &Bearer {
+        &self.0
+    }
+
+    /// What the writer judges again.
+    pub fn warrant(&self) -> Warrant {
+        let Bearer { actor, token, issued_at, .. } = self.bearer();
+        Warrant { actor: actor.clone(), token: token.clone(), issued_at: *issued_at, admitted: Roles(ROLES) }
     }
 }
 
@@ -45,7 +53,7 @@ impl<const ROLES: u8> FromRequest for Permit<ROLES> {
     }
 }
 
-/// The bearer of the request's token, if one of the roles is borne. The route remembers the bearer with the request, so that a token is
+/// The bearer of the request's token, if one of the roles is left to them. The route remembers the bearer with the request, so that a token is
 /// looked at once.
 pub(super) fn admit(request: &HttpRequest, wanted: Roles) -> Result<Arc<Bearer>, Refusal> {
     let known = request.extensions().get::<Arc<Bearer>>().cloned();
@@ -53,19 +61,24 @@ pub(super) fn admit(request: &HttpRequest, wanted: Roles) -> Result<Arc<Bearer>,
     if bearer.actor.roles.meets(wanted) {
         return Ok(bearer);
     }
-    let detail = format!("This needs the role {}; yours: {}.", wanted.to_string().replace(' ', " or "), bearer.actor.roles);
+    let yours = match bearer.actor.roles {
+        none if none == Roles::default() => "none; an administrator must bind one to you".to_owned(),
+        some => some.to_string(),
+    };
+    let detail = format!("This needs the role {}; yours: {yours}.", wanted.to_string().replace(' ', " or "));
     Err(Refusal::new(Code::Forbidden, detail).with("roles", wanted))
 }
 
 fn verify(request: &HttpRequest) -> Result<Arc<Bearer>, Refusal> {
     let verifier = request.app_data::<Data<Verifier>>().ok_or_else(|| Problem::internal("no token verifier is configured").0)?;
+    let access = request.app_data::<Data<Access>>().ok_or_else(|| Problem::internal("nothing says what bearers may").0)?;
     // A token that is shown outright comes first; a browser shows its session's cookie instead.
     let login = request.app_data::<Data<Login>>().filter(|_| !request.headers().contains_key(header::AUTHORIZATION));
     if let Some(bearer) = login.map(|login| login.session(request)).transpose()?.flatten() {
         limits::signed_in(request, &bearer)?;
-        return Ok(bearer);
+        return access.judge(bearer);
     }
-    limits::verify(request, verifier, bearer_token(request)?)
+    access.judge(limits::verify(request, verifier, bearer_token(request)?)?)
 }
 
 /// The token of the one `Authorization: Bearer` header. It is taken from nowhere else: addresses are logged.
@@ -101,9 +114,10 @@ mod tests {
         Keys::create_local(&path).expect("a key");
         let keys = Keys::new("almoner").with_local(&path, None).expect("the key");
         let token = keys.issue(&Actor::operator("root"), 60, Clock::system().now(), "1").expect("a token");
+        let access = Data::new(Access::over_empty_books(folder.path(), &keys));
         let verifier = Data::new(Verifier::new(keys, Clock::system()));
-        let request =
-            |value: &str| TestRequest::default().app_data(verifier.clone()).insert_header((header::AUTHORIZATION, value)).to_http_request();
+        let asked = || TestRequest::default().app_data(verifier.clone()).app_data(access.clone());
+        let request = |value: &str| asked().insert_header((header::AUTHORIZATION, value)).to_http_request();
 
         let good = request(&format!("bearer {token}"));
         assert_eq!(Permit::<OFFICERS>::extract(&good).await.map(|p| p.subject.clone()).ok().as_deref(), Some("root"));
@@ -119,9 +133,8 @@ mod tests {
             let refused = Permit::<OFFICERS>::extract(&request(value)).await.map(|_| ()).map_err(|p| p.0.code);
             assert_eq!(refused, Err(code), "{value}");
         }
-        let twice = TestRequest::default().app_data(verifier.clone());
         let twice =
-            twice.append_header((header::AUTHORIZATION, "Bearer a")).append_header((header::AUTHORIZATION, "Bearer b")).to_http_request();
+            asked().append_header((header::AUTHORIZATION, "Bearer a")).append_header((header::AUTHORIZATION, "Bearer b")).to_http_request();
         assert_eq!(Permit::<OFFICERS>::extract(&twice).await.map(|_| ()).map_err(|p| p.0.code), Err(Code::TokenMalformed));
     }
 }

@@ -65,7 +65,7 @@ pub const fn status(code: Code) -> StatusCode {
         | TokenIssuerUnknown
         | TokenAlgNotAllowed
         | TokenRevoked => StatusCode::UNAUTHORIZED,
-        Forbidden | SelfApproval | SameApproverTwice | ConflictOfInterest => StatusCode::FORBIDDEN,
+        Forbidden | SelfApproval | SameApproverTwice | ApprovalLimitExceeded | ConflictOfInterest => StatusCode::FORBIDDEN,
         NotFound => StatusCode::NOT_FOUND,
         MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         NotAcceptable => StatusCode::NOT_ACCEPTABLE,

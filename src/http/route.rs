@@ -11,17 +11,21 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
-use crate::actor::Roles;
+use crate::actor::{Role, Roles};
+use crate::id;
 use crate::refusal::{Code, Refusal};
 
+use super::access::Access;
+use super::grain;
 use super::permit;
 use super::problem::Problem;
 use super::query::{LIST, Param, Query};
+use super::token::Bearer;
 
 /// A type's schema, to be asked for when the API description is made.
 #[derive(Clone, Copy)]
@@ -64,6 +68,8 @@ pub struct Route {
     pub lists: bool,
     /// Whether it takes and answers NDJSON too.
     pub streams: bool,
+    /// Whether reading it by the auditor's role alone is recorded.
+    pub recorded: bool,
     /// Whether it wants an `Idempotency-Key`.
     pub wants_key: bool,
     /// Whether it wants an `If-Match`.
@@ -90,6 +96,7 @@ impl Route {
             otherwise: None,
             lists: false,
             streams: false,
+            recorded: false,
             wants_key: false,
             wants_version: false,
             own_params: &[],
@@ -125,6 +132,11 @@ impl Route {
     /// Answers a list, as JSON, CSV or NDJSON.
     pub fn list(self) -> Route {
         Route { lists: true, ..self }
+    }
+
+    /// Tells of persons or jobs: reading it by the auditor's role alone is recorded.
+    pub fn recorded(self) -> Route {
+        Route { recorded: true, ..self }
     }
 
     /// Wants an `Idempotency-Key`.
@@ -169,8 +181,9 @@ impl Route {
     }
 
     fn register(&self) -> actix_web::Route {
-        let (roles, params) = (self.roles, self.params());
-        (self.make)().wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| admit(request, next, roles, params.clone())))
+        let (roles, params, recorded) = (self.roles, self.params(), self.recorded.then_some(self.operation));
+        (self.make)()
+            .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| admit(request, next, roles, params.clone(), recorded)))
     }
 }
 
@@ -180,18 +193,35 @@ async fn admit(
     next: Next<impl MessageBody + 'static>,
     roles: Roles,
     params: impl Iterator<Item = &'static Param> + Clone,
+    recorded: Option<&'static str>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let bearer = (roles != Roles::default()).then(|| permit::admit(request.request(), roles)).transpose();
     match bearer.and_then(|bearer| Ok((bearer, Query::parse(request.query_string(), params)?))) {
         Ok((bearer, query)) => {
+            let only = |role: Role| bearer.as_ref().is_some_and(|bearer| bearer.actor.roles.0 & roles.0 == role as u8);
+            // Who is not signed in is told no more of the time than a donor is.
+            let by_day = bearer.is_none() || only(Role::Donor);
+            if let (Some(operation), true, Some(bearer)) = (recorded, only(Role::Auditor), &bearer)
+                && let Err(problem) = record(&request, bearer, operation).await
+            {
+                return Ok(request.error_response(problem));
+            }
             request.extensions_mut().insert(query);
             if let Some(bearer) = bearer {
                 request.extensions_mut().insert(bearer);
             }
-            Ok(next.call(request).await?.map_into_boxed_body())
+            Ok(grain::answer(by_day, next.call(request)).await?.map_into_boxed_body())
         }
         Err(refusal) => Ok(request.error_response(Problem(refusal))),
     }
+}
+
+/// Records what is about to be read, so that nothing is handed out of which nobody knows.
+async fn record(request: &ServiceRequest, bearer: &Bearer, operation: &'static str) -> Result<(), Problem> {
+    let access = request.app_data::<Data<Access>>().ok_or_else(|| Problem::internal("nothing records what is read"))?.clone();
+    // What is not even an identifier may be a name, and the journal keeps everything.
+    let object = request.match_info().get("id").filter(|text| id::is_formed(text)).map(String::from);
+    access.record(bearer, operation, object).await
 }
 
 /// Registers all routes. Another method at a known path is answered with the methods that are allowed there.

@@ -42,10 +42,20 @@ pub struct Bearer {
     pub actor: Actor,
     /// The token's own id, by which it can be revoked; where a provider gives none, one made from what was signed.
     pub token: String,
+    /// When it was issued: what is revoked for a person as a whole is older.
+    pub issued_at: Time,
     /// When it ends.
     pub expires_at: Time,
     /// When it begins, which is not before it was issued.
     pub valid_from: Time,
+}
+
+impl Bearer {
+    /// The same bearer with other rights.
+    pub fn with(&self, actor: Actor) -> Bearer {
+        let Bearer { token, issued_at, expires_at, valid_from, .. } = self;
+        Bearer { actor, token: token.clone(), issued_at: *issued_at, expires_at: *expires_at, valid_from: *valid_from }
+    }
 }
 
 /// Who bears a token, and the epoch of the keys when that was found.

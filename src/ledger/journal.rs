@@ -124,6 +124,24 @@ kinds! {
     Conflict 81 "conflict";
     /// An officer stood back from one request.
     Recusal 82 "recusal";
+    /// A person was given a new name or institution.
+    PersonRevision 60 "person_revision";
+    /// A further identity was found to be the same person's.
+    Identity 61 "identity";
+    /// A person declared where they belong.
+    Affiliation 62 "affiliation";
+    /// A role was proposed for a person, or bound at once.
+    Binding 63 "role_binding";
+    /// A proposed role was confirmed.
+    BindingConfirmation 64 "role_binding_confirmation";
+    /// A role was taken away.
+    BindingRevocation 65 "role_binding_revocation";
+    /// A token was revoked.
+    TokenRevocation 66 "token_revocation";
+    /// All tokens of a person issued until then were revoked.
+    PersonRevocation 67 "person_revocation";
+    /// An auditor read what tells of persons or jobs.
+    Reading 68 "reading";
 }
 
 impl Kind {

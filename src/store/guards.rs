@@ -28,6 +28,7 @@ pub const APPEND_ONLY: &[&str] = &[
     "refunds",
     "covers",
     "outflows",
+    "readings",
     "accounts",
 ];
 

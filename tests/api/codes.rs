@@ -16,8 +16,7 @@ use crate::support::server::Answer;
 use crate::town::{Side, Town, actor, day, job, keys, text, usd};
 
 /// Codes that no request can provoke here, each with the reason.
-const NOT_PROVOKED: [(Code, &str); 4] = [
-    (Code::TokenRevoked, "nothing revokes a token yet; the code is kept for what will"),
+const NOT_PROVOKED: [(Code, &str); 3] = [
     (Code::Busy, "the writer's queue would have to be full, which depends on the machine; the store's own tests fill it"),
     (Code::ReadOnly, "nothing stops the writing yet when a law is broken; verify says so"),
     (Code::Internal, "it takes a fault of ours"),
@@ -74,6 +73,8 @@ fn tokens(town: &Town) -> Seen {
     let (message, _) = good.rsplit_once('.').expect("three parts");
     let forged = format!("{message}.{}", URL_SAFE_NO_PAD.encode([7u8; 64]));
     let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), message.split('.').nth(1).expect("claims"));
+    let revoked = town.token(&actor("officer", &[Role::Officer]));
+    town.post(&revoked, "/v1/tokens/revocation", &json!({})).expect(200);
     vec![
         (Code::TokenMissing, town.server.get("/v1/me", None, &[])),
         (Code::TokenMalformed, me("no-token")),
@@ -83,6 +84,7 @@ fn tokens(town: &Town) -> Seen {
         (Code::TokenNotYetValid, me(&signed("almoner", None, now.plus(3600 * SECOND), 60))),
         (Code::TokenAudienceInvalid, me(&signed("another", None, now, 60))),
         (Code::TokenIssuerUnknown, me(&signed("almoner", Some("https://idp.example"), now, 60))),
+        (Code::TokenRevoked, me(&revoked)),
         (Code::Forbidden, town.get(&town.staff.admin, "/v1/audit")),
         (Code::Forbidden, town.server.post("/v1/usage", Some(&town.token(&actor("p", &[Role::Provider]))), &[], &json!({}))),
     ]
@@ -156,7 +158,9 @@ fn decisions(town: &Town, own: &Side) -> Seen {
     let named = |lot: &str| json!({"verdict": "approve", "reason": "Sound.", "lots": [{"lot": lot, "amount": usd("1")}]});
     let biology = town.donation(&own.donor, "5", &json!({"fields_of_science": ["Biology"]}));
     let (biology, gone) = (town.lot(&biology, "5", None), town.lot(&own.donation, "5", Some(day(-55))));
+    let both_sides = json!({"person": own.person, "role": "officer"});
     vec![
+        (Code::ConflictOfInterest, town.post(&town.staff.admin, "/v1/role-bindings", &both_sides)),
         (Code::VersionMismatch, stale(&request("1", json!({})))),
         (Code::SelfApproval, town.decide(&own_request, &approve)),
         (Code::SameApproverTwice, again),

@@ -1,5 +1,6 @@
 //! The API against the running server, on every database: who may what, every code, the story of the three users, and the description.
 
+mod access;
 mod books;
 mod codes;
 mod decisions;
@@ -13,6 +14,7 @@ mod limits;
 mod lists;
 mod login;
 mod rights;
+mod sight;
 mod spec;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use almoner::actor::{Role, Roles};
 use almoner::http::api::routes::routes;
+use almoner::http::api::sight::{self, Sight};
 use almoner::http::route::Route;
 use almoner::id::{ChargeId, Transaction};
 use serde_json::{Value, json};
@@ -57,6 +58,7 @@ fn cell(town: &Town, route: &Route, role: Option<Role>, own: &Side, foreign: &Si
     let [mine, theirs] = [own, foreign].map(|side| ask(town, route, token.map(String::as_str), side));
     check(route, role, &mine);
     check(route, role, &theirs);
+    sees(route, role, &mine, &theirs);
     if mine == theirs { mine } else { format!("{mine}/{theirs}") }
 }
 
@@ -78,6 +80,17 @@ fn check(route: &Route, role: Option<Role>, cell: &str) {
     );
 }
 
+/// What the table of sights says must be what is seen.
+fn sees(route: &Route, role: Option<Role>, mine: &str, theirs: &str) {
+    let Some((row, role)) = sight::shown_by(route.operation).zip(role) else { return };
+    let of_an_object = route.path_params().next().is_some();
+    match row.sight(role) {
+        Sight::Nothing => assert!(mine.starts_with("403") && theirs.starts_with("403"), "{}: {mine}/{theirs}", route.operation),
+        Sight::Own => assert!(!of_an_object || theirs.starts_with("404"), "{}: {mine}/{theirs}", route.operation),
+        Sight::All | Sight::Open => assert!(mine.starts_with("200") && theirs.starts_with("200"), "{}: {mine}/{theirs}", route.operation),
+    }
+}
+
 fn ask(town: &Town, route: &Route, token: Option<&str>, side: &Side) -> String {
     let path = path(town, route, side);
     if route.method == "get" {
@@ -91,7 +104,8 @@ fn ask(town: &Town, route: &Route, token: Option<&str>, side: &Side) -> String {
     town.server.post(&path, token, &headers, &body(town, route.operation, side)).status.to_string()
 }
 
-fn path(town: &Town, route: &Route, side: &Side) -> String {
+/// The route's address, with identifiers of what is the side's.
+pub fn path(town: &Town, route: &Route, side: &Side) -> String {
     let account = || {
         let listed = town.get(&town.staff.auditor, &format!("/v1/accounts?lot={}", side.lot)).expect(200).json;
         text(&listed["data"][0], "id")
@@ -111,6 +125,8 @@ fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("pol") => side.policy.clone(),
             Some("rfd") => side.refund.clone(),
             Some("hld") => side.hold.clone(),
+            Some("prs") => side.person.clone(),
+            Some("bnd") => side.binding.clone(),
             Some("usg") => side.usage.clone(),
             Some("chg") => side.charge.clone(),
             // A charge and its transaction are one entry of the journal.
@@ -145,6 +161,8 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
             json!({"reason": "To be seen."})
         }
         "create_amendment" => json!({"kind": "closing", "reason": "To be seen."}),
+        "revoke_token" => json!({"jti": 1}),
+        "declare_affiliation" => json!({"institution": side.centre, "since": day(-1)}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
         }),

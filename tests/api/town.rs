@@ -59,6 +59,10 @@ pub struct Side {
     pub usage: String,
     /// Of one dollar on that grant.
     pub hold: String,
+    /// Somebody whom another issuer vouches for, bound to the donor.
+    pub person: String,
+    /// That binding.
+    pub binding: String,
 }
 
 /// The moment so many days from now, on the wire.
@@ -202,6 +206,18 @@ impl Town {
         self.post_with(&self.staff.officer, &format!("/v1/grants/{grant}/decisions"), &[("if-match", "\"v1\"")], &declared)
     }
 
+    /// The token of an officer who may approve so much.
+    pub fn officer_with_limit(&self, subject: &str, limit: &str) -> String {
+        let token = self.token(&actor(subject, &[Role::Officer]));
+        let issuer = text(&self.get(&token, "/v1/me").expect(200).json, "issuer");
+        let identity = json!({"issuer": issuer, "subject": subject});
+        let person = self.id("admin", "/v1/persons", &json!({"name": "Example Officer", "identities": [identity]}));
+        let binding = self.id("admin", "/v1/role-bindings", &json!({"person": person, "role": "officer", "limit": usd(limit)}));
+        let other = self.token(&actor("admin2", &[Role::Admin]));
+        self.make(&other, &format!("/v1/role-bindings/{binding}/confirmation"), &json!({}));
+        token
+    }
+
     /// An active grant.
     pub fn grant(&self, researcher: &str, project: &str, amount: &str, more: &Value, overdraft: &str) -> String {
         let grant = text(&self.request(researcher, project, amount, more), "id");
@@ -244,6 +260,10 @@ impl Town {
             self.post(&as_provider, "/v1/usage", &job(&format!("lost-{name}"), &resource, &json!({"account": "nobody"}))).expect(409);
         let usage = text(&lost.json["params"], "quarantine");
         let hold = self.id(&as_provider, "/v1/holds", &json!({"grant": grant, "amount": usd("1"), "expires_at": day(1)}));
+        let helper =
+            json!({"name": "Example Helper", "identities": [{"issuer": "https://idp.example", "subject": format!("helper-{name}")}]});
+        let person = self.id("admin", "/v1/persons", &helper);
+        let binding = self.id("admin", "/v1/role-bindings", &json!({"person": person, "role": "donor", "donor": donor}));
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
         Side {
             as_donor,
@@ -264,6 +284,8 @@ impl Town {
             refund,
             usage,
             hold,
+            person,
+            binding,
         }
     }
 }

@@ -108,6 +108,7 @@ const ROWS: &str = "
     INSERT INTO reversals (seq, reverses, reason) VALUES (1, 1, 'a row');
     INSERT INTO conflicts (id, person, project, reason) SELECT 1, MIN(p.id), MIN(j.id), 'a row' FROM persons p, projects j;
     INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
+    INSERT INTO readings (id, person, operation) SELECT 1, max(id), 'a row' FROM persons;
     INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
 
@@ -125,6 +126,7 @@ fn what_was_written_stays_written() {
                 "postings" | "lots" | "covers" | "outflows" | "refunds" => "amount",
                 "accounts" => "no",
                 "runs" => "members",
+                "readings" => "operation",
                 "journal" => "effective_at",
                 _ => "reason",
             };

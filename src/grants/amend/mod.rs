@@ -276,6 +276,9 @@ fn approve(
     if let Some(first) = first {
         decision::same_as_first(first, *awarded, None, lots.as_deref())?;
     }
+    if let Some(amount) = change.amount() {
+        policy::within_limit(work.sql()?, who, amount)?;
+    }
     sweep::book_ends(work)?;
     let named = first.map(|f| f.lots.as_slice()).or(lots.as_deref());
     let plan = plan(work, &about, target.as_ref(), change, named)?;

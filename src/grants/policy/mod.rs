@@ -8,6 +8,7 @@ pub mod store;
 use serde_json::json;
 
 use crate::amount::{Amount, Unit};
+use crate::directory;
 use crate::id::{Id, PersonId, PolicyId, ProjectId};
 use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
@@ -115,6 +116,14 @@ pub fn approvers(work: &mut Work<'_>, project: ProjectId, amount: Amount) -> Res
     let Some(policy) = in_force(conn, amount.unit)? else { return Ok(1) };
     let before = super::store::raised_since(conn, project, amount.unit, now.plus(-COUNTED))?;
     Ok(policy.about.approvers(ledger::journal::total(before.into_iter().chain([amount.minor]))?))
+}
+
+/// Refuses an approval of more than the officer's bindings allow: `approval_limit_exceeded`.
+pub fn within_limit(conn: &mut Conn, who: PersonId, amount: Amount) -> Result<(), Fault> {
+    match directory::approval_limit(conn, who, amount.unit)?.admits(amount.minor) {
+        true => Ok(()),
+        false => Err(Refusal::new(Code::ApprovalLimitExceeded, Code::ApprovalLimitExceeded.title()).with("amount", amount).into()),
+    }
 }
 
 #[cfg(test)]

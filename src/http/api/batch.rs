@@ -16,8 +16,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use crate::actor::Actor;
 use crate::directory;
+use crate::directory::standing::{self, Warrant};
 use crate::fields::Fields;
 use crate::http::body::media_type;
 use crate::http::page::blocking;
@@ -158,7 +158,7 @@ pub async fn charge_batch<const R: u8>(who: Permit<R>, request: HttpRequest, que
     let provider = provider_of(&who)?;
     let minimal = prefers_minimal(request.headers());
     let manner = Manner { atomic: query.is_true("atomic"), dry_run: query.is_true("dry_run"), minimal };
-    let sender = Sender { actor: Actor::clone(&who), provider, manner, app };
+    let sender = Sender { warrant: who.warrant(), provider, manner, app };
     if media_type(&request, "application/x-ndjson").is_ok() {
         if manner.atomic {
             return Err(Problem::new(
@@ -209,7 +209,7 @@ fn read_record(value: &Value, provider: InstitutionId, units: crate::fields::Uni
 
 /// Who sends records, and how they are to be charged.
 struct Sender {
-    actor: Actor,
+    warrant: Warrant,
     provider: InstitutionId,
     manner: Manner,
     app: Data<App>,
@@ -242,12 +242,13 @@ impl Sender {
 
     /// Charges what could be read; leaves nothing behind for a dry run, or if one culprit spoils an atomic batch.
     async fn commit(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, Problem> {
-        let (actor, provider, manner) = (self.actor.clone(), self.provider, self.manner);
+        let (rule, warrant, provider, manner) = (self.app.access.rule().clone(), self.warrant.clone(), self.provider, self.manner);
         let seen: Arc<Mutex<Vec<Outcome>>> = Arc::default();
         let seen_here = seen.clone();
         let weight = incoming.len().max(1);
         let command = move |work: &mut Work<'_>| {
-            let person = directory::person_for(work, &actor)?;
+            standing::recheck(work, &rule, &warrant)?;
+            let person = directory::person_for(work, &warrant.actor)?;
             let outcomes = usage::charge(work, person, provider, &incoming)?;
             if manner.dry_run || (manner.atomic && outcomes.iter().any(is_culprit)) {
                 *seen_here.lock().unwrap_or_else(PoisonError::into_inner) = outcomes;

@@ -10,7 +10,10 @@ use serde::Serialize;
 use crate::actor::{Actor, Roles};
 use crate::amount::Unit;
 use crate::directory;
+use crate::directory::standing;
+use crate::http::access::Access;
 use crate::http::body::Json;
+use crate::http::grain;
 use crate::http::header::{etag, idempotency_key};
 use crate::http::page;
 use crate::http::permit::Permit;
@@ -29,6 +32,8 @@ use super::scope::Scope;
 pub struct App {
     /// The ledger's database.
     pub store: Store,
+    /// What the ledger says of those who ask.
+    pub access: Arc<Access>,
     units: RwLock<(Time, Arc<HashMap<String, Unit>>)>,
 }
 
@@ -36,9 +41,9 @@ pub struct App {
 pub type Answered = Result<HttpResponse, Problem>;
 
 impl App {
-    /// An application over a store.
-    pub fn new(store: Store) -> App {
-        App { store, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
+    /// An application over a store, for those whom the ledger knows.
+    pub fn new(store: Store, access: Arc<Access>) -> App {
+        App { store, access, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
     }
 
     /// Every unit by its code, at most a second old: units are defined once and never change.
@@ -55,8 +60,8 @@ impl App {
 
     /// Reads in one snapshot, where it may block.
     pub async fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault> + Send + 'static) -> Result<T, Problem> {
-        let store = self.store.clone();
-        Ok(page::blocking(move || store.read(look)).await??)
+        let (store, by_day) = (self.store.clone(), grain::asked());
+        Ok(page::blocking(move || grain::with(by_day, || store.read(look))).await??)
     }
 
     /// Shows what a look at the books finds.
@@ -101,13 +106,14 @@ impl App {
         L: Fn(&mut Conn, &Scope, Page) -> Result<Vec<N>, Fault> + Send + 'static,
         S: Fn(&mut Conn, Vec<N>) -> Result<Vec<(i64, V)>, Fault> + Send + 'static,
     {
-        let (store, actor) = (self.store.clone(), Actor::clone(who));
+        let (store, actor, by_day) = (self.store.clone(), Actor::clone(who), grain::asked());
         let fetch = move |page| {
-            store.read(|conn| {
+            let read = |conn: &mut Conn| {
                 let scope = Scope::of(conn, &actor, Roles(R))?;
                 let nouns = look(conn, &scope, page)?;
                 show(conn, nouns)
-            })
+            };
+            grain::with(by_day, || store.read(read))
         };
         page::list(request, query, fetch).await
     }
@@ -120,15 +126,26 @@ impl App {
         let key = idempotency_key(request)?;
         let path = request.uri().path_and_query().map_or(request.path(), |p| p.as_str());
         let question = Question::new(who, key, request.method().as_str(), path, body);
-        let actor = Actor::clone(who);
+        let (rule, warrant) = (self.access.rule().clone(), who.warrant());
         let command = move |work: &mut Work<'_>| {
+            standing::recheck(work, &rule, &warrant)?;
             answers::once(work, &question, |work| {
-                let person = directory::person_for(work, &actor)?;
+                let person = directory::person_for(work, &warrant.actor)?;
                 verb(work, person)
             })
         };
         let (answer, replayed) = self.store.submit(1, command)?.arrive().await?;
         Ok(respond(answer, replayed))
+    }
+
+    /// As `once`, for a verb that changes who may what: this process judges by it before it answers.
+    pub async fn once_for_rights<const R: u8, F>(&self, who: &Permit<R>, request: &HttpRequest, body: &[u8], verb: F) -> Answered
+    where
+        F: Fn(&mut Work<'_>, PersonId) -> Result<Answer, Fault> + Send + 'static,
+    {
+        let answered = self.once(who, request, body, verb).await?;
+        self.access.refresh().await?;
+        Ok(answered)
     }
 }
 

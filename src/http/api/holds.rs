@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use crate::actor::{Actor, Roles};
-use crate::directory::{self, unknown};
+use crate::actor::Roles;
+use crate::directory::{self, standing, unknown};
 use crate::fields::{Fields, Units};
 use crate::grants::{self, Overdraft};
 use crate::http::body::{Json, PathId};
@@ -249,10 +249,11 @@ pub async fn settle_hold<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Hol
     record.hold = Some(id);
     let is_total = record.part.is_none();
     let incoming = [Incoming::new(provider, record)];
-    let actor = Actor::clone(&who);
+    let (rule, warrant) = (app.access.rule().clone(), who.warrant());
     let command = move |work: &mut crate::store::Work<'_>| {
+        standing::recheck(work, &rule, &warrant)?;
         let found = hold::find(work, provider, id)?;
-        let person = directory::person_for(work, &actor)?;
+        let person = directory::person_for(work, &warrant.actor)?;
         let outcomes = usage::charge(work, person, provider, &incoming)?;
         // The job was charged through another door, which did not know of the hold: nothing is left to hold for.
         let charged_before = matches!(outcomes.last(), Some(usage::Outcome::Duplicate(_)));

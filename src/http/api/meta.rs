@@ -7,12 +7,13 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::actor::Role;
-use crate::directory;
+use crate::directory::{self, binding, binding::State};
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::ledger;
 use crate::metrics;
 
+use super::bindings::OwnBinding;
 use super::door::{Answered, App};
 
 /// Whether the service does its work.
@@ -59,7 +60,10 @@ pub struct Me {
     subject: String,
     /// The person in the ledger, once they have written something.
     person: Option<String>,
+    /// What may be done here: of the token's roles those that the ledger leaves.
     roles: Vec<&'static str>,
+    /// The roles that are bound to the person in the ledger.
+    bindings: Vec<OwnBinding>,
     donor: Option<String>,
     projects: Vec<String>,
     provider: Option<String>,
@@ -71,6 +75,7 @@ pub async fn me<const R: u8>(who: Permit<R>, app: Data<App>) -> Answered {
         let person = directory::store::person(conn, &who.issuer, &who.subject)?;
         let mut projects = who.projects.clone();
         projects.extend(person.map(|p| directory::store::memberships(conn, p)).transpose()?.unwrap_or_default());
+        let bindings = person.map(|p| binding::of_person(conn, p)).transpose()?.unwrap_or_default();
         projects.sort();
         projects.dedup();
         Ok(Me {
@@ -79,6 +84,7 @@ pub async fn me<const R: u8>(who: Permit<R>, app: Data<App>) -> Answered {
             subject: who.subject.clone(),
             person: person.map(|p| p.to_string()),
             roles: Role::ALL.into_iter().filter(|role| who.has(*role)).map(Role::word).collect(),
+            bindings: bindings.iter().filter(|binding| binding.state == State::Active).map(OwnBinding::from).collect(),
             donor: who.donor.map(|d| d.to_string()),
             projects: projects.iter().map(ToString::to_string).collect(),
             provider: who.provider.map(|p| p.to_string()),

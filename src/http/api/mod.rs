@@ -5,6 +5,7 @@
 
 pub mod amendments;
 pub mod batch;
+pub mod bindings;
 pub mod books;
 pub mod decisions;
 pub mod donations;
@@ -12,11 +13,13 @@ pub mod door;
 pub mod grants;
 pub mod holds;
 pub mod meta;
+pub mod persons;
 pub mod policies;
 pub mod projects;
 pub mod quarantine;
 pub mod resources;
 pub mod routes;
 pub mod scope;
+pub mod sight;
 pub mod usage;
 pub mod view;

@@ -1,7 +1,10 @@
 //! The whole API on one screen: method, path, who may (D donor, O officer, R researcher, P provider, U auditor, M admin, ANY of them,
 //! A everybody), handler, what it takes, what it answers.
 
-use super::{amendments, batch, books, decisions, donations, grants, holds, meta, policies, projects, quarantine, resources, usage};
+use super::{
+    amendments, batch, bindings, books, decisions, donations, grants, holds, meta, persons, policies, projects, quarantine, resources,
+    usage,
+};
 use crate::http::{openapi, problem};
 use crate::routes;
 
@@ -14,6 +17,21 @@ routes! {
     get  "/problems/{slug}"                         [A]         problem::explain                                             => 200;
     get  "/openapi.json"                            [A]         openapi::describe                                            => 200;
     get  "/v1/me"                                   [ANY]       meta::me                                                     => 200 (meta::Me);
+    post "/v1/tokens/revocation"                    [ANY]       persons::revoke_token (persons::TokenRevocationBody)         => 200 (persons::TokenRevocationView) .key();
+    get  "/v1/persons"                              [U M]       persons::list_persons                                        => 200 (persons::PersonView) .list().query(persons::PERSONS).recorded();
+    post "/v1/persons"                              [M]         persons::create_person (persons::PersonBody)                 => 201 (persons::PersonView) .key();
+    get  "/v1/persons/{id:prs}"                     [U M]       persons::get_person                                          => 200 (persons::PersonView) .recorded();
+    post "/v1/persons/{id:prs}/identities"          [M]         persons::link_identity (persons::IdentityBody)               => 201 (persons::PersonView) .key();
+    post "/v1/persons/{id:prs}/revision"            [M]         persons::revise_person (persons::RevisionBody)               => 201 (persons::PersonView) .key().version();
+    post "/v1/persons/{id:prs}/revocation"          [M]         persons::revoke_person (Empty)                               => 201 (persons::PersonView) .key();
+    get  "/v1/persons/{id:prs}/affiliations"        [ANY]       persons::list_affiliations                                   => 200 (persons::AffiliationView) .list().recorded();
+    post "/v1/persons/{id:prs}/affiliations"        [ANY]       persons::declare_affiliation (persons::AffiliationBody)      => 201 (persons::AffiliationView) .key();
+    get  "/v1/role-bindings"                        [U M]       bindings::list_role_bindings                                 => 200 (bindings::BindingView) .list().query(bindings::BINDINGS);
+    post "/v1/role-bindings"                        [M]         bindings::create_role_binding (bindings::BindingBody)        => 201 (bindings::BindingView) .key();
+    get  "/v1/role-bindings/{id:bnd}"               [U M]       bindings::get_role_binding                                   => 200 (bindings::BindingView);
+    post "/v1/role-bindings/{id:bnd}/confirmation"  [M]         bindings::confirm_role_binding (Empty)                       => 201 (bindings::BindingView) .key();
+    post "/v1/role-bindings/{id:bnd}/revocation"    [M]         bindings::revoke_role_binding (Empty)                        => 201 (bindings::BindingView) .key();
+    get  "/v1/readings"                             [U M]       bindings::list_readings                                      => 200 (bindings::ReadingView) .list().query(bindings::READINGS);
     get  "/v1/units"                                [A]         resources::list_units                                        => 200 (resources::Units);
     post "/v1/units"                                [M]         resources::create_unit (resources::UnitBody)                 => 201 (resources::UnitView) .key();
     get  "/v1/donors"                               [D O U M]   donations::list_donors                                       => 200 (donations::DonorView) .list().query(donations::DONORS);
@@ -37,7 +55,7 @@ routes! {
     get  "/v1/projects"                             [O R U]     projects::list_projects                                      => 200 (projects::ProjectView) .list().query(projects::PROJECTS);
     post "/v1/projects"                             [O R]       projects::create_project (projects::ProjectBody)             => 201 (projects::ProjectView) .key();
     get  "/v1/projects/{id:prj}"                    [O R U]     projects::get_project                                        => 200 (projects::ProjectView);
-    get  "/v1/projects/{id:prj}/members"            [O R U]     projects::list_members                                       => 200 (projects::MemberView) .list();
+    get  "/v1/projects/{id:prj}/members"            [O R U]     projects::list_members                                       => 200 (projects::MemberView) .list().recorded();
     post "/v1/projects/{id:prj}/members"            [O R]       projects::add_member (projects::MemberBody)                  => 201 (projects::MemberView) .key();
     get  "/v1/projects/{id:prj}/account-mappings"   [O R U]     projects::list_account_mappings                              => 200 (projects::MappingView) .list();
     post "/v1/projects/{id:prj}/account-mappings"   [O R]       projects::create_account_mapping (projects::MappingBody)     => 201 (projects::MappingView) .key();
@@ -52,7 +70,7 @@ routes! {
     post "/v1/policies"                             [O M]       policies::create_policy (policies::PolicyBody)               => 201 (policies::PolicyView) .key();
     get  "/v1/policies/{id:pol}"                    [ANY]       policies::get_policy                                         => 200 (policies::PolicyView);
     post "/v1/policies/{id:pol}/confirmation"       [O M]       policies::confirm_policy (Empty)                             => 201 (policies::PolicyView) .key();
-    get  "/v1/conflicts"                            [O U]       policies::list_conflicts                                     => 200 (policies::ConflictView) .list();
+    get  "/v1/conflicts"                            [O U]       policies::list_conflicts                                     => 200 (policies::ConflictView) .list().recorded();
     post "/v1/conflicts"                            [O]         policies::declare_conflict (policies::ConflictBody)          => 201 (policies::ConflictView) .key();
     get  "/v1/under-used-grants"                    [O U]       policies::under_used_grants                                  => 200 (policies::UnderUsedGrants) .query(policies::UNDER_USED);
     get  "/v1/grants"                               [O R U]     grants::list_grants                                          => 200 (grants::GrantView) .list().query(grants::GRANTS);
@@ -78,21 +96,21 @@ routes! {
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
     post "/v1/quotes"                               [R P O]     holds::create_quote (holds::QuoteBody)                       => 200 (holds::QuoteView);
-    get  "/v1/holds"                                [R P O U]   holds::list_holds                                            => 200 (holds::HoldView) .list().query(holds::HOLDS);
+    get  "/v1/holds"                                [R P O U]   holds::list_holds                                            => 200 (holds::HoldView) .list().query(holds::HOLDS).recorded();
     post "/v1/holds"                                [P]         holds::create_hold (holds::HoldBody)                         => 201 (holds::HoldView) .key();
-    get  "/v1/holds/{id:hld}"                       [R P O U]   holds::get_hold                                              => 200 (holds::HoldView);
+    get  "/v1/holds/{id:hld}"                       [R P O U]   holds::get_hold                                              => 200 (holds::HoldView) .recorded();
     post "/v1/holds/{id:hld}/settle"                [P]         holds::settle_hold (usage::UsageBody)                        => 201 (usage::ChargeView) .otherwise(usage::REPEATED);
     post "/v1/holds/{id:hld}/release"               [P]         holds::release_hold (Empty)                                  => 201 (holds::HoldView) .key();
     post "/v1/holds/{id:hld}/extend"                [P]         holds::extend_hold (holds::ExtendBody)                       => 201 (holds::HoldView) .key();
-    get  "/v1/usage"                                [R P O U]   usage::list_usage                                            => 200 (usage::UsageView) .list().query(usage::CHARGES);
+    get  "/v1/usage"                                [R P O U]   usage::list_usage                                            => 200 (usage::UsageView) .list().query(usage::CHARGES).recorded();
     post "/v1/usage"                                [P]         usage::create_usage (usage::UsageBody)                       => 201 (usage::ChargeView) .otherwise(usage::REPEATED);
     post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .stream().query(batch::BATCH);
     get  "/v1/usage/totals"                         [R P O U]   usage::usage_totals                                          => 200 (usage::UsageTotals) .query(usage::CHARGES);
-    get  "/v1/usage/quarantine"                     [P O U]     quarantine::list_quarantine                                     => 200 (quarantine::QuarantineView) .list().query(quarantine::QUARANTINE);
+    get  "/v1/usage/quarantine"                     [P O U]     quarantine::list_quarantine                                     => 200 (quarantine::QuarantineView) .list().query(quarantine::QUARANTINE).recorded();
     post "/v1/usage/quarantine/{id:usg}/resolve"    [P O]       quarantine::resolve_quarantine (quarantine::ResolutionBody)            => 201 (usage::ChargeView) .key().otherwise(quarantine::DISMISSED);
-    get  "/v1/usage/{id:usg}"                       [R P O U]   usage::get_usage                                             => 200 (usage::UsageView);
-    get  "/v1/charges"                              [R P O U]   usage::list_charges                                          => 200 (usage::ChargeView) .list().query(usage::CHARGES);
-    get  "/v1/charges/{id:chg}"                     [R P O U]   usage::get_charge                                            => 200 (usage::ChargeView);
+    get  "/v1/usage/{id:usg}"                       [R P O U]   usage::get_usage                                             => 200 (usage::UsageView) .recorded();
+    get  "/v1/charges"                              [R P O U]   usage::list_charges                                          => 200 (usage::ChargeView) .list().query(usage::CHARGES).recorded();
+    get  "/v1/charges/{id:chg}"                     [R P O U]   usage::get_charge                                            => 200 (usage::ChargeView) .recorded();
     get  "/v1/charges/{id:chg}/refunds"             [R P O U]   usage::list_refunds                                          => 200 (usage::RefundView) .list();
     post "/v1/charges/{id:chg}/refunds"             [P O]       usage::create_refund (usage::RefundBody)                     => 201 (usage::RefundPosted) .key();
     get  "/v1/refunds/{id:rfd}"                     [R P O U]   usage::get_refund                                            => 200 (usage::RefundView);

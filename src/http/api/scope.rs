@@ -12,6 +12,8 @@ use crate::refusal::Refusal;
 use crate::store::{Conn, Fault, Page};
 use crate::usage::ChargeRow;
 
+use super::sight;
+
 /// What an actor may see through a route.
 #[derive(Debug)]
 pub struct Scope {
@@ -20,9 +22,6 @@ pub struct Scope {
     projects: Vec<i64>,
     provider: Option<i64>,
 }
-
-/// Roles that see every object of the kinds their routes show.
-const ALL: Roles = Roles(Role::Officer as u8 | Role::Auditor as u8 | Role::Admin as u8);
 
 impl Scope {
     /// The scope of an actor behind a route that admits these roles: what the token binds, and memberships in the ledger.
@@ -39,7 +38,7 @@ impl Scope {
 
     /// Whether every object is in it.
     pub fn all(&self) -> bool {
-        self.roles.meets(ALL)
+        self.roles.meets(sight::overseers())
     }
 
     /// The donors in it; `None` for all.

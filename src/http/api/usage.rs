@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::actor::{Actor, Roles};
 use crate::amount::Amount;
-use crate::directory;
+use crate::directory::{self, standing};
 use crate::fields::Fields;
 use crate::grants;
 use crate::http::body::{Json, PathId};
@@ -148,9 +148,10 @@ pub async fn create_usage<const R: u8>(who: Permit<R>, body: Json, app: Data<App
     let units = app.units().await?;
     let record = Record::read(&body.value, &|code| units.get(code).copied())?;
     let incoming = [Incoming::new(provider, record)];
-    let actor = Actor::clone(&who);
+    let (rule, warrant) = (app.access.rule().clone(), who.warrant());
     let command = move |work: &mut crate::store::Work<'_>| {
-        let person = directory::person_for(work, &actor)?;
+        standing::recheck(work, &rule, &warrant)?;
+        let person = directory::person_for(work, &warrant.actor)?;
         usage::charge(work, person, provider, &incoming)
     };
     let outcome = app.store.submit(1, command)?.arrive().await?.pop();

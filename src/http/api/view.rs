@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::amount::Amount;
+use crate::http::grain;
 use crate::time::{Period, Time};
 
 /// So much of a unit.
@@ -67,7 +68,7 @@ pub fn lot_parts(parts: &[(crate::id::LotId, Amount)]) -> Vec<LotPart> {
     parts.iter().map(|(lot, amount)| LotPart { lot: lot.to_string(), amount: (*amount).into() }).collect()
 }
 
-/// An instant on the wire.
+/// An instant on the wire, as finely as it may be told to who asks.
 pub fn instant(time: Time) -> String {
-    time.to_string()
+    grain::told(time).to_string()
 }

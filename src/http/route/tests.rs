@@ -95,7 +95,8 @@ async fn ask((request, signed): (TestRequest, bool)) -> (u16, Value) {
     let keys = Keys::new("almoner").with_local(&path, None).expect("the key");
     let token = keys.issue(&Actor::operator("root"), 60, Clock::system().now(), "1").expect("a token");
     let table = routes();
-    let app = App::new().app_data(Data::new(Verifier::new(keys, Clock::system())));
+    let access = Data::new(Access::over_empty_books(folder.path(), &keys));
+    let app = App::new().app_data(access).app_data(Data::new(Verifier::new(keys, Clock::system())));
     let app = app.configure(|config| configure(&table, config)).configure(|config| openapi::configure(openapi::document(&table), config));
     let app = init_service(app.wrap(from_fn(request::named)).wrap(TracingLogger::<request::Span>::new())).await;
     let bearer = signed.then(|| (header::AUTHORIZATION, format!("Bearer {token}")));

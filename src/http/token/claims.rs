@@ -64,7 +64,7 @@ pub fn bearer(claims: &Map<String, Value>, issuer: &str, wanted: &Wanted<'_>, si
     };
     check_audience(claims, wanted.audience)?;
     // A token from the future is as little to be trusted as one for the future.
-    Ok(Bearer { actor, token, expires_at, valid_from: not_before.unwrap_or(issued_at).max(issued_at) })
+    Ok(Bearer { actor, token, issued_at, expires_at, valid_from: not_before.unwrap_or(issued_at).max(issued_at) })
 }
 
 /// An id for a token that has none. Of what was signed, not of the whole: of some algorithms one message has several good signatures.
