@@ -65,6 +65,10 @@ kinds! {
     Transaction TransactionId "txn";
     /// A human or a machine that signs in.
     Person PersonId "prs";
+    /// Something that happened, for those whom it concerns.
+    Event EventId "evt";
+    /// An address that events are sent to.
+    Webhook WebhookId "whk";
 }
 
 /// An identifier of one kind of object.

@@ -64,6 +64,8 @@ pub struct Route {
     pub lists: bool,
     /// Whether it takes and answers NDJSON too.
     pub streams: bool,
+    /// The media types it answers in beside those.
+    pub forms: &'static [&'static str],
     /// Whether it wants an `Idempotency-Key`.
     pub wants_key: bool,
     /// Whether it wants an `If-Match`.
@@ -90,6 +92,7 @@ impl Route {
             otherwise: None,
             lists: false,
             streams: false,
+            forms: &[],
             wants_key: false,
             wants_version: false,
             own_params: &[],
@@ -125,6 +128,11 @@ impl Route {
     /// Answers a list, as JSON, CSV or NDJSON.
     pub fn list(self) -> Route {
         Route { lists: true, ..self }
+    }
+
+    /// Answers in these media types too.
+    pub fn forms(self, forms: &'static [&'static str]) -> Route {
+        Route { forms, ..self }
     }
 
     /// Wants an `Idempotency-Key`.

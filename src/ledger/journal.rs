@@ -88,6 +88,14 @@ kinds! {
     HoldExpiry 48 "hold_expiry";
     /// The mirror of an earlier transaction.
     Reversal 50 "reversal";
+    /// A project made its disclosure of funding public, or took that back.
+    DisclosurePublication 70 "disclosure_publication";
+    /// An address was registered that events are sent to.
+    Webhook 71 "webhook";
+    /// A webhook was given up.
+    WebhookRevocation 72 "webhook_revocation";
+    /// A webhook was given a new secret.
+    WebhookRotation 73 "webhook_rotation";
 }
 
 impl Kind {

@@ -277,7 +277,7 @@ pub fn recorded_head(conn: &mut Conn) -> Result<(i64, i64), Fault> {
 
 /// The tables that must refuse UPDATE and DELETE.
 pub const APPEND_ONLY: &[&str] =
-    &["journal", "postings", "runs", "reversals", "units", "lots", "decisions", "refunds", "covers", "outflows", "accounts"];
+    &["journal", "postings", "runs", "reversals", "units", "lots", "decisions", "refunds", "covers", "outflows", "events", "accounts"];
 
 /// Which of the append-only tables have their guards in place.
 pub fn guards(conn: &mut Conn) -> Result<Vec<(&'static str, bool)>, Fault> {

@@ -5,8 +5,10 @@
 
 pub mod batch;
 pub mod books;
+pub mod disclosure;
 pub mod donations;
 pub mod door;
+pub mod forecast;
 pub mod grants;
 pub mod holds;
 pub mod meta;

@@ -1,7 +1,7 @@
 //! The whole API on one screen: method, path, who may (D donor, O officer, R researcher, P provider, U auditor, M admin, ANY of them,
 //! A everybody), handler, what it takes, what it answers.
 
-use super::{batch, books, donations, grants, holds, meta, projects, quarantine, resources, usage};
+use super::{batch, books, disclosure, donations, forecast, grants, holds, meta, projects, quarantine, resources, usage};
 use crate::http::{openapi, problem};
 use crate::routes;
 
@@ -30,6 +30,7 @@ routes! {
     get  "/v1/lots"                                 [D O U]     donations::list_lots                                         => 200 (donations::LotView) .list().query(donations::LOTS);
     get  "/v1/lots/{id:lot}"                        [D O U]     donations::get_lot                                           => 200 (donations::LotView);
     get  "/v1/lots/{id:lot}/entries"                [D O U]     books::list_lot_entries                                      => 200 (books::EntryView) .list();
+    get  "/v1/lots/{id:lot}/forecast"               [D O U]     forecast::lot_forecast                                       => 200 (forecast::LotForecastView);
     post "/v1/lots/{id:lot}/return"                 [O]         donations::return_lot (donations::ReturnBody)                => 201 (donations::LotView) .key();
     get  "/v1/institutions"                         [ANY]       projects::list_institutions                                  => 200 (projects::InstitutionView) .list().query(projects::INSTITUTIONS);
     post "/v1/institutions"                         [O M]       projects::create_institution (projects::InstitutionBody)     => 201 (projects::InstitutionView) .key();
@@ -41,6 +42,9 @@ routes! {
     post "/v1/projects/{id:prj}/members"            [O R]       projects::add_member (projects::MemberBody)                  => 201 (projects::MemberView) .key();
     get  "/v1/projects/{id:prj}/account-mappings"   [O R U]     projects::list_account_mappings                              => 200 (projects::MappingView) .list();
     post "/v1/projects/{id:prj}/account-mappings"   [O R]       projects::create_account_mapping (projects::MappingBody)     => 201 (projects::MappingView) .key();
+    get  "/v1/projects/{id:prj}/disclosure"         [O R U]     disclosure::project_disclosure                               => 200 (disclosure::DisclosureView) .query(disclosure::DISCLOSURE).forms(disclosure::FORMS);
+    post "/v1/projects/{id:prj}/disclosure/publication" [R]         disclosure::publish_disclosure (disclosure::PublicationBody) => 201 (disclosure::Publication) .key();
+    get  "/v1/public/projects/{id:prj}/disclosure"  [A]         disclosure::public_disclosure                                => 200 (disclosure::DisclosureView) .query(disclosure::DISCLOSURE).forms(disclosure::FORMS);
     get  "/v1/resources"                            [ANY]       resources::list_resources                                    => 200 (resources::ResourceView) .list().query(resources::RESOURCES);
     post "/v1/resources"                            [P M]       resources::create_resource (resources::ResourceBody)         => 201 (resources::ResourceView) .key();
     get  "/v1/resources/{id:res}"                   [ANY]       resources::get_resource                                      => 200 (resources::ResourceView);
@@ -56,6 +60,7 @@ routes! {
     get  "/v1/decisions/{id:dec}"                   [O R U]     grants::get_decision                                         => 200 (grants::DecisionView);
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
+    get  "/v1/grants/{id:grt}/forecast"             [R O U]     forecast::grant_forecast                                     => 200 (forecast::GrantForecastView) .query(forecast::FORECAST);
     post "/v1/quotes"                               [R P O]     holds::create_quote (holds::QuoteBody)                       => 200 (holds::QuoteView);
     get  "/v1/holds"                                [R P O U]   holds::list_holds                                            => 200 (holds::HoldView) .list().query(holds::HOLDS);
     post "/v1/holds"                                [P]         holds::create_hold (holds::HoldBody)                         => 201 (holds::HoldView) .key();
