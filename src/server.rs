@@ -17,6 +17,7 @@ use tracing_actix_web::TracingLogger;
 
 use crate::http::api::door;
 use crate::http::api::routes::routes;
+use crate::http::api::webhooks::Addresses;
 use crate::http::keys::Keys;
 use crate::http::token::Verifier;
 use crate::http::{openapi, request, route};
@@ -24,23 +25,29 @@ use crate::metrics;
 use crate::store::{Fault, Store, Work, answers};
 use crate::usage::{Swept, is_due, sweep_some};
 
+mod errands;
+
+pub use errands::Errands;
+
 /// How many things that the clock has decided one commit books at most: other commands come between.
 const SWEEP_SOME: usize = 100;
 /// How long accepted requests may take to finish when the service stops, in seconds.
 const FINISH_WITHIN: u64 = 30;
 
 /// How to serve.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Manner {
     /// Where to listen.
     pub listen: SocketAddr,
     /// How often what the clock has decided is booked; `None` for never.
     pub sweep_every: Option<Duration>,
+    /// How events are told and sent.
+    pub errands: Errands,
 }
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every } = manner;
+    let Manner { listen, sweep_every, errands } = manner;
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
     let listener = TcpListener::bind(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -48,11 +55,13 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
         .block_on(async {
             let app = Data::new(door::App::new(store.clone()));
             let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
+            let addresses = Data::new(Addresses { loopback: errands.loopback });
             let (table, document) = (routes(), openapi::document(&routes()));
             let server = HttpServer::new(move || {
                 App::new()
                     .app_data(app.clone())
                     .app_data(verifier.clone())
+                    .app_data(addresses.clone())
                     .wrap(from_fn(request::named))
                     .wrap(TracingLogger::<request::Span>::new())
                     .wrap(from_fn(measure))
@@ -62,9 +71,10 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
             });
             let server = server.shutdown_timeout(FINISH_WITHIN).listen(listener)?.run();
             let sweeper = sweep_every.map(|every| actix_web::rt::spawn(sweep_for_ever(store.clone(), every)));
+            let errands = errands::run(&store, &errands);
             announce(address);
             let ended = server.await;
-            sweeper.iter().for_each(JoinHandle::abort);
+            sweeper.iter().chain(&errands).for_each(JoinHandle::abort);
             ended
         })
         .map_err(failed)

@@ -9,7 +9,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, Failure};
 use super::place::Place;
-use crate::server::{self, Manner};
+use crate::events::webhook::Schedule;
+use crate::server::{self, Errands, Manner};
 
 /// How log lines look.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,15 @@ pub struct Options {
     /// How often what the clock has decided (ends, expiries) is booked, in seconds; 0 for never: the books are right without it
     #[arg(long, value_name = "SECONDS", env = "ALMONER_SWEEP_EVERY", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub sweep_every: u64,
+    /// How often events are told, alerts looked for and webhooks served, in seconds; 0 for never
+    #[arg(long, value_name = "SECONDS", env = "ALMONER_EVENTS_EVERY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=3600))]
+    pub events_every: u64,
+    /// Waits before a webhook's second, third, … try, in seconds; by default those of the Standard Webhooks scheme, some three days in all
+    #[arg(long, value_name = "SECONDS", env = "ALMONER_WEBHOOK_WAITS", value_delimiter = ',')]
+    pub webhook_waits: Vec<u64>,
+    /// Lets webhooks point at this machine, also by http; for trying them out
+    #[arg(long, env = "ALMONER_WEBHOOKS_TO_LOOPBACK")]
+    pub webhooks_to_loopback: bool,
     /// Log lines on standard error
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -52,7 +62,13 @@ impl Options {
     /// How to serve.
     pub fn manner(&self) -> Manner {
         let sweep_every = (self.sweep_every > 0).then(|| Duration::from_secs(self.sweep_every));
-        Manner { listen: self.listen, sweep_every }
+        let mut schedule = Schedule::default();
+        if !self.webhook_waits.is_empty() {
+            schedule.waits = self.webhook_waits.iter().copied().map(Duration::from_secs).collect();
+        }
+        let every = (self.events_every > 0).then(|| Duration::from_secs(self.events_every));
+        let errands = Errands { every, schedule, loopback: self.webhooks_to_loopback };
+        Manner { listen: self.listen, sweep_every, errands }
     }
 }
 

@@ -111,6 +111,8 @@ fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("hld") => side.hold.clone(),
             Some("usg") => side.usage.clone(),
             Some("chg") => side.charge.clone(),
+            Some("whk") => side.webhook.clone(),
+            Some("evt") => side.event.clone(),
             // A charge and its transaction are one entry of the journal.
             Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),
@@ -138,6 +140,7 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         "create_hold" => json!({"grant": side.grant, "amount": too_much, "expires_at": day(1)}),
         "settle_hold" => job(&town.fresh("right"), &side.resource, &json!({"quantities": {"gpu-hour": "0"}})),
         "extend_hold" => json!({"expires_at": day(-1)}),
+        "publish_disclosure" => json!({"public": false}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
         }),

@@ -55,6 +55,9 @@ pub struct Side {
     pub usage: String,
     /// Of one dollar on that grant.
     pub hold: String,
+    /// The researcher's, with an event that is to be delivered.
+    pub webhook: String,
+    pub event: String,
 }
 
 /// The moment so many days from now, on the wire.
@@ -86,7 +89,8 @@ impl Town {
         let data = database.folder().join("data");
         let place = ["init", "--data", data.to_str().expect("UTF-8"), "--database", &database.url];
         almoner(place).ok();
-        let server = Server::start(&database, &data);
+        // What is told and sent in the background is tested elsewhere; here nothing comes of itself.
+        let server = Server::start_with(&database, &data, |command| command.args(["--events-every", "0"]));
         let keys = keys(&data, "almoner", None);
         let sign = |name: &str, role| keys.issue(&actor(name, &[role]), 3600, Clock::system().now(), name).expect("a token");
         let staff = Staff {
@@ -216,6 +220,9 @@ impl Town {
             self.post(&as_provider, "/v1/usage", &job(&format!("lost-{name}"), &resource, &json!({"account": "nobody"}))).expect(409);
         let usage = text(&lost.json["params"], "quarantine");
         let hold = self.id(&as_provider, "/v1/holds", &json!({"grant": grant, "amount": usd("1"), "expires_at": day(1)}));
+        let webhook = self.make(&as_researcher, "/v1/webhooks", &json!({"url": format!("https://{name}.example.org/hooks")}));
+        let webhook = text(&webhook["webhook"], "id");
+        let event = text(&self.make(&as_researcher, &format!("/v1/webhooks/{webhook}/test"), &json!({})), "event");
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
         Side {
             as_donor,
@@ -234,6 +241,8 @@ impl Town {
             refund,
             usage,
             hold,
+            webhook,
+            event,
         }
     }
 }

@@ -13,8 +13,10 @@ use almoner::time::{Clock, Time};
 use almoner::usage::{self, Charge, Incoming, NewRate, Outcome, Record};
 use serde_json::json;
 
+use crate::support::almoner;
 use crate::support::books::{Pair, period, time};
 use crate::support::database::TestDatabase;
+use crate::support::server::Server;
 
 pub struct World {
     pub store: Store,
@@ -37,7 +39,17 @@ pub struct Giver<'g> {
 impl World {
     /// Books that begin at that moment.
     pub fn begin(database: TestDatabase, at: &str) -> World {
-        let clock = Clock::held(time(at));
+        World::by(database, Clock::held(time(at)))
+    }
+
+    /// Books by the machine's clock, with the keys that a server needs.
+    pub fn to_serve(database: TestDatabase) -> World {
+        let data = database.folder().join("data");
+        almoner(["init", "--data", data.to_str().expect("UTF-8"), "--database", &database.url]).ok();
+        World::by(database, Clock::system())
+    }
+
+    fn by(database: TestDatabase, clock: Clock) -> World {
         let store = Store::open(&Database::parse(&database.url).expect("a URL"), clock.clone()).expect("books");
         let unit = Unit::new("CREDIT", 0).expect("a unit");
         let made = store.write(move |work| {
@@ -53,6 +65,19 @@ impl World {
         });
         let (provider, resource, project) = made.expect("small books");
         World { store, clock, unit, provider, resource, project, database }
+    }
+
+    /// A server that looks every second, tries again at once, and may send to this machine.
+    pub fn serve(&self) -> Server {
+        let args = ["--events-every", "1", "--webhook-waits", "1,1,1", "--webhooks-to-loopback", "--log", "warn"];
+        Server::start_with(&self.database, &self.database.folder().join("data"), |command| command.args(args))
+    }
+
+    /// A token of that role.
+    pub fn token(&self, role: &str, name: &str, more: &[&str]) -> String {
+        let data = self.database.folder().join("data");
+        let place = ["token", "--data", data.to_str().expect("UTF-8"), "--database", &self.database.url, "--role", role, "--as", name];
+        almoner(place.iter().chain(more)).ok().stdout.trim().to_owned()
     }
 
     pub fn set(&self, at: &str) {

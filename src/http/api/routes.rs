@@ -1,7 +1,7 @@
 //! The whole API on one screen: method, path, who may (D donor, O officer, R researcher, P provider, U auditor, M admin, ANY of them,
 //! A everybody), handler, what it takes, what it answers.
 
-use super::{batch, books, disclosure, donations, forecast, grants, holds, meta, projects, quarantine, resources, usage};
+use super::{batch, books, disclosure, donations, events, forecast, grants, holds, meta, projects, quarantine, resources, usage, webhooks};
 use crate::http::{openapi, problem};
 use crate::routes;
 
@@ -80,6 +80,15 @@ routes! {
     get  "/v1/charges/{id:chg}/refunds"             [R P O U]   usage::list_refunds                                          => 200 (usage::RefundView) .list();
     post "/v1/charges/{id:chg}/refunds"             [P O]       usage::create_refund (usage::RefundBody)                     => 201 (usage::RefundPosted) .key();
     get  "/v1/refunds/{id:rfd}"                     [R P O U]   usage::get_refund                                            => 200 (usage::RefundView);
+    get  "/v1/events"                               [ANY]       events::list_events                                          => 200 (events::EventView) .list().query(events::EVENTS).forms(events::FORMS);
+    get  "/v1/webhooks"                             [ANY]       webhooks::list_webhooks                                      => 200 (webhooks::WebhookView) .list();
+    post "/v1/webhooks"                             [ANY]       webhooks::create_webhook (webhooks::WebhookBody)             => 201 (webhooks::WebhookSecret);
+    get  "/v1/webhooks/{id:whk}"                    [ANY]       webhooks::get_webhook                                        => 200 (webhooks::WebhookView);
+    post "/v1/webhooks/{id:whk}/revocation"         [ANY]       webhooks::revoke_webhook (Empty)                             => 201 (webhooks::WebhookView) .key();
+    post "/v1/webhooks/{id:whk}/rotation"           [ANY]       webhooks::rotate_webhook (Empty)                             => 201 (webhooks::WebhookSecret);
+    post "/v1/webhooks/{id:whk}/test"               [ANY]       webhooks::test_webhook (Empty)                               => 201 (webhooks::DeliveryView) .key();
+    get  "/v1/webhooks/{id:whk}/deliveries"         [ANY]       webhooks::list_webhook_deliveries                            => 200 (webhooks::DeliveryView) .list();
+    post "/v1/webhooks/{id:whk}/deliveries/{event:evt}/redelivery" [ANY]       webhooks::redeliver_event (Empty)                            => 201 (webhooks::DeliveryView) .key();
     get  "/v1/accounts"                             [O U]       books::list_accounts                                         => 200 (books::AccountView) .list().query(books::ACCOUNTS);
     get  "/v1/accounts/{id}"                        [O U]       books::get_account                                           => 200 (books::AccountView) .query(grants::MOMENT);
     get  "/v1/accounts/{id}/entries"                [O U]       books::list_account_entries                                  => 200 (books::EntryView) .list();
