@@ -7,6 +7,7 @@ mod fields;
 mod flows;
 mod holds;
 mod lists;
+mod outlook;
 mod rights;
 mod spec;
 #[path = "../support/mod.rs"]
