@@ -282,7 +282,7 @@ pub fn lay_out(work: &mut Work<'_>, plans: &[Plan]) -> Result<usize, Fault> {
 impl Webhook {
     /// Whether it wants events of this kind. A test is sent by itself.
     fn follows(&self, event: &Event) -> bool {
-        event.told.kind != "webhook.test" && (self.kinds.is_empty() || self.kinds.iter().any(|kind| *kind == event.told.kind))
+        event.told.kind != "webhook.test" && (self.kinds.is_empty() || self.kinds.contains(&event.told.kind))
     }
 }
 
