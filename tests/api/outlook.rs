@@ -32,7 +32,7 @@ fn a_project_says_itself_whether_its_funding_is_public() {
             ("bibtex", "application/x-bibtex", "@misc{"),
             ("jats", "application/xml", "<funding-group>"),
             ("crossref", "application/xml", "<fr:program"),
-            ("datacite", "application/json", "{\"fundingReferences\":[{"),
+            ("datacite", "application/vnd.datacite.datacite+json", "{\"fundingReferences\":[{"),
             ("schema-org", "application/ld+json", "{\"@context\":\"https://schema.org\""),
         ] {
             let answer = town.server.get(&format!("{outside}?format={format}"), None, &[]).expect(200);

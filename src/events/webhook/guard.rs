@@ -51,7 +51,9 @@ impl Target {
         if scheme != "https" {
             return Err(refused("Only https is accepted."));
         }
-        if !PORTS.contains(&authority.port_u16().unwrap_or(443)) || (authority.port().is_none() && ends_in_colon(authority.as_str())) {
+        // By its text: a reader that finds no number there takes the usual port, and another may not.
+        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or(":");
+        if !port.is_empty() && !PORTS.iter().any(|allowed| port == format!(":{allowed}")) {
             return Err(refused("Only the ports 443 and 8443 are accepted."));
         }
         match literal {
@@ -65,10 +67,6 @@ impl Target {
     pub fn url(&self) -> &str {
         &self.0
     }
-}
-
-fn ends_in_colon(authority: &str) -> bool {
-    authority.ends_with(':')
 }
 
 /// A name of the public DNS: labels of letters, digits and hyphens, at least two, the last no number, which some readers take for a part

@@ -28,7 +28,8 @@ pub const DISCLOSURE: &[Param] = &[
     Param::one("format", Form::OneOf(&["json", "text", "text-long", "bibtex", "jats", "crossref", "datacite", "schema-org"])),
 ];
 /// The media types beside JSON.
-pub const FORMS: &[&str] = &["text/plain", "application/x-bibtex", "application/xml", "application/ld+json"];
+pub const FORMS: &[&str] = &["text/plain", "application/x-bibtex", "application/xml", "application/ld+json", DATACITE];
+const DATACITE: &str = "application/vnd.datacite.datacite+json";
 
 /// Who funded a project's compute.
 #[derive(Serialize, ToSchema)]
@@ -158,7 +159,7 @@ fn told(disclosure: Disclosure, format: &str, whole: bool) -> Answered {
         "bibtex" => (bibtex, records::bibtex(&disclosure)),
         "jats" => (xml, markup::jats(&disclosure)),
         "crossref" => (xml, markup::crossref(&disclosure)),
-        "datacite" => ("application/json", records::datacite(&disclosure).to_string()),
+        "datacite" => (DATACITE, records::datacite(&disclosure).to_string()),
         "schema-org" => (json_ld, records::schema_org(&disclosure).to_string()),
         _ => ("application/json", serde_json::to_string(&view(disclosure, whole)).map_err(Problem::internal)?),
     };
