@@ -73,6 +73,10 @@ kinds! {
     Person PersonId "prs";
     /// A role that a person has.
     Binding BindingId "bnd";
+    /// Something that happened, for those whom it concerns.
+    Event EventId "evt";
+    /// An address that events are sent to.
+    Webhook WebhookId "whk";
 }
 
 /// An identifier of one kind of object.

@@ -19,6 +19,7 @@ pub mod donations;
 pub mod grants;
 pub mod usage;
 pub mod reports;
+pub mod events;
 pub mod demo;
 pub mod metrics;
 pub mod http;

@@ -20,6 +20,7 @@ use crate::directory::standing::Rule;
 use crate::http::access::Access;
 use crate::http::api::door;
 use crate::http::api::routes::routes;
+use crate::http::api::webhooks::Addresses;
 use crate::http::issuers::Client;
 use crate::http::keys::Keys;
 use crate::http::limits::{self, Limits};
@@ -29,6 +30,10 @@ use crate::http::{openapi, request, route};
 use crate::metrics;
 use crate::store::{Fault, Store, Work, answers};
 use crate::usage::{Swept, is_due, sweep_some};
+
+mod errands;
+
+pub use errands::Errands;
 
 /// How many things that the clock has decided one commit books at most: other commands come between.
 const SWEEP_SOME: usize = 100;
@@ -50,13 +55,15 @@ pub struct Manner {
     pub limits: limits::Settings,
     /// How browsers sign in, if they do.
     pub login: Option<Login>,
+    /// How events are told and sent.
+    pub errands: Errands,
 }
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every, require_bindings, limits, login } = manner;
+    let Manner { listen, sweep_every, require_bindings, limits, login, errands } = manner;
     let rule = Rule { local: keys.local_issuer().map(String::from), require_bindings };
-    let access = Arc::new(Access::open(store.clone(), rule)?);
+    let access = Arc::new(Access::open(store.clone(), rule.clone())?);
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
     let listener = TcpListener::bind(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -70,11 +77,13 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
             let judge = Data::from(access.clone());
             let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
             let limits = Data::new(Limits::new(limits));
+            let addresses = Data::new(Addresses { loopback: errands.loopback });
             let (table, document) = (routes(), openapi::document(&routes()));
             let server = HttpServer::new(move || {
                 App::new()
                     .app_data(app.clone())
                     .app_data(verifier.clone())
+                    .app_data(addresses.clone())
                     .app_data(judge.clone())
                     .app_data(limits.clone())
                     .wrap(from_fn(limits::guard))
@@ -93,10 +102,11 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
             let server = server.shutdown_timeout(FINISH_WITHIN).listen(listener)?.run();
             let sweeper = sweep_every.map(|every| actix_web::rt::spawn(sweep_for_ever(store.clone(), every)));
             let keeper = actix_web::rt::spawn(access.keep_fresh());
+            let errands = errands::run(&store, &errands, &rule);
             announce(address);
             let ended = server.await;
             keeper.abort();
-            sweeper.iter().for_each(JoinHandle::abort);
+            sweeper.iter().chain(&errands).for_each(JoinHandle::abort);
             ended
         })
         .map_err(failed)

@@ -1,3 +1,9 @@
+DROP TABLE deliveries;
+DROP TABLE webhook_secrets;
+DROP TABLE webhooks;
+DROP TABLE followers;
+DROP TABLE events;
+DROP TABLE publications;
 DROP TABLE quarantine;
 DROP TABLE covers;
 DROP TABLE refunds;

@@ -25,6 +25,8 @@ CREATE TRIGGER covers_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON cove
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER outflows_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON outflows
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER events_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER accounts_refuse_delete BEFORE DELETE OR TRUNCATE ON accounts
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 -- Who asked, for which project and in which unit, stays as it was asked.

@@ -47,6 +47,10 @@ CREATE TRIGGER outflows_refuses_update BEFORE UPDATE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
 CREATE TRIGGER outflows_refuses_delete BEFORE DELETE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
+CREATE TRIGGER events_refuses_update BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
+CREATE TRIGGER events_refuses_delete BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
 CREATE TRIGGER accounts_refuse_delete BEFORE DELETE ON accounts
 BEGIN SELECT RAISE(ABORT, 'accounts are never deleted'); END;
 -- Who asked, for which project and in which unit, stays as it was asked.

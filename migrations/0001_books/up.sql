@@ -474,3 +474,71 @@ CREATE TABLE quarantine (
 );
 CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key, part) WHERE state = 'open';
 CREATE INDEX quarantine_by_key ON quarantine (usage_key);
+
+-- Reports. Whether a project's disclosure of funding may be read by everybody.
+CREATE TABLE publications (
+  project {KEY} REFERENCES projects (id),
+  public BOOLEAN NOT NULL,
+  seq BIGINT NOT NULL
+);
+
+-- Events. Their ids are the begin of a day and a running number: they tell no finer time. `mark` says which event it is; `seq` is the
+-- journal entry it comes from; donor, project, provider and owner (a person) are whom it concerns.
+CREATE TABLE events (
+  id {KEY},
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  mark TEXT NOT NULL UNIQUE,
+  seq BIGINT,
+  donor BIGINT,
+  project BIGINT,
+  provider BIGINT,
+  owner BIGINT,
+  at BIGINT NOT NULL,
+  body TEXT NOT NULL
+);
+CREATE INDEX events_of_subject ON events (subject, id);
+CREATE INDEX alerts ON events (id) WHERE seq IS NULL;
+
+-- How far the journal has been followed.
+CREATE TABLE followers (
+  name TEXT NOT NULL PRIMARY KEY,
+  seq BIGINT NOT NULL
+);
+INSERT INTO followers (name, seq) VALUES ('events', 0);
+
+-- Webhooks: where events are sent to. `actor` is who registered it, as their token said; `followed` the last event that was looked at for
+-- it. The secrets stand apart, are never told again and go when the webhook does.
+CREATE TABLE webhooks (
+  id {KEY},
+  owner BIGINT NOT NULL REFERENCES persons (id),
+  actor TEXT NOT NULL,
+  url TEXT NOT NULL,
+  kinds TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('active', 'switched_off', 'revoked')),
+  followed BIGINT NOT NULL,
+  succeeded_at BIGINT
+);
+CREATE INDEX webhooks_of_owner ON webhooks (owner);
+
+CREATE TABLE webhook_secrets (
+  id {KEY},
+  webhook BIGINT NOT NULL REFERENCES webhooks (id),
+  secret {BYTES} NOT NULL,
+  valid_until BIGINT
+);
+CREATE INDEX secrets_of_webhook ON webhook_secrets (webhook);
+
+CREATE TABLE deliveries (
+  webhook BIGINT NOT NULL REFERENCES webhooks (id),
+  event BIGINT NOT NULL REFERENCES events (id),
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'dropped')),
+  attempts INTEGER NOT NULL,
+  made_at BIGINT NOT NULL,
+  due_at BIGINT NOT NULL,
+  last_attempt_at BIGINT,
+  last_status INTEGER,
+  last_problem TEXT,
+  PRIMARY KEY (webhook, event)
+);
+CREATE INDEX due_deliveries ON deliveries (due_at) WHERE state = 'waiting';

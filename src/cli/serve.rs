@@ -10,9 +10,10 @@ use tracing_subscriber::EnvFilter;
 use super::exit::{Exit, Failure};
 use super::place::Place;
 use super::signin::SignIn;
+use crate::events::webhook::Schedule;
 use crate::http::keys::Keys;
 use crate::http::limits::{Limit, Network, Settings};
-use crate::server::{self, Manner};
+use crate::server::{self, Errands, Manner};
 use crate::time::Clock;
 
 /// How log lines look.
@@ -38,6 +39,15 @@ pub struct Options {
     /// Let tokens of the books' own issuer too open only what is bound to their persons here
     #[arg(long, env = "ALMONER_REQUIRE_BINDINGS", value_parser = clap::builder::BoolishValueParser::new())]
     pub require_bindings: bool,
+    /// How often events are told, alerts looked for and webhooks served, in seconds; 0 for never
+    #[arg(long, value_name = "SECONDS", env = "ALMONER_EVENTS_EVERY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=3600))]
+    pub events_every: u64,
+    /// Waits before a webhook's second, third, … try, in seconds; by default those of the Standard Webhooks scheme, some three days in all
+    #[arg(long, value_name = "SECONDS", env = "ALMONER_WEBHOOK_WAITS", value_delimiter = ',')]
+    pub webhook_waits: Vec<u64>,
+    /// Lets webhooks point at this machine, also by http; for trying them out
+    #[arg(long, env = "ALMONER_WEBHOOKS_TO_LOOPBACK")]
+    pub webhooks_to_loopback: bool,
     /// Log lines on standard error
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -86,7 +96,18 @@ impl Options {
         let Limits { rate_limit_person: person, rate_limit_address: address, rate_limit_failures: failures, proxies } = self.limits.clone();
         let limits = Settings { person, address, failures, proxies };
         let login = self.signin.login(keys, clock)?;
-        Ok(Manner { listen: self.listen, sweep_every, require_bindings: self.require_bindings, limits, login })
+        let errands = self.errands();
+        Ok(Manner { listen: self.listen, sweep_every, require_bindings: self.require_bindings, limits, login, errands })
+    }
+
+    /// How events are told and sent.
+    fn errands(&self) -> Errands {
+        let mut schedule = Schedule::default();
+        if !self.webhook_waits.is_empty() {
+            schedule.waits = self.webhook_waits.iter().copied().map(Duration::from_secs).collect();
+        }
+        let every = (self.events_every > 0).then(|| Duration::from_secs(self.events_every));
+        Errands { every, schedule, loopback: self.webhooks_to_loopback }
     }
 }
 

@@ -117,6 +117,9 @@ fn responses(route: &Route) -> Map<String, Value> {
             json!({"application/json": {"schema": reference(&name)}})
         };
         stream(route, &mut success["content"]);
+        for form in route.forms {
+            success["content"][*form] = json!({"schema": {}});
+        }
     }
     let otherwise = route.otherwise.map(|shape| {
         let content = json!({"application/json": {"schema": reference(&(shape.name)())}});

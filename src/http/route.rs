@@ -70,6 +70,8 @@ pub struct Route {
     pub streams: bool,
     /// Whether reading it by the auditor's role alone is recorded.
     pub recorded: bool,
+    /// The media types it answers in beside those.
+    pub forms: &'static [&'static str],
     /// Whether it wants an `Idempotency-Key`.
     pub wants_key: bool,
     /// Whether it wants an `If-Match`.
@@ -97,6 +99,7 @@ impl Route {
             lists: false,
             streams: false,
             recorded: false,
+            forms: &[],
             wants_key: false,
             wants_version: false,
             own_params: &[],
@@ -137,6 +140,11 @@ impl Route {
     /// Tells of persons or jobs: reading it by the auditor's role alone is recorded.
     pub fn recorded(self) -> Route {
         Route { recorded: true, ..self }
+    }
+
+    /// Answers in these media types too.
+    pub fn forms(self, forms: &'static [&'static str]) -> Route {
+        Route { forms, ..self }
     }
 
     /// Wants an `Idempotency-Key`.

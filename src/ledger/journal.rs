@@ -142,6 +142,14 @@ kinds! {
     PersonRevocation 67 "person_revocation";
     /// An auditor read what tells of persons or jobs.
     Reading 68 "reading";
+    /// A project made its disclosure of funding public, or took that back.
+    DisclosurePublication 70 "disclosure_publication";
+    /// An address was registered that events are sent to.
+    Webhook 71 "webhook";
+    /// A webhook was given up.
+    WebhookRevocation 72 "webhook_revocation";
+    /// A webhook was given a new secret.
+    WebhookRotation 73 "webhook_rotation";
 }
 
 impl Kind {

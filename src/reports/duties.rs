@@ -30,9 +30,9 @@ impl Duties {
         let actor = entry.actor?;
         let (own, subject) = (entry.recorded_at.micros(), entry.subject.unwrap_or_default());
         match entry.kind {
-            Donation | Rate | Policy | Amendment | Request => self.asked.entry(own).or_default().push(actor),
+            Donation | Rate | Policy | Binding | Amendment | Request => self.asked.entry(own).or_default().push(actor),
             Revision | Submission => self.asked.entry(subject).or_default().push(actor),
-            Pledge | RateConfirmation | PolicyConfirmation => return Some(self.decides(entry, actor, (subject, 0))),
+            Pledge | RateConfirmation | PolicyConfirmation | BindingConfirmation => return Some(self.decides(entry, actor, (subject, 0))),
             Approval | Award | Rejection | Questions | Supplement | Extension | Reduction | Transfer => {
                 let body = body(entry);
                 let amendment = body.amendment.and_then(|text| AmendmentId::parse(&text).ok());

@@ -13,6 +13,7 @@ mod issuers;
 mod limits;
 mod lists;
 mod login;
+mod outlook;
 mod rights;
 mod sight;
 mod spec;

@@ -129,6 +129,8 @@ pub fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("bnd") => side.binding.clone(),
             Some("usg") => side.usage.clone(),
             Some("chg") => side.charge.clone(),
+            Some("whk") => side.webhook.clone(),
+            Some("evt") => side.event.clone(),
             // A charge and its transaction are one entry of the journal.
             Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),
@@ -163,6 +165,7 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         "create_amendment" => json!({"kind": "closing", "reason": "To be seen."}),
         "revoke_token" => json!({"jti": 1}),
         "declare_affiliation" => json!({"institution": side.centre, "since": day(-1)}),
+        "publish_disclosure" => json!({"public": false}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
         }),

@@ -125,6 +125,8 @@ fn narrowed(own: &Side) -> Value {
         ("rfd", &own.refund),
         ("usg", &own.usage),
         ("chg", &own.charge),
+        ("whk", &own.webhook),
+        ("evt", &own.event),
     ];
     narrow(&mut description, &real);
     description

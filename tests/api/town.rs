@@ -63,6 +63,9 @@ pub struct Side {
     pub person: String,
     /// That binding.
     pub binding: String,
+    /// The researcher's, with an event that is to be delivered.
+    pub webhook: String,
+    pub event: String,
 }
 
 /// The moment so many days from now, on the wire.
@@ -104,7 +107,9 @@ impl Town {
         let data = database.folder().join("data");
         let place = ["init", "--data", data.to_str().expect("UTF-8"), "--database", &database.url];
         almoner(place).ok();
-        let server = Server::start_with(&database, &data, |command| command.args(more).envs(env.iter().copied()));
+        // What is told and sent in the background is tested elsewhere; here nothing comes of itself.
+        let server =
+            Server::start_with(&database, &data, |command| command.args(["--events-every", "0"]).args(more).envs(env.iter().copied()));
         let keys = keys(&data, "almoner", None);
         let sign = |name: &str, role| keys.issue(&actor(name, &[role]), 3600, Clock::system().now(), name).expect("a token");
         let staff = Staff {
@@ -264,6 +269,9 @@ impl Town {
             json!({"name": "Example Helper", "identities": [{"issuer": "https://idp.example", "subject": format!("helper-{name}")}]});
         let person = self.id("admin", "/v1/persons", &helper);
         let binding = self.id("admin", "/v1/role-bindings", &json!({"person": person, "role": "donor", "donor": donor}));
+        let webhook = self.make(&as_researcher, "/v1/webhooks", &json!({"url": format!("https://{name}.example.org/hooks")}));
+        let webhook = text(&webhook["webhook"], "id");
+        let event = text(&self.make(&as_researcher, &format!("/v1/webhooks/{webhook}/test"), &json!({})), "event");
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
         Side {
             as_donor,
@@ -286,6 +294,8 @@ impl Town {
             hold,
             person,
             binding,
+            webhook,
+            event,
         }
     }
 }

@@ -110,6 +110,7 @@ const ROWS: &str = "
     INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
     INSERT INTO readings (id, person, operation) SELECT 1, max(id), 'a row' FROM persons;
     INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
+    INSERT INTO events (id, kind, subject, mark, at, body) VALUES (1, 'a row', 'a row', 'a row', 1, '{}');
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
 
 #[test]
@@ -127,6 +128,7 @@ fn what_was_written_stays_written() {
                 "accounts" => "no",
                 "runs" => "members",
                 "readings" => "operation",
+                "events" => "body",
                 "journal" => "effective_at",
                 _ => "reason",
             };

@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "grants",
     "usage",
     "reports",
+    "events",
     "demo",
     "metrics",
     "http",

@@ -218,6 +218,14 @@ pub fn recheck(work: &mut Work<'_>, rule: &Rule, warrant: &Warrant) -> Result<()
     }
 }
 
+/// What somebody may at present who was let in at some time before: with the rights of then, as far as the ledger still has them.
+pub fn at_present(conn: &mut Conn, rule: &Rule, was: &Actor) -> Result<Actor, Fault> {
+    let standing = store::standing(conn, &was.issuer, &was.subject)?;
+    // It is not a token that is judged, so none can have been issued too early.
+    let now = judge(rule, standing.as_ref(), false, was, Time::from_micros(i64::MAX))?;
+    Ok(now.unwrap_or_else(|| was.clone()))
+}
+
 /// Whether all that a request was let in with is still there.
 fn keeps(now: &Actor, warrant: &Warrant) -> bool {
     let was = &warrant.actor;

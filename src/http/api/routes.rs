@@ -2,8 +2,8 @@
 //! A everybody), handler, what it takes, what it answers.
 
 use super::{
-    amendments, batch, bindings, books, decisions, donations, grants, holds, meta, persons, policies, projects, quarantine, resources,
-    usage,
+    amendments, batch, bindings, books, decisions, disclosure, donations, events, forecast, grants, holds, meta, persons, policies,
+    projects, quarantine, resources, usage, webhooks,
 };
 use crate::http::{openapi, problem};
 use crate::routes;
@@ -48,6 +48,7 @@ routes! {
     get  "/v1/lots"                                 [D O U]     donations::list_lots                                         => 200 (donations::LotView) .list().query(donations::LOTS);
     get  "/v1/lots/{id:lot}"                        [D O U]     donations::get_lot                                           => 200 (donations::LotView);
     get  "/v1/lots/{id:lot}/entries"                [D O U]     books::list_lot_entries                                      => 200 (books::EntryView) .list();
+    get  "/v1/lots/{id:lot}/forecast"               [D O U]     forecast::lot_forecast                                       => 200 (forecast::LotForecastView);
     post "/v1/lots/{id:lot}/return"                 [O]         donations::return_lot (donations::ReturnBody)                => 201 (donations::LotView) .key();
     get  "/v1/institutions"                         [ANY]       projects::list_institutions                                  => 200 (projects::InstitutionView) .list().query(projects::INSTITUTIONS);
     post "/v1/institutions"                         [O M]       projects::create_institution (projects::InstitutionBody)     => 201 (projects::InstitutionView) .key();
@@ -59,6 +60,9 @@ routes! {
     post "/v1/projects/{id:prj}/members"            [O R]       projects::add_member (projects::MemberBody)                  => 201 (projects::MemberView) .key();
     get  "/v1/projects/{id:prj}/account-mappings"   [O R U]     projects::list_account_mappings                              => 200 (projects::MappingView) .list();
     post "/v1/projects/{id:prj}/account-mappings"   [O R]       projects::create_account_mapping (projects::MappingBody)     => 201 (projects::MappingView) .key();
+    get  "/v1/projects/{id:prj}/disclosure"         [O R U]     disclosure::project_disclosure                               => 200 (disclosure::DisclosureView) .query(disclosure::DISCLOSURE).forms(disclosure::FORMS);
+    post "/v1/projects/{id:prj}/disclosure/publication" [R]         disclosure::publish_disclosure (disclosure::PublicationBody) => 201 (disclosure::Publication) .key();
+    get  "/v1/public/projects/{id:prj}/disclosure"  [A]         disclosure::public_disclosure                                => 200 (disclosure::DisclosureView) .query(disclosure::DISCLOSURE).forms(disclosure::FORMS);
     get  "/v1/resources"                            [ANY]       resources::list_resources                                    => 200 (resources::ResourceView) .list().query(resources::RESOURCES);
     post "/v1/resources"                            [P M]       resources::create_resource (resources::ResourceBody)         => 201 (resources::ResourceView) .key();
     get  "/v1/resources/{id:res}"                   [ANY]       resources::get_resource                                      => 200 (resources::ResourceView);
@@ -95,6 +99,7 @@ routes! {
     post "/v1/amendments/{id:amd}/decisions"        [O]         decisions::decide_amendment (decisions::DecisionBody)        => 201 (decisions::AmendmentDecided) .key().version().otherwise(decisions::TRIED_AMENDMENT).query(decisions::DECIDE);
     get  "/v1/grants/{id:grt}/balance"              [O R P U]   grants::grant_balance                                        => 200 (grants::BalanceView) .query(grants::MOMENT);
     get  "/v1/grants/{id:grt}/entries"              [O R U]     books::list_grant_entries                                    => 200 (books::EntryView) .list();
+    get  "/v1/grants/{id:grt}/forecast"             [R O U]     forecast::grant_forecast                                     => 200 (forecast::GrantForecastView) .query(forecast::FORECAST);
     post "/v1/quotes"                               [R P O]     holds::create_quote (holds::QuoteBody)                       => 200 (holds::QuoteView);
     get  "/v1/holds"                                [R P O U]   holds::list_holds                                            => 200 (holds::HoldView) .list().query(holds::HOLDS).recorded();
     post "/v1/holds"                                [P]         holds::create_hold (holds::HoldBody)                         => 201 (holds::HoldView) .key();
@@ -114,6 +119,15 @@ routes! {
     get  "/v1/charges/{id:chg}/refunds"             [R P O U]   usage::list_refunds                                          => 200 (usage::RefundView) .list();
     post "/v1/charges/{id:chg}/refunds"             [P O]       usage::create_refund (usage::RefundBody)                     => 201 (usage::RefundPosted) .key();
     get  "/v1/refunds/{id:rfd}"                     [R P O U]   usage::get_refund                                            => 200 (usage::RefundView);
+    get  "/v1/events"                               [ANY]       events::list_events                                          => 200 (events::EventView) .list().query(events::EVENTS).forms(events::FORMS);
+    get  "/v1/webhooks"                             [ANY]       webhooks::list_webhooks                                      => 200 (webhooks::WebhookView) .list();
+    post "/v1/webhooks"                             [ANY]       webhooks::create_webhook (webhooks::WebhookBody)             => 201 (webhooks::WebhookSecret);
+    get  "/v1/webhooks/{id:whk}"                    [ANY]       webhooks::get_webhook                                        => 200 (webhooks::WebhookView);
+    post "/v1/webhooks/{id:whk}/revocation"         [ANY]       webhooks::revoke_webhook (Empty)                             => 201 (webhooks::WebhookView) .key();
+    post "/v1/webhooks/{id:whk}/rotation"           [ANY]       webhooks::rotate_webhook (Empty)                             => 201 (webhooks::WebhookSecret);
+    post "/v1/webhooks/{id:whk}/test"               [ANY]       webhooks::test_webhook (Empty)                               => 201 (webhooks::DeliveryView) .key();
+    get  "/v1/webhooks/{id:whk}/deliveries"         [ANY]       webhooks::list_webhook_deliveries                            => 200 (webhooks::DeliveryView) .list();
+    post "/v1/webhooks/{id:whk}/deliveries/{event:evt}/redelivery" [ANY]       webhooks::redeliver_event (Empty)                            => 201 (webhooks::DeliveryView) .key();
     get  "/v1/accounts"                             [O U]       books::list_accounts                                         => 200 (books::AccountView) .list().query(books::ACCOUNTS);
     get  "/v1/accounts/{id}"                        [O U]       books::get_account                                           => 200 (books::AccountView) .query(grants::MOMENT);
     get  "/v1/accounts/{id}/entries"                [O U]       books::list_account_entries                                  => 200 (books::EntryView) .list();

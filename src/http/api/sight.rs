@@ -45,7 +45,7 @@ pub const TABLE: &[Row] = &[
     plain("policies",       [Open,    Open,    Open,    Open,    Open,    Open],    &["list_policies", "get_policy"]),
     plain("donors",         [Own,     All,     Nothing, Nothing, All,     All],     &["list_donors", "get_donor", "donor_summary"]),
     plain("donations",      [Own,     All,     Nothing, Nothing, All,     All],     &["list_donations", "get_donation"]),
-    plain("lots",           [Own,     All,     Nothing, Nothing, All,     Nothing], &["list_deliveries", "list_lots", "get_lot"]),
+    plain("lots",           [Own,     All,     Nothing, Nothing, All,     Nothing], &["list_deliveries", "list_lots", "get_lot", "lot_forecast"]),
     plain("lot entries",    [Own,     All,     Nothing, Nothing, All,     Nothing], &["list_lot_entries"]),
     tells("persons",        [Nothing, Nothing, Nothing, Nothing, All,     All],     &["list_persons", "get_person"]),
     tells("affiliations",   [Own,     Own,     Own,     Own,     All,     All],     &["list_affiliations"]),
@@ -66,6 +66,10 @@ pub const TABLE: &[Row] = &[
     plain("refunds",        [Nothing, All,     Own,     Own,     All,     Nothing], &["list_refunds", "get_refund"]),
     plain("accounts",       [Nothing, All,     Nothing, Nothing, All,     Nothing], &["list_accounts", "get_account", "list_account_entries"]),
     plain("transactions",   [Nothing, All,     Nothing, Nothing, All,     Nothing], &["list_transactions", "get_transaction"]),
+    plain("forecasts",      [Nothing, All,     Own,     Nothing, All,     Nothing], &["grant_forecast"]),
+    plain("disclosures",    [Nothing, All,     Own,     Nothing, All,     Nothing], &["project_disclosure"]),
+    plain("events",         [Own,     All,     Own,     Own,     All,     All],     &["list_events"]),
+    plain("own webhooks",   [Own,     Own,     Own,     Own,     Own,     Own],     &["list_webhooks", "get_webhook", "list_webhook_deliveries"]),
     plain("audit",          [Nothing, All,     Nothing, Nothing, All,     Nothing], &["trial_balance", "audit"]),
     plain("readings",       [Nothing, Nothing, Nothing, Nothing, All,     All],     &["list_readings"]),
 ];
@@ -133,9 +137,9 @@ mod tests {
 
     #[test]
     fn who_sees_all_of_one_kind_sees_no_part_of_another() {
-        // The scope asks for the role alone, so no role may see all of one kind and only its own of another; oneself and what a person
-        // declared are one's own for everybody, and have doors of their own.
-        for row in TABLE.iter().filter(|row| !["oneself", "affiliations"].contains(&row.data)) {
+        // The scope asks for the role alone, so no role may see all of one kind and only its own of another; oneself, what a person
+        // declared and one's webhooks are one's own for everybody, and have doors of their own.
+        for row in TABLE.iter().filter(|row| !["oneself", "affiliations", "own webhooks"].contains(&row.data)) {
             for role in Role::ALL.into_iter().filter(|role| overseers().has(*role)) {
                 assert_ne!(row.sight(role), Own, "{} for {}", row.data, role.word());
             }
