@@ -159,7 +159,11 @@ fn decisions(town: &Town, own: &Side) -> Seen {
     let biology = town.donation(&own.donor, "5", &json!({"fields_of_science": ["Biology"]}));
     let (biology, gone) = (town.lot(&biology, "5", None), town.lot(&own.donation, "5", Some(day(-55))));
     let both_sides = json!({"person": own.person, "role": "officer"});
+    let limited = town.officer_with_limit("limited", "1");
+    let above = format!("/v1/grants/{}/decisions", request("2", json!({})));
+    let declared = json!({"verdict": "approve", "reason": "Sound.", "no_conflict": true});
     vec![
+        (Code::ApprovalLimitExceeded, town.post_with(&limited, &above, &[("if-match", "\"v1\"")], &declared)),
         (Code::ConflictOfInterest, town.post(&town.staff.admin, "/v1/role-bindings", &both_sides)),
         (Code::VersionMismatch, stale(&request("1", json!({})))),
         (Code::SelfApproval, town.decide(&own_request, &approve)),

@@ -199,6 +199,7 @@ fn what_a_grant_will_lose_and_what_waits_is_told_to_its_project() {
                 justification: "For the test.".into(),
                 purpose: None,
                 resources: Vec::new(),
+                renews: None,
                 external_id: None,
             };
             grants::request(work, pair.first, &new)

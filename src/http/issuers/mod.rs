@@ -57,6 +57,18 @@ pub struct RoleRules {
 }
 
 impl RoleRules {
+    /// The claim that is read unless another is set.
+    pub const USUAL: &str = "roles";
+
+    /// What a token may that lacks the claim. Where nobody said how roles are named the token sets no ceiling, and what is bound to its
+    /// person decides alone; where somebody did, it is none.
+    pub fn unsaid(&self) -> Roles {
+        match self.map.is_empty() && self.claim == RoleRules::USUAL {
+            true => Role::ALL.into_iter().collect(),
+            false => Roles::default(),
+        }
+    }
+
     /// The roles that these words of a provider mean. Words that mean nothing here are for other services.
     pub fn roles<'w>(&self, words: impl Iterator<Item = &'w str>) -> Roles {
         words.flat_map(|word| self.roles_of(word)).collect()

@@ -5,7 +5,7 @@
 //! | `iss` `sub` `aud` `exp` | wanted | wanted |
 //! | `iat` | may be left out | wanted (RFC 9068 §2.2, OpenID Connect Core 1.0 §2) |
 //! | `nbf` `jti` | wanted | may be left out, as most do; the id is then made from what was signed |
-//! | `roles` | a list of our roles, not empty | a list, or words in one text, at the claim that was set; other words are passed over, none is no role |
+//! | `roles` | a list of our roles, not empty | a list, or words in one text, at the claim that was set; other words are passed over; without the claim, and with none set, the token sets no ceiling and bindings decide alone |
 //! | `at_hash` `c_hash` `events` | passed over | refused: the token is an ID token or an event, and not made for this door (RFC 8725 §3.12) |
 //!
 //! A provider of usage that signs in as itself (`client_credentials`) has its client id as `sub`, and no person.
@@ -75,7 +75,7 @@ fn made_from(signed: &str) -> String {
 fn roles(claims: &Map<String, Value>, wanted: &Wanted<'_>) -> Result<Roles, Refusal> {
     if let Some(rules) = wanted.roles {
         return match find(claims, &rules.claim) {
-            None => Ok(Roles::default()),
+            None => Ok(rules.unsaid()),
             Some(Value::String(text)) => Ok(rules.roles(text.split_ascii_whitespace())),
             Some(Value::Array(list)) if list.iter().all(Value::is_string) => Ok(rules.roles(list.iter().filter_map(Value::as_str))),
             Some(_) => Err(malformed(format!("Its claim {} must be a list of texts.", rules.claim))),

@@ -1,7 +1,7 @@
 //! Hostile tokens, each refused by its own code.
 
 use super::*;
-use crate::actor::{Actor, Roles};
+use crate::actor::{Actor, Role};
 use crate::http::issuers::RoleRules;
 use crate::id::{DonorId, ProjectId};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -223,7 +223,7 @@ fn a_provider_may_leave_out_what_most_leave_out() {
     let read = of_provider(&bare.to_string(), "roles").expect("good");
     assert_eq!(
         (read.actor.roles, read.actor.subject.as_str(), read.valid_from),
-        (Roles::default(), "cluster", Time::from_micros(NOW * SECOND))
+        (Role::ALL.into_iter().collect(), "cluster", Time::from_micros(NOW * SECOND))
     );
     assert_eq!(
         (read.token.len(), &read.token),
