@@ -37,7 +37,7 @@ pub struct Decided {
 pub fn decide(work: &mut Work<'_>, who: PersonId, id: GrantId, ruling: &Ruling, dry_run: bool) -> Result<Decided, Fault> {
     let asked = grant(work.sql()?, id)?;
     asked.must_be(State::DECIDABLE)?;
-    let authors = life::authors(work, &asked)?;
+    let authors = life::authors(work.sql()?, &asked)?;
     separation::may_decide(work.sql()?, who, &asked, &authors, &[asked.about.project], ruling.no_conflict)?;
     asked.expect_version(ruling.version)?;
     let mut before = store::decisions_of(work.sql()?, asked.id, None)?;

@@ -10,7 +10,7 @@ use crate::directory::{self, taken, unknown};
 use crate::id::{AmendmentId, GrantId, Id, PersonId};
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
-use crate::store::{Fault, Page, Work};
+use crate::store::{Conn, Fault, Page, Work};
 use crate::time::Period;
 
 use super::grant::{Grant, NewGrant, Overdraft, State};
@@ -174,8 +174,8 @@ pub(super) fn record(work: &mut Work<'_>, who: PersonId, step: Step, changed: &m
 }
 
 /// Those who wrote what is asked for: who began it, changed it, handed it in.
-pub(super) fn authors(work: &mut Work<'_>, of: &Grant) -> Result<Vec<PersonId>, Fault> {
-    let steps = store::steps(work.sql()?, of.id, Page::ALL)?;
+pub fn authors(conn: &mut Conn, of: &Grant) -> Result<Vec<PersonId>, Fault> {
+    let steps = store::steps(conn, of.id, Page::ALL)?;
     let writers = steps.into_iter().filter(|taken| taken.amendment.is_none() && Step::writes(&taken.step)).map(|taken| taken.person);
     Ok(writers.chain([of.requester]).collect())
 }

@@ -266,7 +266,7 @@ fn one_person_under_several_names_decides_nothing_of_their_own() {
                 let key = town.fresh("attempt");
                 code(here.post(&path, Some(token), &[("idempotency-key", &key), ("if-match", "\"v1\"")], body), 403)
             };
-            let approve = json!({"verdict": "approve", "reason": "Sound."});
+            let approve = json!({"verdict": "approve", "reason": "Sound.", "no_conflict": true});
             [post(format!("/v1/donations/{donation}/acceptance"), &json!({})), post(format!("/v1/grants/{grant}/decisions"), &approve)]
         };
         for token in [&first, &second, &town.token(&actor("first-self", &[Role::Officer]))] {

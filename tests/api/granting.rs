@@ -161,11 +161,15 @@ fn whoever_has_a_part_does_not_decide(town: &Town, own: &Side, foreign: &Side) {
     let donor = town
         .token(&almoner::actor::Actor { donor: almoner::id::Id::parse(&own.donor).ok(), ..actor("both", &[Role::Officer, Role::Donor]) });
     refused(&rule(town, &donor, &grant, &json!({})), 403, "conflict_of_interest");
-    // Whoever changed what is asked for has asked for it.
-    let author = officer(town, "author");
+    // Whoever changed what is asked for has asked for it, and only those who ask may change it.
+    let author = town.token(&actor("author", &[Role::Officer, Role::Researcher]));
     let body = json!({"requested": usd("2"), "period": {"from": day(-1), "to": day(40)}, "justification": "On their behalf."});
     let read = town.get(&author, &grant).expect(200);
-    town.post_with(&author, &format!("{grant}/revision"), &[("if-match", read.header("etag"))], &body).expect(201);
+    let revise = || town.post_with(&author, &format!("{grant}/revision"), &[("if-match", read.header("etag"))], &body);
+    refused(&revise(), 403, "forbidden");
+    refused(&town.post(&author, &format!("{grant}/withdraw"), &json!({"reason": "Not theirs."})), 403, "forbidden");
+    town.make(&own.as_researcher, &format!("/v1/projects/{}/members", own.project), &json!({"subject": "author", "role": "member"}));
+    revise().expect(201);
     refused(&rule(town, &author, &grant, &json!({})), 403, "self_approval");
     rule(town, &town.staff.officer, &grant, &json!({})).expect(201);
 }

@@ -44,6 +44,9 @@ fn a_cluster_reports_usage_with_its_own_credentials() {
     for database in databases() {
         let (town, own) = town(&provider, database, &[]);
         provider.claim(&json!({"roles": ["provider"], "provider": own.centre}));
+        // A good token opens nothing that is not bound to its bearer here.
+        crate::codes::carries_all(Code::Forbidden, &me(&town, &provider.token("almoner", "RS256")));
+        town.bind(&provider.issuer, "cluster", &[json!({"role": "provider", "provider": own.centre})]);
         for algorithm in ["RS256", "ES256", "EdDSA"] {
             let token = provider.token("almoner", algorithm);
             let who = me(&town, &token).expect(200).json;
@@ -62,8 +65,14 @@ fn a_cluster_reports_usage_with_its_own_credentials() {
             "words of others are passed over"
         );
         provider.claim(&json!({}));
-        let nobody = provider.token("almoner", "RS256");
-        crate::codes::carries_all(Code::Forbidden, &me(&town, &nobody));
+        let bare = me(&town, &provider.token("almoner", "RS256")).expect(200).json;
+        assert_eq!(
+            (&bare["roles"], &bare["provider"]),
+            (&json!(["provider"]), &json!(own.centre)),
+            "without a ceiling bindings decide alone"
+        );
+        provider.claim(&json!({"roles": []}));
+        crate::codes::carries_all(Code::Forbidden, &me(&town, &provider.token("almoner", "RS256")));
     }
 }
 
@@ -73,6 +82,7 @@ fn roles_are_mapped_from_where_the_provider_has_them() {
     let more =
         ["--role-claim", "realm_access.roles", "--role-map", "ledger-staff=officer,ledger-staff=auditor", "--issuer-audience", "books"];
     let (town, _) = town(&provider, sqlite(), &more);
+    town.bind(&provider.issuer, "cluster", &[json!({"role": "officer"}), json!({"role": "auditor"}), json!({"role": "admin"})]);
     provider.claim(&json!({"roles": ["admin"], "realm_access": {"roles": ["ledger-staff", "admin", "offline_access"]}}));
     assert_eq!(me(&town, &provider.token("books", "ES256")).expect(200).json["roles"], json!(["officer", "auditor"]));
     refused(&town, &provider.token("almoner", "ES256"), Code::TokenAudienceInvalid);
@@ -83,6 +93,7 @@ fn roles_are_mapped_from_where_the_provider_has_them() {
 fn keys_change_while_we_run_and_outlast_their_provider_for_a_time() {
     let Some(mut provider) = Provider::start() else { return };
     let (town, _) = town(&provider, sqlite(), &[]);
+    town.bind(&provider.issuer, "cluster", &[json!({"role": "auditor"})]);
     provider.claim(&json!({"roles": ["auditor"]}));
     let old = provider.token("almoner", "RS256");
     me(&town, &old).expect(200);

@@ -92,6 +92,7 @@ fn a_person_signs_in_reads_and_leaves() {
     let Some(mut provider) = Provider::start() else { return };
     provider.claim(&json!({"roles": ["officer"]}));
     let town = town(&provider);
+    town.bind(&provider.issuer, "ada", &[json!({"role": "officer"})]);
     let mut browser = Browser::new(&town);
     let begun = browser.get("/login?return_to=/docs/").expect(303);
     for part in ["response_type=code", "code_challenge_method=S256", "state=", "nonce=", "scope=openid", "client_id=pages"] {
@@ -138,6 +139,7 @@ fn a_sign_in_is_of_one_browser_and_happens_once() {
     let Some(mut provider) = Provider::start() else { return };
     provider.claim(&json!({"roles": ["auditor"]}));
     let town = town(&provider);
+    town.bind(&provider.issuer, "ada", &[json!({"role": "auditor"})]);
     let (mut browser, mut other) = (Browser::new(&town), Browser::new(&town));
     let back = browser.sign_in("/");
     carries_all(Code::InvalidParameter, &other.get(&back));

@@ -17,6 +17,7 @@ mod outlook;
 mod rights;
 mod sight;
 mod spec;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;
 mod town;

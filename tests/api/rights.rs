@@ -172,3 +172,41 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         _ => json!({}),
     }
 }
+
+/// Where the checked-in table and the roles of the routes disagree.
+fn disagreements(table: &str, routes: &[Route]) -> Vec<String> {
+    let mut found = Vec::new();
+    for route in routes {
+        let (method, path, roles, operation) = route.right();
+        let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|row| row.starts_with(&[&method, &path]));
+        let Some(cells) = row.as_deref().and_then(|row| row.get(3..)) else {
+            found.push(format!("{operation}: no row"));
+            continue;
+        };
+        let open = roles == Roles::default();
+        let answers = std::iter::once((None, "401")).chain(Role::ALL.map(|role| (Some(role), "403")));
+        for ((role, refused), cell) in answers.zip(cells) {
+            let let_in = open || role.is_some_and(|role| roles.has(role));
+            if cell.starts_with(refused) == let_in {
+                found.push(format!("{operation} for {role:?}: {cell}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_role_more_or_less_on_any_route_is_seen() {
+    let table = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).expect("the table");
+    assert_eq!(disagreements(&table, &routes()), Vec::<String>::new());
+    let mut planted = 0;
+    for place in 0..routes().len() {
+        for role in Role::ALL {
+            let mut routes = routes();
+            routes[place].roles = Roles(routes[place].roles.0 ^ role as u8);
+            planted += 1;
+            assert!(!disagreements(&table, &routes).is_empty(), "{} {role:?}", routes[place].operation);
+        }
+    }
+    assert!(planted > 500, "{planted} mutations were planted");
+}

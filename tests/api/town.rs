@@ -211,15 +211,26 @@ impl Town {
         self.post_with(&self.staff.officer, &format!("/v1/grants/{grant}/decisions"), &[("if-match", "\"v1\"")], &declared)
     }
 
+    /// Binds roles to somebody for whom an issuer vouches, by two administrators where it takes two.
+    pub fn bind(&self, issuer: &str, subject: &str, bindings: &[Value]) {
+        let identity = json!({"issuer": issuer, "subject": subject});
+        let person = self.id("admin", "/v1/persons", &json!({"name": "Example Person", "identities": [identity]}));
+        let other = self.token(&actor("admin2", &[Role::Admin]));
+        for binding in bindings {
+            let mut new = json!({"person": person});
+            merge(&mut new, binding);
+            let made = self.make("admin", "/v1/role-bindings", &new);
+            if made["state"] == "proposed" {
+                self.make(&other, &format!("/v1/role-bindings/{}/confirmation", text(&made, "id")), &json!({}));
+            }
+        }
+    }
+
     /// The token of an officer who may approve so much.
     pub fn officer_with_limit(&self, subject: &str, limit: &str) -> String {
         let token = self.token(&actor(subject, &[Role::Officer]));
         let issuer = text(&self.get(&token, "/v1/me").expect(200).json, "issuer");
-        let identity = json!({"issuer": issuer, "subject": subject});
-        let person = self.id("admin", "/v1/persons", &json!({"name": "Example Officer", "identities": [identity]}));
-        let binding = self.id("admin", "/v1/role-bindings", &json!({"person": person, "role": "officer", "limit": usd(limit)}));
-        let other = self.token(&actor("admin2", &[Role::Admin]));
-        self.make(&other, &format!("/v1/role-bindings/{binding}/confirmation"), &json!({}));
+        self.bind(&issuer, subject, &[json!({"role": "officer", "limit": usd(limit)})]);
         token
     }
 

@@ -16,7 +16,7 @@ use crate::id;
 use crate::store::Conn;
 
 use super::door::{Answered, App, changed, created};
-use super::grants::{own_grant, reason};
+use super::grants::{of_those_who_ask, own_grant, reason};
 use super::scope::Scope;
 use super::view::{Money, MoneyIn, instant};
 
@@ -161,8 +161,11 @@ pub async fn withdraw_amendment<const R: u8>(
     let why = reason(&body)?;
     let actor = Actor::clone(&who);
     app.once(&who, &request, &body.raw, move |work, person| {
-        let grant = amend::amendment(work.sql()?, id)?.grant;
-        own_grant(work.sql()?, &actor, Roles(R), grant)?;
+        let asked = amend::amendment(work.sql()?, id)?;
+        let grant = own_grant(work.sql()?, &actor, Roles(R), asked.grant)?;
+        if asked.requester != person {
+            of_those_who_ask(work.sql()?, &actor, person, &grant)?;
+        }
         let amendment = amend::withdraw(work, person, id, &why)?;
         changed(format!("/v1/amendments/{id}"), amendment.version, &AmendmentView::from(amendment))
     })

@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::actor::{Actor, Role};
 use crate::fields::Fields;
 use crate::grants::policy::{self, NewPolicy, Policy};
 use crate::grants::separation::{self, Conflict, Party};
@@ -36,12 +37,18 @@ pub struct PolicyView {
     carry_over_percent: i32,
     /// `in_force`, `proposed` or `superseded`.
     state: &'static str,
-    proposed_by: String,
+    /// Those who did are told to staff alone.
+    proposed_by: Option<String>,
     confirmed_by: Option<String>,
     confirmed_at: Option<String>,
 }
 
-fn policy_view(conn: &mut Conn, policy: Policy) -> Result<PolicyView, crate::store::Fault> {
+/// Whether somebody may know who set a policy: donors are told no persons.
+fn is_staff(who: &Actor) -> bool {
+    [Role::Officer, Role::Auditor, Role::Admin].into_iter().any(|role| who.has(role))
+}
+
+fn policy_view(conn: &mut Conn, policy: Policy, staff: bool) -> Result<PolicyView, crate::store::Fault> {
     let state = match policy.confirmed_at {
         None => "proposed",
         Some(_) if policy::in_force(conn, policy.about.unit)?.is_some_and(|stands| stands.id == policy.id) => "in_force",
@@ -56,8 +63,8 @@ fn policy_view(conn: &mut Conn, policy: Policy) -> Result<PolicyView, crate::sto
         three_above: policy.about.three_above.map(Money::from),
         carry_over_percent: policy.about.carry_over,
         state,
-        proposed_by: policy.proposed_by.to_string(),
-        confirmed_by: policy.confirmed_by.map(|id| id.to_string()),
+        proposed_by: staff.then(|| policy.proposed_by.to_string()),
+        confirmed_by: policy.confirmed_by.filter(|_| staff).map(|id| id.to_string()),
         confirmed_at: policy.confirmed_at.map(instant),
     })
 }
@@ -79,14 +86,15 @@ pub struct PolicyBody {
 /// Lists policies.
 pub async fn list_policies<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, app: Data<App>) -> Answered {
     let look = |conn: &mut Conn, _: &Scope, page| policy::store::policies(conn, None, page);
-    app.list(&who, &request, &query, look, |conn, policy| Ok((policy.id.stamp(), policy_view(conn, policy)?))).await
+    let staff = is_staff(&who);
+    app.list(&who, &request, &query, look, move |conn, policy| Ok((policy.id.stamp(), policy_view(conn, policy, staff)?))).await
 }
 
 /// Shows one policy.
-pub async fn get_policy<const R: u8>(_who: Permit<R>, PathId(id): PathId<id::Policy>, app: Data<App>) -> Answered {
+pub async fn get_policy<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Policy>, app: Data<App>) -> Answered {
     app.show(move |conn| {
         let policy = policy::policy(conn, id)?;
-        policy_view(conn, policy)
+        policy_view(conn, policy, is_staff(&who))
     })
     .await
 }
@@ -106,7 +114,7 @@ pub async fn create_policy<const R: u8>(who: Permit<R>, request: HttpRequest, bo
     let new = f.make(|| Some(NewPolicy { unit: unit??, two_above, three_above, carry_over: i32::try_from(carry_over).ok()? }))?;
     app.once(&who, &request, &body.raw, move |work, person| {
         let policy = policy::set(work, person, &new)?;
-        created("policies", policy.id, &policy_view(work.sql()?, policy)?)
+        created("policies", policy.id, &policy_view(work.sql()?, policy, true)?)
     })
     .await
 }
@@ -122,7 +130,7 @@ pub async fn confirm_policy<const R: u8>(
     expect_empty(&body)?;
     app.once(&who, &request, &body.raw, move |work, person| {
         let policy = policy::confirm(work, person, id)?;
-        changed(format!("/v1/policies/{id}"), 1, &policy_view(work.sql()?, policy)?)
+        changed(format!("/v1/policies/{id}"), 1, &policy_view(work.sql()?, policy, true)?)
     })
     .await
 }

@@ -255,7 +255,8 @@ fn roles_are_found_where_the_provider_has_them() {
         "realm_access": {"roles": ["offline_access", "admin"]}, "https://idp.example/roles": ["donor"],
     });
     let cases = [
-        ("roles", ""),
+        // Not said, and nobody said where it would be: no ceiling.
+        ("roles", "donor officer researcher provider auditor admin"),
         ("scope", "officer auditor"),
         ("realm_access.roles", "admin"),
         ("https://idp.example/roles", "donor"),

@@ -74,7 +74,9 @@ const STRICTER: &[(&str, &str)] = &[
 
 fn town(forge: &Forge) -> Town {
     let issuer = format!("{0}={0}/keys", forge.issuer);
-    Town::found_with(sqlite(), &["--issuer", &issuer, "--insecure-loopback-issuers", "--rate-limit-failures", "0"])
+    let town = Town::found_with(sqlite(), &["--issuer", &issuer, "--insecure-loopback-issuers", "--rate-limit-failures", "0"]);
+    town.bind(&forge.issuer, "mallory", &[json!({"role": "auditor"})]);
+    town
 }
 
 #[test]
