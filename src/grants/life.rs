@@ -306,9 +306,10 @@ pub(super) fn closable(work: &mut Work<'_>, id: GrantId) -> Result<Grant, Fault>
     Ok(found.grant.clone())
 }
 
-/// Puts a grant's end here. One that has not begun keeps a moment of its period, in which no job can have ended.
+/// Puts a grant's end here. One that has not begun keeps a moment of its period, in which no job can have ended; one that was suspended
+/// stays so for the jobs that had not begun by then.
 pub(super) fn shut(work: &Work<'_>, closing: &mut Grant) {
     let Period { from, to } = closing.about.period;
     closing.about.period.to = work.now().max(from.plus(1)).min(to);
-    (closing.state, closing.suspended_at) = (State::Closed, None);
+    closing.state = State::Closed;
 }
