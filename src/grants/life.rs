@@ -245,7 +245,7 @@ pub fn withdraw(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -
 /// Lets no new job begin. One person is enough, always. Errors: `already_decided`.
 pub fn suspend(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     let mut changed = grant(work.sql()?, id)?;
-    changed.must_be(&[State::Active])?;
+    changed.must_run(&[State::Active], work.now())?;
     (changed.state, changed.suspended_at) = (State::Suspended, Some(work.now()));
     record(work, who, Step::Suspension, &mut changed, Some(reason))?;
     Ok(changed)
@@ -254,7 +254,7 @@ pub fn suspend(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) ->
 /// Lets jobs begin again. Errors: `already_decided`.
 pub fn resume(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     let mut changed = grant(work.sql()?, id)?;
-    changed.must_be(&[State::Suspended])?;
+    changed.must_run(&[State::Suspended], work.now())?;
     (changed.state, changed.suspended_at) = (State::Active, None);
     record(work, who, Step::Resumption, &mut changed, Some(reason))?;
     Ok(changed)
@@ -297,7 +297,7 @@ pub fn close(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> R
 /// The grant, if it may be closed now.
 pub(super) fn closable(work: &mut Work<'_>, id: GrantId) -> Result<Grant, Fault> {
     let found = super::funded(work, id)?;
-    found.grant.must_be(State::RUNNING)?;
+    found.grant.must_run(State::RUNNING, work.now())?;
     for lot in &found.lots {
         if ledger::balance(work, Key::grant(id, lot.id, Bucket::Held))? > 0 {
             return Err(Refusal::new(Code::HoldsOpen, Code::HoldsOpen.title()).with("grant", id).into());

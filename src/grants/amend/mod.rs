@@ -115,7 +115,7 @@ pub fn amendment(conn: &mut Conn, id: AmendmentId) -> Result<Amendment, Fault> {
 /// Asks for a change. Errors: `already_decided` unless the grant runs; `unit_mismatch`, `period_inverted`, `unknown` target.
 pub fn propose(work: &mut Work<'_>, who: PersonId, id: GrantId, change: Change, reason: &str) -> Result<Amendment, Fault> {
     let about = grant(work.sql()?, id)?;
-    about.must_be(GrantState::RUNNING)?;
+    about.must_run(GrantState::RUNNING, work.now())?;
     if let Some(amount) = change.amount()
         && amount.unit != about.awarded.unit
     {
