@@ -38,10 +38,16 @@ pub fn decide(work: &mut Work<'_>, who: PersonId, id: GrantId, ruling: &Ruling, 
     let asked = grant(work.sql()?, id)?;
     asked.must_be(State::DECIDABLE)?;
     let authors = life::authors(work, &asked)?;
-    separation::may_decide(work.sql()?, who, &asked, &authors, &[asked.about.project], ruling.no_conflict)?;
+    separation::may_decide(work.sql()?, who, &[&asked], &authors, ruling.no_conflict)?;
     asked.expect_version(ruling.version)?;
+    let mut before = store::decisions_of(work.sql()?, asked.id, None)?;
+    before.retain(|decision| decision.round == asked.round);
+    again(&before, who)?;
     let mut decided = match &ruling.verdict {
-        Verdict::Approve { awarded, overdraft, lots } => approve(work, who, asked, ruling, (*awarded, *overdraft, lots.as_deref()))?,
+        Verdict::Approve { awarded, overdraft, lots } => {
+            let before = separation::standing(work.sql()?, before, &[&asked], &authors)?;
+            approve(work, who, asked, ruling, (*awarded, *overdraft, lots.as_deref()), &before)?
+        }
         Verdict::Reject | Verdict::Return => turn_down(work, who, asked, ruling),
     };
     decided.grant.version += 1;
@@ -67,17 +73,21 @@ fn turn_down(work: &Work<'_>, who: PersonId, mut asked: Grant, ruling: &Ruling) 
 /// The terms that an approval names: how much, what happens beyond it, from which lots.
 type Terms<'t> = (Option<Amount>, Option<Overdraft>, Option<&'t [(LotId, Amount)]>);
 
-fn approve(work: &mut Work<'_>, who: PersonId, mut asked: Grant, ruling: &Ruling, terms: Terms<'_>) -> Result<Decided, Fault> {
+fn approve(
+    work: &mut Work<'_>,
+    who: PersonId,
+    mut asked: Grant,
+    ruling: &Ruling,
+    terms: Terms<'_>,
+    before: &[Decision],
+) -> Result<Decided, Fault> {
     let (awarded, overdraft, lots) = terms;
-    let mut before = store::decisions_of(work.sql()?, asked.id, None)?;
-    before.retain(|decision| decision.round == asked.round);
     let amount = decision::awarded(asked.about.requested, before.first().map(|first| first.awarded).or(awarded))?;
     // By the clock, what ended grants have left is free again, swept or not.
     sweep::book_ends(work)?;
     let plan = match before.first() {
         None => funding::fund(work, &asked, amount, lots)?,
         Some(first) => {
-            again(&before, who)?;
             decision::same_as_first(first, awarded, overdraft, lots)?;
             funding::fund(work, &asked, amount, Some(&first.lots))?
         }
@@ -100,7 +110,7 @@ fn approve(work: &mut Work<'_>, who: PersonId, mut asked: Grant, ruling: &Ruling
     Ok(Decided { grant: asked, decision, approvals: Some(approvals), carried, will_lapse: Vec::new() })
 }
 
-/// Refuses a second approval by the same person: `same_approver_twice`.
+/// Refuses whoever has approved already, whatever they say now: `same_approver_twice`. A request is first taken up for review again.
 pub(super) fn again(before: &[Decision], who: PersonId) -> Result<(), Refusal> {
     match before.iter().any(|decision| decision.officer == who) {
         true => Err(Refusal::new(Code::SameApproverTwice, Code::SameApproverTwice.title())),

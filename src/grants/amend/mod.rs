@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::amount::Amount;
 use crate::directory::unknown;
-use crate::id::{AmendmentId, GrantId, Id, PersonId, ProjectId};
+use crate::id::{AmendmentId, GrantId, Id, PersonId};
 use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
@@ -126,7 +126,7 @@ pub fn propose(work: &mut Work<'_>, who: PersonId, id: GrantId, change: Change, 
         Change::Extension(to) if to <= about.about.period.to || to <= work.now() => {
             return Err(Refusal::field("/ends_at", FieldCode::PeriodInverted, "An extension moves the end to a later time.").into());
         }
-        Change::Transfer(_, to) => _ = target(work, &about, to)?,
+        Change::Transfer(_, to) => expect_target(work, &about, to)?,
         _ => {}
     }
     let (now, (amount, ends_at, to)) = (work.now(), parts(change));
@@ -162,16 +162,20 @@ fn note(work: &mut Work<'_>, id: i64, person: PersonId, step: Step, of: &Amendme
     grants::insert_step(work.sql_mut()?, of.grant, &row)
 }
 
-/// The grant that a transfer goes to: another one that runs, in the same unit.
-fn target(work: &mut Work<'_>, from: &Grant, to: GrantId) -> Result<Grant, Fault> {
+/// Refuses a transfer to anything but another grant that runs, in the same unit.
+fn expect_target(work: &mut Work<'_>, from: &Grant, to: GrantId) -> Result<(), Fault> {
     let none = |fault: Fault| fault.refused_as(|_| unknown("/to", to));
     let target = grant(work.sql()?, to).map_err(none)?;
-    let fits = to != from.id && target.awarded.unit == from.awarded.unit;
-    if !fits || !GrantState::RUNNING.contains(&target.state) || target.is_over(work.now()) {
-        let detail = "A transfer goes to another grant in the same unit that is active.";
-        return Err(Refusal::field("/to", FieldCode::NotAllowed, detail).into());
+    Ok(fits(from, &target, work.now())?)
+}
+
+fn fits(from: &Grant, target: &Grant, now: Time) -> Result<(), Refusal> {
+    let same = target.id != from.id && target.awarded.unit == from.awarded.unit;
+    if same && target.must_run(GrantState::RUNNING, now).is_ok() {
+        return Ok(());
     }
-    Ok(target)
+    let detail = "A transfer goes to another grant in the same unit that is active.";
+    Err(Refusal::field("/to", FieldCode::NotAllowed, detail))
 }
 
 fn expect_open(of: &Amendment) -> Result<(), Refusal> {
@@ -220,14 +224,23 @@ pub fn decide(work: &mut Work<'_>, who: PersonId, id: AmendmentId, ruling: &Ruli
     expect_open(&asked)?;
     let about = grant(work.sql()?, asked.grant)?;
     let target = match asked.change {
-        Change::Transfer(_, to) => Some(target(work, &about, to)?),
+        Change::Transfer(_, to) => Some(grant(work.sql()?, to)?),
         _ => None,
     };
-    let projects: Vec<ProjectId> = [Some(&about), target.as_ref()].into_iter().flatten().map(|grant| grant.about.project).collect();
-    separation::may_decide(work.sql()?, who, &about, &[asked.requester], &projects, ruling.no_conflict)?;
+    let concerned: Vec<&Grant> = [Some(&about), target.as_ref()].into_iter().flatten().collect();
+    let mut authors = vec![asked.requester];
+    for grant in &concerned {
+        authors.extend(life::authors(work, grant)?);
+    }
+    separation::may_decide(work.sql()?, who, &concerned, &authors, ruling.no_conflict)?;
     expect_version(asked.version, ruling.version)?;
     let mut amended = match &ruling.verdict {
-        Verdict::Approve { .. } => approve(work, who, asked, about, target, ruling)?,
+        Verdict::Approve { .. } => {
+            let before = separation::standing(work.sql()?, before, &concerned, &authors)?;
+            approve(work, who, asked, about, target, ruling, &before)?
+        }
+    let before = grants::decisions_of(work.sql()?, about.id, Some(asked.id))?;
+    again(&before, who)?;
         Verdict::Reject => reject(work, who, asked, about, ruling),
         Verdict::Return => {
             let detail = "An amendment is approved or rejected; one on other terms is another amendment.";
@@ -259,16 +272,22 @@ fn approve(
 ) -> Result<Amended, Fault> {
     let Verdict::Approve { awarded, overdraft, lots } = &ruling.verdict else {
         return Err(Fault::Internal("an approval that approves nothing".into()));
+    before: &[Decision],
     };
     if overdraft.is_some() {
         return Err(Refusal::field("/overdraft", FieldCode::NotAllowed, "The award said what happens beyond it.").into());
     }
-    about.must_be(GrantState::RUNNING)?;
-    if about.is_over(work.now()) {
-        return Err(Refusal::new(Code::GrantNotActive, "The grant has ended.").with("grant", about.id).into());
+    let moves = asked.change.amount().is_some();
+    if let Some(field) = [("/awarded", awarded.is_some()), ("/lots", lots.is_some())].into_iter().find_map(|(f, named)| named.then_some(f))
+        && !moves
+    {
+        return Err(Refusal::field(field, FieldCode::NotAllowed, "This change moves no credits that an officer could name.").into());
     }
-    let before = grants::decisions_of(work.sql()?, about.id, Some(asked.id))?;
-    again(&before, who)?;
+    about.must_run(GrantState::RUNNING, work.now())?;
+    let from_end = about.about.period.to;
+    if let Some(to) = &target {
+        fits(&about, to, work.now())?;
+    }
     let first = before.first();
     let change = match asked.change.amount() {
         None => asked.change,
