@@ -10,12 +10,12 @@ use crate::directory::{self, taken, unknown};
 use crate::id::{AmendmentId, GrantId, Id, PersonId};
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
-use crate::store::{Fault, Page, Work};
-use crate::time::Period;
+use crate::store::{Conn, Fault, Page, Work};
+use crate::time::{Period, Time};
 
 use super::grant::{Grant, NewGrant, Overdraft, State};
 use super::store::{self, Of};
-use super::{decision, grant};
+use super::{amend, decision, grant};
 
 /// A step of a grant's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,7 +159,10 @@ fn check_named(work: &mut Work<'_>, new: &NewGrant) -> Result<(), Fault> {
 /// Records a step and saves what it made of the grant.
 pub(super) fn record(work: &mut Work<'_>, who: PersonId, step: Step, changed: &mut Grant, reason: Option<&str>) -> Result<(), Fault> {
     changed.version += 1;
-    let body = if step == Step::Revision { asked(changed) } else { json!({"state": changed.state.word(), "version": changed.version}) };
+    let mut body = if step == Step::Revision { asked(changed) } else { json!({"state": changed.state.word(), "version": changed.version}) };
+    if step == Step::Closing {
+        body["from_end"] = json!(grant(work.sql()?, changed.id)?.about.period.to.to_string());
+    }
     let birth = ledger::post(work, Draft::note(step.kind(), who, work.now(), &body).about(changed.id.stamp()))?;
     let row = Taken {
         id: birth.stamp,
@@ -304,6 +307,19 @@ pub(super) fn closable(work: &mut Work<'_>, id: GrantId) -> Result<Grant, Fault>
         }
     }
     Ok(found.grant.clone())
+}
+
+/// When a grant was to end as the books stood at an entry of the journal: the extensions and the closing that came later are undone.
+pub fn end_at(conn: &mut Conn, of: &Grant, seq: i64) -> Result<Time, Fault> {
+    let mut moved = amend::ends_moved(conn, of.id)?;
+    for closing in store::steps(conn, of.id, Page::ALL)?.iter().filter(|taken| taken.step == Step::Closing.word()) {
+        moved.extend(ledger::store::seq_of(conn, closing.id)?);
+    }
+    let Some(first) = moved.into_iter().filter(|moved| *moved > seq).min() else { return Ok(of.about.period.to) };
+    let body = ledger::store::entries_of(conn, &[first])?.pop().and_then(|entry| entry.body).unwrap_or_default();
+    let told = serde_json::from_str::<serde_json::Value>(&body).ok();
+    let end = told.as_ref().and_then(|body| body["from_end"].as_str()).and_then(Time::parse);
+    end.ok_or_else(|| Fault::Internal(format!("entry {first} does not say from when it moved the end of {}", of.id)))
 }
 
 /// Puts a grant's end here. One that has not begun keeps a moment of its period, in which no job can have ended; one that was suspended

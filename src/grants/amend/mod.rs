@@ -202,6 +202,8 @@ pub fn withdraw(work: &mut Work<'_>, who: PersonId, id: AmendmentId, reason: &st
 pub struct Amended {
     /// The grant afterwards.
     pub grant: Grant,
+    /// When the grant was to end before.
+    pub from_end: Time,
     /// The grant that a transfer went to, afterwards.
     pub target: Option<Grant>,
     /// The amendment afterwards.
@@ -234,13 +236,13 @@ pub fn decide(work: &mut Work<'_>, who: PersonId, id: AmendmentId, ruling: &Ruli
     }
     separation::may_decide(work.sql()?, who, &concerned, &authors, ruling.no_conflict)?;
     expect_version(asked.version, ruling.version)?;
+    let before = grants::decisions_of(work.sql()?, about.id, Some(asked.id))?;
+    again(&before, who)?;
     let mut amended = match &ruling.verdict {
         Verdict::Approve { .. } => {
             let before = separation::standing(work.sql()?, before, &concerned, &authors)?;
             approve(work, who, asked, about, target, ruling, &before)?
         }
-    let before = grants::decisions_of(work.sql()?, about.id, Some(asked.id))?;
-    again(&before, who)?;
         Verdict::Reject => reject(work, who, asked, about, ruling),
         Verdict::Return => {
             let detail = "An amendment is approved or rejected; one on other terms is another amendment.";
@@ -259,7 +261,8 @@ fn reject(work: &Work<'_>, who: PersonId, mut asked: Amendment, about: Grant, ru
     (decision.amendment, decision.round, decision.bound) = (Some(asked.id), 1, bound(&asked, &about, &Vec::new()));
     asked.state = "rejected".into();
     let draft = Draft::moving(Kind::Rejection, Some(who), work.now(), about.awarded.unit);
-    Amended { grant: about, target: None, amendment: asked, decision, approvals: None, draft }
+    let from_end = about.about.period.to;
+    Amended { grant: about, from_end, target: None, amendment: asked, decision, approvals: None, draft }
 }
 
 fn approve(
@@ -269,19 +272,19 @@ fn approve(
     mut about: Grant,
     mut target: Option<Grant>,
     ruling: &Ruling,
+    before: &[Decision],
 ) -> Result<Amended, Fault> {
     let Verdict::Approve { awarded, overdraft, lots } = &ruling.verdict else {
         return Err(Fault::Internal("an approval that approves nothing".into()));
-    before: &[Decision],
     };
-    if overdraft.is_some() {
-        return Err(Refusal::field("/overdraft", FieldCode::NotAllowed, "The award said what happens beyond it.").into());
-    }
     let moves = asked.change.amount().is_some();
     if let Some(field) = [("/awarded", awarded.is_some()), ("/lots", lots.is_some())].into_iter().find_map(|(f, named)| named.then_some(f))
         && !moves
     {
         return Err(Refusal::field(field, FieldCode::NotAllowed, "This change moves no credits that an officer could name.").into());
+    }
+    if overdraft.is_some() {
+        return Err(Refusal::field("/overdraft", FieldCode::NotAllowed, "The award said what happens beyond it.").into());
     }
     about.must_run(GrantState::RUNNING, work.now())?;
     let from_end = about.about.period.to;
@@ -314,7 +317,7 @@ fn approve(
         carry_out(work, &mut about, target.as_mut(), change, &plan, &mut draft)?;
     }
     decision.lots = plan;
-    Ok(Amended { grant: about, target, amendment: asked, decision, approvals: Some(approvals), draft })
+    Ok(Amended { grant: about, from_end, target, amendment: asked, decision, approvals: Some(approvals), draft })
 }
 
 /// Supplements and transfers count like awards to the project that gets them; what only takes needs one other person.
@@ -386,8 +389,8 @@ fn book(work: &mut Work<'_>, amended: &Amended) -> Result<(), Fault> {
     let mut draft = draft.clone().about(grant.id.stamp());
     let body = json!({
         "amendment": amendment.id, "verdict": decision.verdict, "kind": amendment.change.word(), "awarded": decision.awarded.to_string(),
-        "to": target.as_ref().map(|target| target.id), "ends_at": grant.about.period.to.to_string(), "lots": decision::named(&decision.lots),
-        "bound": decision.bound,
+        "to": target.as_ref().map(|target| target.id), "ends_at": grant.about.period.to.to_string(), "from_end": amended.from_end.to_string(),
+        "lots": decision::named(&decision.lots), "bound": decision.bound,
     });
     draft.body = Some(body.to_string());
     let birth = ledger::post(work, draft)?;
@@ -413,4 +416,17 @@ fn book(work: &mut Work<'_>, amended: &Amended) -> Result<(), Fault> {
     let project = raises.unwrap_or(grant).about.project;
     let beside = grants::Beside { requester: amendment.requester, project, raised, seq: birth.seq };
     grants::insert_decision(work.sql_mut()?, decision, &beside)
+}
+
+/// The entries of the journal in which an amendment moved the end of a grant.
+pub(super) fn ends_moved(conn: &mut Conn, id: GrantId) -> Result<Vec<i64>, Fault> {
+    let of = store::Of { grants: Some(vec![id.stamp()]), states: Some(vec!["approved".into()]), ..store::Of::default() };
+    let mut moving = store::amendments(conn, &of, Page::ALL)?;
+    moving.retain(|amendment| matches!(amendment.change, Change::Extension(_) | Change::Closing));
+    if moving.is_empty() {
+        return Ok(Vec::new());
+    }
+    let decided = grants::signed(conn, Some(id))?;
+    let by = |row: &&grants::Signed| moving.iter().any(|amendment| amendment.id.stamp() == row.amendment);
+    Ok(decided.iter().filter(by).map(|row| row.seq).collect())
 }
