@@ -29,6 +29,10 @@ CREATE TRIGGER events_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON even
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER accounts_refuse_delete BEFORE DELETE OR TRUNCATE ON accounts
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER grants_refuse_delete BEFORE DELETE OR TRUNCATE ON grants
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER amendments_refuse_delete BEFORE DELETE OR TRUNCATE ON amendments
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 -- Who asked, for which project and in which unit, stays as it was asked.
 CREATE TRIGGER grants_keep_requester BEFORE UPDATE OF requester, project, unit ON grants
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -53,6 +53,10 @@ CREATE TRIGGER events_refuses_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
 CREATE TRIGGER accounts_refuse_delete BEFORE DELETE ON accounts
 BEGIN SELECT RAISE(ABORT, 'accounts are never deleted'); END;
+CREATE TRIGGER grants_refuse_delete BEFORE DELETE ON grants
+BEGIN SELECT RAISE(ABORT, 'grants is append-only in what was asked'); END;
+CREATE TRIGGER amendments_refuse_delete BEFORE DELETE ON amendments
+BEGIN SELECT RAISE(ABORT, 'amendments is append-only in what was asked'); END;
 -- Who asked, for which project and in which unit, stays as it was asked.
 CREATE TRIGGER grants_keep_requester BEFORE UPDATE OF requester, project, unit ON grants
 BEGIN SELECT RAISE(ABORT, 'grants is append-only in what was asked'); END;

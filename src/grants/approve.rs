@@ -38,14 +38,15 @@ pub fn decide(work: &mut Work<'_>, who: PersonId, id: GrantId, ruling: &Ruling, 
     let asked = grant(work.sql()?, id)?;
     asked.must_be(State::DECIDABLE)?;
     let authors = life::authors(work.sql()?, &asked)?;
-    separation::may_decide(work.sql()?, who, &asked, &authors, &[asked.about.project], ruling.no_conflict)?;
+    separation::may_decide(work.sql()?, who, &[&asked], &authors, ruling.no_conflict)?;
     asked.expect_version(ruling.version)?;
     let mut before = store::decisions_of(work.sql()?, asked.id, None)?;
     before.retain(|decision| decision.round == asked.round);
     again(&before, who)?;
     let mut decided = match &ruling.verdict {
         Verdict::Approve { awarded, overdraft, lots } => {
-            approve(work, who, asked, ruling, &before, (*awarded, *overdraft, lots.as_deref()))?
+            let before = separation::standing(work.sql()?, before, &[&asked], &authors)?;
+            approve(work, who, asked, ruling, (*awarded, *overdraft, lots.as_deref()), &before)?
         }
         Verdict::Reject | Verdict::Return => turn_down(work, who, asked, ruling),
     };
@@ -77,8 +78,8 @@ fn approve(
     who: PersonId,
     mut asked: Grant,
     ruling: &Ruling,
-    before: &[Decision],
     terms: Terms<'_>,
+    before: &[Decision],
 ) -> Result<Decided, Fault> {
     let (awarded, overdraft, lots) = terms;
     let amount = decision::awarded(asked.about.requested, before.first().map(|first| first.awarded).or(awarded))?;
@@ -110,7 +111,7 @@ fn approve(
     Ok(Decided { grant: asked, decision, approvals: Some(approvals), carried, will_lapse: Vec::new() })
 }
 
-/// Refuses who has approved already: `same_approver_twice`. A change of mind begins anew with a review, which voids the approval.
+/// Refuses whoever has approved already, whatever they say now: `same_approver_twice`. A request is first taken up for review again.
 pub(super) fn again(before: &[Decision], who: PersonId) -> Result<(), Refusal> {
     match before.iter().any(|decision| decision.officer == who) {
         true => Err(Refusal::new(Code::SameApproverTwice, Code::SameApproverTwice.title())),

@@ -2,7 +2,7 @@
 
 use crate::amount::Amount;
 use crate::directory::{self, unknown};
-use crate::donations::{self, Lot, Purpose};
+use crate::donations::{self, Lot, Phase, Purpose, phase};
 use crate::id::{GrantId, LotId};
 use crate::ledger::{self, Bucket, Draft, Key};
 use crate::refusal::{Code, Refusal};
@@ -39,7 +39,9 @@ pub(super) fn fund(work: &mut Work<'_>, grant: &Grant, amount: Amount, named: Op
             lot.amount.same_unit(amount)?;
             grant.may_draw(&lot, &purpose, now)?;
         }
-        enough(work, lots, |lot| Key::lot(lot, Bucket::Available))?;
+        for (lot, part) in lots {
+            enough(*lot, *part, ledger::balance(work, Key::lot(*lot, Bucket::Available))?)?;
+        }
         return Ok(lots.to_vec());
     }
     let of = donations::Of { units: Some(vec![amount.unit.code().into()]), ..donations::Of::default() };
@@ -50,18 +52,15 @@ pub(super) fn fund(work: &mut Work<'_>, grant: &Grant, amount: Amount, named: Op
     Ok(decision::propose(lots.iter().zip(free).collect(), amount)?)
 }
 
-/// Refuses lots that are named for more than they have free: `insufficient_credits` with the lot and the shortfall.
-fn enough(work: &mut Work<'_>, lots: &[(LotId, Amount)], account: impl Fn(LotId) -> Key) -> Result<(), Fault> {
-    for (lot, part) in lots {
-        let free = ledger::balance(work, account(*lot))?;
-        if free < part.minor {
-            let (free, shortfall) = (Amount::new(free, part.unit), Amount::new(part.minor - free, part.unit));
-            let detail = format!("{lot} has {free} {} free; {shortfall} are missing.", part.unit.code());
-            let refusal = Refusal::new(Code::InsufficientCredits, detail).with("lot", lot);
-            return Err(refusal.with("free", free).with("shortfall", shortfall).into());
-        }
+/// Refuses a lot that is named for more than it has free: `insufficient_credits` with the lot and the shortfall.
+fn enough(lot: LotId, part: Amount, free: i64) -> Result<(), Refusal> {
+    if free >= part.minor {
+        return Ok(());
     }
-    Ok(())
+    let (free, shortfall) = (Amount::new(free, part.unit), Amount::new(part.minor - free, part.unit));
+    let detail = format!("{lot} has {free} {} free; {shortfall} are missing.", part.unit.code());
+    let refusal = Refusal::new(Code::InsufficientCredits, detail).with("lot", lot);
+    Err(refusal.with("free", free).with("shortfall", shortfall))
 }
 
 /// What a grant gives back or passes on: the lots the officer names, or those that would pay last. With a target, only lots whose terms
@@ -77,22 +76,24 @@ pub(super) fn unfund(
 ) -> Result<Plan, Fault> {
     let funded = super::funded(work, from)?;
     let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(from, lot.id, Bucket::Granted)).collect();
-    let free = ledger::balances(work, &keys)?;
-    let all: Vec<(&Lot, i64)> = funded.lots.iter().map(AsRef::as_ref).zip(free).collect();
+    let now = work.now();
+    // By the clock, what has lapsed is not the grant's any more, swept or not.
+    let free = funded.lots.iter().zip(ledger::balances(work, &keys)?);
+    let free = free.map(|(lot, free)| (lot.as_ref(), if phase(lot.expires_at, now) == Phase::Lapsed { 0 } else { free }));
+    let all: Vec<(&Lot, i64)> = free.collect();
     if let Some(lots) = named {
         decision::check_named(lots, amount)?;
-        for (place, (id, _)) in lots.iter().enumerate() {
-            let own = all.iter().find(|(lot, _)| lot.id == *id).ok_or_else(|| unknown(&format!("/lots/{place}/lot"), id))?;
+        for (place, (id, part)) in lots.iter().enumerate() {
+            let (own, free) = *all.iter().find(|(lot, _)| lot.id == *id).ok_or_else(|| unknown(&format!("/lots/{place}/lot"), id))?;
             if let Some(target) = target {
-                let (now, purpose) = (work.now(), purpose(work.sql()?, target)?);
-                target.may_draw(own.0, &purpose, now)?;
+                target.may_draw(own, &purpose(work.sql()?, target)?, now)?;
             }
+            enough(*id, *part, free)?;
         }
-        enough(work, lots, |lot| Key::grant(from, lot, Bucket::Granted))?;
         return Ok(lots.to_vec());
     }
     let Some(target) = target else { return Ok(decision::propose_back(all, amount)?) };
-    let (now, purpose) = (work.now(), purpose(work.sql()?, target)?);
+    let purpose = purpose(work.sql()?, target)?;
     let fitting = all.iter().copied().filter(|(lot, _)| target.may_draw(lot, &purpose, now).is_ok()).collect();
     decision::propose_back(fitting, amount).or_else(|refusal| {
         decision::propose_back(all, amount)?;

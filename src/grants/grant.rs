@@ -157,6 +157,14 @@ impl Grant {
         Err(Refusal::new(Code::AlreadyDecided, detail).with("state", self.state.word()))
     }
 
+    /// Refuses a grant that the clock has ended, booked or not, and one that does not run otherwise: `already_decided`.
+    pub fn must_run(&self, allowed: &[State], now: Time) -> Result<(), Refusal> {
+        match State::RUNNING.contains(&self.state) && self.is_over(now) {
+            true => Grant { state: State::Ended, ..self.clone() }.must_be(allowed),
+            false => self.must_be(allowed),
+        }
+    }
+
     /// Refuses a version that was read before the last change: `version_mismatch`.
     pub fn expect_version(&self, read: i32) -> Result<(), Refusal> {
         expect_version(self.version, read)

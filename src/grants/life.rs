@@ -11,11 +11,11 @@ use crate::id::{AmendmentId, GrantId, Id, PersonId};
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
-use crate::time::Period;
+use crate::time::{Period, Time};
 
 use super::grant::{Grant, NewGrant, Overdraft, State};
 use super::store::{self, Of};
-use super::{decision, grant};
+use super::{amend, decision, grant};
 
 /// A step of a grant's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,7 +120,7 @@ fn begin(work: &mut Work<'_>, who: PersonId, new: &NewGrant, state: State) -> Re
         version: 1,
     };
     let body = asked(&made);
-    let birth = ledger::post(work, Draft::note(Kind::Request, who, work.now(), &body).about(new.project.stamp()))?;
+    let birth = ledger::post(work, Draft::note(Kind::Request, who, work.now(), &body))?;
     made.id = Id::from_stamp(birth.stamp);
     store::insert_grant(work.sql_mut()?, &made)?;
     let step = Taken { id: birth.stamp, amendment: None, step: Step::Request.word().into(), person: who, reason: None, version: 1 };
@@ -159,7 +159,10 @@ fn check_named(work: &mut Work<'_>, new: &NewGrant) -> Result<(), Fault> {
 /// Records a step and saves what it made of the grant.
 pub(super) fn record(work: &mut Work<'_>, who: PersonId, step: Step, changed: &mut Grant, reason: Option<&str>) -> Result<(), Fault> {
     changed.version += 1;
-    let body = if step == Step::Revision { asked(changed) } else { json!({"state": changed.state.word(), "version": changed.version}) };
+    let mut body = if step == Step::Revision { asked(changed) } else { json!({"state": changed.state.word(), "version": changed.version}) };
+    if step == Step::Closing {
+        body["from_end"] = json!(grant(work.sql()?, changed.id)?.about.period.to.to_string());
+    }
     let birth = ledger::post(work, Draft::note(step.kind(), who, work.now(), &body).about(changed.id.stamp()))?;
     let row = Taken {
         id: birth.stamp,
@@ -245,7 +248,7 @@ pub fn withdraw(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -
 /// Lets no new job begin. One person is enough, always. Errors: `already_decided`.
 pub fn suspend(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     let mut changed = grant(work.sql()?, id)?;
-    changed.must_be(&[State::Active])?;
+    changed.must_run(&[State::Active], work.now())?;
     (changed.state, changed.suspended_at) = (State::Suspended, Some(work.now()));
     record(work, who, Step::Suspension, &mut changed, Some(reason))?;
     Ok(changed)
@@ -254,7 +257,7 @@ pub fn suspend(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) ->
 /// Lets jobs begin again. Errors: `already_decided`.
 pub fn resume(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     let mut changed = grant(work.sql()?, id)?;
-    changed.must_be(&[State::Suspended])?;
+    changed.must_run(&[State::Suspended], work.now())?;
     (changed.state, changed.suspended_at) = (State::Active, None);
     record(work, who, Step::Resumption, &mut changed, Some(reason))?;
     Ok(changed)
@@ -297,7 +300,7 @@ pub fn close(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> R
 /// The grant, if it may be closed now.
 pub(super) fn closable(work: &mut Work<'_>, id: GrantId) -> Result<Grant, Fault> {
     let found = super::funded(work, id)?;
-    found.grant.must_be(State::RUNNING)?;
+    found.grant.must_run(State::RUNNING, work.now())?;
     for lot in &found.lots {
         if ledger::balance(work, Key::grant(id, lot.id, Bucket::Held))? > 0 {
             return Err(Refusal::new(Code::HoldsOpen, Code::HoldsOpen.title()).with("grant", id).into());
@@ -306,9 +309,23 @@ pub(super) fn closable(work: &mut Work<'_>, id: GrantId) -> Result<Grant, Fault>
     Ok(found.grant.clone())
 }
 
-/// Puts a grant's end here. One that has not begun keeps a moment of its period, in which no job can have ended.
+/// When a grant was to end as the books stood at an entry of the journal: the extensions and the closing that came later are undone.
+pub fn end_at(conn: &mut Conn, of: &Grant, seq: i64) -> Result<Time, Fault> {
+    let mut moved = amend::ends_moved(conn, of.id)?;
+    for closing in store::steps(conn, of.id, Page::ALL)?.iter().filter(|taken| taken.step == Step::Closing.word()) {
+        moved.extend(ledger::store::seq_of(conn, closing.id)?);
+    }
+    let Some(first) = moved.into_iter().filter(|moved| *moved > seq).min() else { return Ok(of.about.period.to) };
+    let body = ledger::store::entries_of(conn, &[first])?.pop().and_then(|entry| entry.body).unwrap_or_default();
+    let told = serde_json::from_str::<serde_json::Value>(&body).ok();
+    let end = told.as_ref().and_then(|body| body["from_end"].as_str()).and_then(Time::parse);
+    end.ok_or_else(|| Fault::Internal(format!("entry {first} does not say from when it moved the end of {}", of.id)))
+}
+
+/// Puts a grant's end here. One that has not begun keeps a moment of its period, in which no job can have ended; one that was suspended
+/// stays so for the jobs that had not begun by then.
 pub(super) fn shut(work: &Work<'_>, closing: &mut Grant) {
     let Period { from, to } = closing.about.period;
     closing.about.period.to = work.now().max(from.plus(1)).min(to);
-    (closing.state, closing.suspended_at) = (State::Closed, None);
+    closing.state = State::Closed;
 }

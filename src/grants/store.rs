@@ -259,6 +259,38 @@ pub(super) fn decisions_of(conn: &mut Conn, grant: GrantId, amendment: Option<Am
     Ok(all.into_iter().filter(|decision| decision.amendment == amendment && decision.verdict == "approve").collect())
 }
 
+/// Who asked and who decided, as a decision's row has it; identifiers by their stamps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signed {
+    /// The decision.
+    pub id: i64,
+    /// On which grant.
+    pub grant: i64,
+    /// On which amendment of it; 0 for the request itself.
+    pub amendment: i64,
+    /// Who asked.
+    pub requester: PersonId,
+    /// Who decided.
+    pub officer: PersonId,
+    /// Its journal entry.
+    pub seq: i64,
+}
+
+/// Who asked and who decided, of every decision, or of those on one grant and its amendments.
+pub fn signed(conn: &mut Conn, grant: Option<GrantId>) -> Result<Vec<Signed>, Fault> {
+    let columns = (decisions::id, decisions::award, decisions::amendment, decisions::requester, decisions::officer, decisions::seq);
+    let rows: Vec<(i64, i64, i64, i64, i64, i64)> = on!(conn, c => {
+        let mut query = decisions::table.select(columns).order(decisions::id).into_boxed();
+        if let Some(id) = grant { query = query.filter(decisions::award.eq(id.stamp())); }
+        query.load(c)
+    })?;
+    let noun = |(id, grant, amendment, requester, officer, seq)| {
+        let (requester, officer) = (PersonId::from_stamp(requester), PersonId::from_stamp(officer));
+        Signed { id, grant, amendment, requester, officer, seq }
+    };
+    Ok(rows.into_iter().map(noun).collect())
+}
+
 /// What decisions since a moment have given a project in a unit, each.
 pub(super) fn raised_since(conn: &mut Conn, project: ProjectId, unit: Unit, since: Time) -> Result<Vec<i64>, Fault> {
     let recent = decisions::project.eq(project.stamp()).and(decisions::id.ge(since.micros()));

@@ -103,7 +103,11 @@ pub struct GrantBalance {
 
 /// A grant's balance. Errors: `not_found`.
 pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<GrantBalance, Fault> {
-    let grant = grants::grant(conn, id)?;
+    let mut grant = grants::grant(conn, id)?;
+    if let Moment::At(seq) = moment {
+        // Repeatable for ever: a later extension or closing moves no end that stood then.
+        grant.about.period.to = grants::life::end_at(conn, &grant, seq)?;
+    }
     let now = moment.clock(conn)?;
     let unit = grant.awarded.unit;
     let mut shares: BTreeMap<LotId, Share> = BTreeMap::new();
@@ -136,14 +140,19 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
     lots.sort_by(|a, b| a.lot.draw_order(&b.lot));
     let sum = |part: fn(&Share) -> i64| total(lots.iter().map(part), unit);
     let [lapsed, deobligated, transferred] = outflows(conn, id, moment)?;
+    let [available, held, spent, lapsing] = [sum(|s| s.available)?, sum(|s| s.held)?, sum(|s| s.spent)?, sum(|s| s.lapsing)?];
+    let (lapsed, deobligated) = (total([lapsed, unbooked_lapse], unit)?, total([deobligated, unbooked_end], unit)?);
+    // What came in by then is where it went: supplements and transfers that came later are not in it.
+    let parts = [available, held, spent, lapsing, lapsed, deobligated].map(|part| part.minor);
+    grant.awarded = total(parts.into_iter().chain([transferred]), unit)?;
     Ok(GrantBalance {
-        available: sum(|s| s.available)?,
-        held: sum(|s| s.held)?,
-        spent: sum(|s| s.spent)?,
-        lapsing: sum(|s| s.lapsing)?,
+        available,
+        held,
+        spent,
+        lapsing,
         refunded: Amount::new(refunded(conn, id, moment)?, unit),
-        lapsed: total([lapsed, unbooked_lapse], unit)?,
-        deobligated: total([deobligated, unbooked_end], unit)?,
+        lapsed,
+        deobligated,
         transferred: Amount::new(transferred, unit),
         overdraft: Amount::new(overdraft - ledger::journal::total(unbooked.covered.values().copied())?, unit),
         grant,

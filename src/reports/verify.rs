@@ -87,6 +87,9 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     check.charges(conn)?;
     check.refunds(conn)?;
     check.holds(conn)?;
+    for held in std::mem::take(&mut check.duties).rows(conn)? {
+        check.law(10, held.is_ok(), || held.err().unwrap_or_default());
+    }
     for (table, guarded) in guards::standing(conn)? {
         check.law(8, guarded, || format!("the guard of table {table} is missing"));
     }

@@ -2,6 +2,7 @@
 //! lot, tables that refuse to be rewritten, streams without end, processes that take turns, and what they book when its time has come.
 
 mod desk;
+mod duties;
 mod holds;
 mod kill;
 mod migrations;

@@ -25,6 +25,7 @@ pub const ORDER: &str = "8 sequence gapless, stamps strictly increasing";
 /// Checked elsewhere: by attempts to change rows, and against the model.
 pub const APPEND_ONLY: &str = "8 journal tables refuse to be changed";
 pub const CLOCK: &str = "9 the clock decides: swept or not, the same answers and the same books";
+pub const REPEATABLE: &str = "balances at a place in the journal are the same for ever";
 pub const MODEL: &str = "every account equals the model's";
 
 #[derive(Clone, Copy, Default)]
@@ -158,8 +159,12 @@ impl Audit {
             }
         }
         let mut moved: Vec<((i64, i64), i64)> = Vec::new();
-        if is(entry.kind, &[Kind::Award, Kind::End]) {
-            moved.extend(lines.iter().filter(of_lot).map(|l| ((entry.subject.unwrap_or(0), l.lot), -l.amount)));
+        if is(entry.kind, &[Kind::Award, Kind::End, Kind::Supplement, Kind::Reduction, Kind::Transfer]) {
+            let own = entry.subject.unwrap_or(0);
+            moved.extend(lines.iter().filter(of_lot).map(|l| ((own, l.lot), -l.amount)));
+            // Between two grants: what the other gets or gives is what this one gives or gets.
+            let others = lines.iter().filter(|l| l.award != 0 && l.award != own);
+            moved.extend(others.flat_map(|l| [((l.award, l.lot), l.amount), ((own, l.lot), -l.amount)]));
         } else if is(entry.kind, &[Kind::Lapse, Kind::Return]) {
             moved.extend(lines.iter().filter(|l| l.award != 0).map(|l| ((l.award, l.lot), l.amount)));
         } else if is(entry.kind, &[Kind::Refund]) {
@@ -263,8 +268,8 @@ impl Audit {
 /// What leaves a grant otherwise than by use stands beside the journal too, lot by lot.
 fn outflows(entry: &EntryRow, lines: &[PostingRow], rows: &Rows, checks: &mut Checks) -> Result<(), String> {
     let mut left: BTreeMap<(i64, i64), i64> = BTreeMap::new();
-    if is(entry.kind, &[Kind::End, Kind::Lapse, Kind::Return]) {
-        lines.iter().filter(|l| l.award != 0).for_each(|l| *left.entry((l.award, l.lot)).or_default() -= l.amount);
+    if is(entry.kind, &[Kind::End, Kind::Lapse, Kind::Return, Kind::Award, Kind::Reduction, Kind::Transfer]) {
+        lines.iter().filter(|l| l.award != 0 && l.amount < 0).for_each(|l| *left.entry((l.award, l.lot)).or_default() -= l.amount);
     } else if is(entry.kind, &[Kind::Refund]) {
         let grant = lines.iter().map(|l| l.award).max().unwrap_or(0);
         lines.iter().filter(|l| l.award == 0).for_each(|l| *left.entry((grant, l.lot)).or_default() += l.amount);

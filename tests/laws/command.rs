@@ -1,9 +1,12 @@
 //! What can be asked of the books, with everything named by its place in the order of its making.
 
+mod gifts;
+mod grants;
 mod holds;
 
 use crate::dice::Dice;
-use crate::model::{Model, Stands, State};
+use crate::model::{Model, Stage, Stands, State};
+pub use grants::{Change, NewPolicy, Request, Ruling, Step, Verdict};
 pub use holds::NewHold;
 
 /// Names nothing that exists.
@@ -16,10 +19,12 @@ pub const METERS: [&str; 5] = ["cpu-hour", "cpu-second", "gpu-hour", "gpu-second
 /// The meters that rates are set for.
 pub const RATED: [&str; 2] = ["cpu-hour", "gpu-hour"];
 /// Persons, projects, resources and names of scheduler accounts of each sequence.
-pub const PERSONS: usize = 4;
+pub const PERSONS: usize = 5;
 pub const PROJECTS: usize = 2;
 pub const RESOURCES: usize = 3;
 pub const ACCOUNTS: usize = 6;
+/// Who is a member of which project: (project, person).
+pub const MEMBERS: &[(usize, usize)] = &[(0, 0)];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Used {
@@ -42,6 +47,8 @@ pub struct Record {
     /// The machine failed: metered, not charged.
     pub failed: bool,
     pub ended_at: i64,
+    /// How long before that it began; 0 where nobody says.
+    pub ran: i64,
     /// The hold that it names; no part of what was used.
     pub hold: Option<usize>,
     /// Which increment of its job; none for the total.
@@ -50,6 +57,10 @@ pub struct Record {
 }
 
 impl Record {
+    pub fn began_at(&self) -> i64 {
+        self.ended_at - self.ran
+    }
+
     /// Whether the same is said of what was used.
     pub fn says_as(&self, other: &Record) -> bool {
         *self == Record { hold: self.hold, ..other.clone() }
@@ -63,15 +74,10 @@ pub enum Target {
     Charge(usize),
     Pledge(usize),
     Award(usize),
+    Amendment(usize),
     Refund(usize),
     /// The first return that a sweep booked.
     ClockReturn,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    Approve { awarded: Option<i64>, reject_overdraft: bool, lots: Option<Vec<(usize, i64)>> },
-    Reject,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,17 +88,6 @@ pub struct Gift {
     pub teaching: bool,
     pub priority: i32,
     pub returns: bool,
-    pub name: Option<usize>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Request {
-    pub project: usize,
-    pub amount: i64,
-    pub from: i64,
-    pub to: i64,
-    pub teaching: bool,
-    pub resources: Vec<usize>,
     pub name: Option<usize>,
 }
 
@@ -126,12 +121,49 @@ pub enum Command {
     Request {
         who: usize,
         request: Request,
+        draft: bool,
+    },
+    Revise {
+        who: usize,
+        grant: usize,
+        version: i32,
+        request: Request,
+    },
+    Step {
+        who: usize,
+        grant: usize,
+        step: Step,
     },
     Decide {
         who: usize,
         grant: usize,
-        version: i32,
-        verdict: Verdict,
+        ruling: Ruling,
+    },
+    Amend {
+        who: usize,
+        grant: usize,
+        change: Change,
+    },
+    WithdrawAmendment {
+        who: usize,
+        amendment: usize,
+    },
+    DecideAmendment {
+        who: usize,
+        amendment: usize,
+        ruling: Ruling,
+    },
+    SetPolicy {
+        who: usize,
+        policy: NewPolicy,
+    },
+    ConfirmPolicy {
+        who: usize,
+        policy: usize,
+    },
+    Declare {
+        who: usize,
+        project: usize,
     },
     AddRate {
         who: usize,
@@ -189,10 +221,11 @@ impl Command {
                 *delivered_at += micros;
                 expires_at.iter_mut().for_each(|end| *end += micros);
             }
-            Command::Request { request, .. } => {
+            Command::Request { request, .. } | Command::Revise { request, .. } => {
                 request.from += micros;
                 request.to += micros;
             }
+            Command::Amend { change: Change::Extension(to), .. } => *to += micros,
             Command::AddRate { from, .. } => *from += micros,
             Command::Charge { records, .. } => records.iter_mut().for_each(|record| record.ended_at += micros),
             Command::Hold { new, .. } => new.expires_at += micros,
@@ -211,7 +244,15 @@ enum Verb {
     Deliver,
     Return,
     Request,
+    Revise,
+    Step(Step),
     Decide,
+    Amend,
+    WithdrawAmendment,
+    DecideAmendment,
+    SetPolicy,
+    ConfirmPolicy,
+    Declare,
     AddRate,
     ConfirmRate,
     Charge,
@@ -231,8 +272,22 @@ const VERBS: &[(usize, Verb)] = &[
     (1, Verb::Cancel),
     (12, Verb::Deliver),
     (3, Verb::Return),
-    (6, Verb::Request),
-    (10, Verb::Decide),
+    (7, Verb::Request),
+    (4, Verb::Revise),
+    (4, Verb::Step(Step::Submit)),
+    (3, Verb::Step(Step::Review)),
+    (1, Verb::Step(Step::Withdraw)),
+    (3, Verb::Step(Step::Suspend)),
+    (5, Verb::Step(Step::Resume)),
+    (1, Verb::Step(Step::Close)),
+    (4, Verb::Step(Step::Recuse)),
+    (20, Verb::Decide),
+    (13, Verb::Amend),
+    (1, Verb::WithdrawAmendment),
+    (18, Verb::DecideAmendment),
+    (2, Verb::SetPolicy),
+    (3, Verb::ConfirmPolicy),
+    (1, Verb::Declare),
     (2, Verb::AddRate),
     (3, Verb::ConfirmRate),
     (40, Verb::Charge),
@@ -247,7 +302,8 @@ const VERBS: &[(usize, Verb)] = &[
 ];
 
 /// What a sequence begins with, so that most of it is not spent on getting anywhere.
-const OPENING: &[Verb] = &[Verb::Propose, Verb::Accept, Verb::Deliver, Verb::Request, Verb::Decide];
+const OPENING: &[Verb] =
+    &[Verb::Propose, Verb::Accept, Verb::Deliver, Verb::Request, Verb::Decide, Verb::SetPolicy, Verb::Deliver, Verb::Request, Verb::Decide];
 
 /// The command that these dice make of where the model stands.
 pub fn choose(place: usize, dice: &mut Dice, model: &Model) -> Command {
@@ -256,16 +312,24 @@ pub fn choose(place: usize, dice: &mut Dice, model: &Model) -> Command {
     let verb = if dice.chance(4) { wanted } else { possible(wanted, model) };
     let who = dice.below(PERSONS);
     match verb {
-        Verb::Propose => Command::Propose { who, gift: gift(dice) },
-        Verb::Accept => Command::Accept { who, donation: fitting(dice, &model.donations, |d| d.state == State::Waiting) },
-        Verb::Cancel => Command::Cancel { who, donation: fitting(dice, &model.donations, |d| d.state == State::Waiting) },
-        Verb::Deliver => deliver(who, dice, model),
+        Verb::Propose => Command::Propose { who, gift: gifts::gift(dice) },
+        Verb::Accept => Command::Accept { who, donation: fitting(dice, &model.donations, |d| d.state == State::Proposed) },
+        Verb::Cancel => Command::Cancel { who, donation: fitting(dice, &model.donations, |d| d.state == State::Proposed) },
+        Verb::Deliver => gifts::deliver(who, dice, model),
         Verb::Return => {
             let amount = dice.chance(60).then(|| dice.within(1, 300));
             Command::Return { who, lot: any(dice, model.lots.len()), amount }
         }
-        Verb::Request => Command::Request { who, request: request(dice, model.now) },
-        Verb::Decide => decide(who, dice, model),
+        Verb::Request => Command::Request { who, request: grants::request(dice, model), draft: place > OPENING.len() && dice.chance(20) },
+        Verb::Revise => grants::revise(who, dice, model),
+        Verb::Step(step) => grants::step(who, step, dice, model),
+        Verb::Decide => grants::decide(dice, model),
+        Verb::Amend => grants::amend(who, dice, model),
+        Verb::WithdrawAmendment => Command::WithdrawAmendment { who, amendment: fitting(dice, &model.amendments, |a| a.open) },
+        Verb::DecideAmendment => grants::decide_amendment(dice, model),
+        Verb::SetPolicy => Command::SetPolicy { who, policy: grants::policy(dice) },
+        Verb::ConfirmPolicy => Command::ConfirmPolicy { who, policy: fitting(dice, &model.policies, |p| p.since.is_none()) },
+        Verb::Declare => grants::declare(who, dice),
         Verb::AddRate => {
             let from = model.now + dice.within(-12, 1) * DAY;
             let resource = if dice.chance(6) { NOTHING } else { dice.below(RESOURCES) };
@@ -294,16 +358,20 @@ pub fn choose(place: usize, dice: &mut Dice, model: &Model) -> Command {
 
 /// The verb that is wanted, or the one without which there is nothing to do it to.
 fn possible(wanted: Verb, model: &Model) -> Verb {
-    let accepted = model.donations.iter().any(|d| d.state == State::Open);
-    let proposed = model.donations.iter().any(|d| d.state == State::Waiting);
-    let awarded = model.grants.iter().any(|g| g.state == State::Open);
-    let requested = model.grants.iter().any(|g| g.state == State::Waiting);
+    let accepted = model.donations.iter().any(|d| d.state == State::Accepted);
+    let proposed = model.donations.iter().any(|d| d.state == State::Proposed);
+    let any_grant = |fits: fn(Stage) -> bool| model.grants.iter().any(|g| fits(g.stage));
+    let runs = any_grant(Stage::runs);
     match wanted {
         Verb::Accept if !proposed => Verb::Propose,
         Verb::Deliver | Verb::Cancel if !accepted => possible(Verb::Accept, model),
         Verb::Return if model.lots.is_empty() => possible(Verb::Deliver, model),
-        Verb::Decide if !requested => Verb::Request,
-        Verb::Charge | Verb::Hold if !awarded => possible(Verb::Decide, model),
+        Verb::Decide if !any_grant(Stage::decidable) => Verb::Request,
+        Verb::Revise | Verb::Step(Step::Withdraw | Step::Review) if !any_grant(Stage::undecided) => Verb::Request,
+        Verb::Amend | Verb::Step(Step::Suspend | Step::Close) if !runs => possible(Verb::Decide, model),
+        Verb::WithdrawAmendment | Verb::DecideAmendment if !model.amendments.iter().any(|a| a.open) => possible(Verb::Amend, model),
+        Verb::ConfirmPolicy if model.policies.iter().all(|p| p.since.is_some()) => Verb::SetPolicy,
+        Verb::Charge | Verb::Hold if !runs => possible(Verb::Decide, model),
         Verb::Extend | Verb::Release if !model.holds.iter().any(|hold| hold.stands == Stands::Open) => possible(Verb::Hold, model),
         Verb::Resolve if !model.kept.iter().any(|kept| kept.open) => possible(Verb::Charge, model),
         Verb::Refund | Verb::Reverse if model.charges.is_empty() => possible(Verb::Charge, model),
@@ -323,73 +391,6 @@ fn fitting<T>(dice: &mut Dice, all: &[T], fits: impl Fn(&T) -> bool) -> usize {
         true => any(dice, all.len()),
         false => good[dice.below(good.len())],
     }
-}
-
-fn gift(dice: &mut Dice) -> Gift {
-    Gift {
-        pledged: if dice.chance(15) { 0 } else { dice.within(1, 2000) },
-        field: dice.chance(12).then(|| dice.below(PROJECTS)),
-        resource: dice.chance(15).then(|| dice.below(RESOURCES)),
-        teaching: dice.chance(10),
-        priority: dice.below(3) as i32,
-        returns: dice.chance(40),
-        name: dice.chance(30).then(|| dice.below(4)),
-    }
-}
-
-fn deliver(who: usize, dice: &mut Dice, model: &Model) -> Command {
-    let donation = fitting(dice, &model.donations, |d| d.state == State::Open);
-    let delivered_at = if dice.chance(4) { model.now + HOUR } else { model.now - dice.within(0, 12 * 24) * HOUR };
-    let expires_at = dice.chance(75).then(|| match dice.chance(5) {
-        true => delivered_at,
-        false => (model.now + dice.within(-4, 30) * DAY).max(delivered_at + HOUR),
-    });
-    // Small lots make grants of several, which large jobs then draw on one after the other.
-    let most = if dice.chance(75) { 200 } else { 1500 };
-    Command::Deliver { who, donation, amount: dice.within(1, most), delivered_at, expires_at, wrong_unit: dice.chance(3) }
-}
-
-fn request(dice: &mut Dice, now: i64) -> Request {
-    let from = now + dice.within(-15, 1) * DAY;
-    let resources = match dice.below(4) {
-        0 => vec![dice.below(RESOURCES)],
-        1 => vec![0, 1 + dice.below(2)],
-        _ => Vec::new(),
-    };
-    let resources = if dice.chance(3) { vec![0, NOTHING] } else { resources };
-    let project = if dice.chance(3) { NOTHING } else { dice.below(PROJECTS) };
-    let to = (now + dice.within(-1, 30) * DAY).max(from + DAY);
-    Request {
-        project,
-        amount: dice.within(1, 700),
-        from,
-        to,
-        teaching: dice.chance(50),
-        resources,
-        name: dice.chance(30).then(|| dice.below(4)),
-    }
-}
-
-fn decide(who: usize, dice: &mut Dice, model: &Model) -> Command {
-    let grant = fitting(dice, &model.grants, |g| g.state == State::Waiting);
-    let version = model.grants.get(grant).map_or(1, |g| g.version) + i32::from(dice.chance(5));
-    if dice.chance(12) {
-        return Command::Decide { who, grant, version, verdict: Verdict::Reject };
-    }
-    let asked = model.grants.get(grant).map_or(1, |g| g.about.amount);
-    let awarded = dice.chance(60).then(|| dice.within(1, asked + asked / 20));
-    let lots = dice.chance(20).then(|| named_lots(dice, model, awarded.unwrap_or(asked)));
-    Command::Decide { who, grant, version, verdict: Verdict::Approve { awarded, reject_overdraft: dice.chance(35), lots } }
-}
-
-fn named_lots(dice: &mut Dice, model: &Model, amount: i64) -> Vec<(usize, i64)> {
-    let first = any(dice, model.lots.len());
-    let part = if dice.chance(50) { amount } else { dice.within(1, amount) };
-    let mut lots = vec![(first, part)];
-    if part < amount {
-        lots.push((any(dice, model.lots.len()), amount - part + i64::from(dice.chance(5))));
-    }
-    lots
 }
 
 fn charge(dice: &mut Dice, model: &Model) -> Command {
@@ -414,7 +415,7 @@ fn record(dice: &mut Dice, model: &Model, place: usize) -> Record {
         true => Used::Priced(dice.within(1, 400), dice.chance(8)),
         false => Used::Metered(quantities(dice)),
     };
-    let grant = fitting(dice, &model.grants, |g| g.state == State::Open && g.about.to > model.now - 6 * DAY);
+    let grant = fitting(dice, &model.grants, |g| g.stage.awarded() && g.about.to > model.now - 6 * DAY);
     let by_name = dice.chance(30);
     let latest = if dice.chance(30) { 240 } else { 24 };
     let mut made = Record {
@@ -427,6 +428,7 @@ fn record(dice: &mut Dice, model: &Model, place: usize) -> Record {
         failed: dice.chance(4),
         ended_at: if dice.chance(2) { model.now + HOUR } else { model.now - dice.within(0, latest) * HOUR },
         hold: None,
+        ran: grants::ran(dice),
         part: None,
         job: None,
     };
@@ -466,8 +468,9 @@ fn target(dice: &mut Dice, model: &Model) -> Target {
     match dice.below(12) {
         0 | 1 => Target::Delivery(any(dice, model.lots.len())),
         2 | 3 => Target::Return(any(dice, model.returns.len())),
-        4 => Target::Pledge(fitting(dice, &model.donations, |d| d.state == State::Open)),
-        5 => Target::Award(fitting(dice, &model.grants, |g| g.state == State::Open)),
+        4 => Target::Pledge(fitting(dice, &model.donations, |d| d.state == State::Accepted)),
+        5 if dice.chance(50) => Target::Amendment(fitting(dice, &model.amendments, |a| a.approved)),
+        5 => Target::Award(fitting(dice, &model.grants, |g| g.stage.awarded())),
         6 => Target::Refund(any(dice, model.refunds)),
         7 => Target::ClockReturn,
         8 => Target::Charge(fitting(dice, &model.charges, |c| c.reversed)),

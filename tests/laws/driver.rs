@@ -1,20 +1,21 @@
 //! The real books, driven by the same commands as the model, and read back in the model's words.
 
+mod grants;
+
 use std::collections::BTreeMap;
 
 use almoner::amount::Amount;
 use almoner::donations::{self, NewDonation, NewLot, OnExpiry, Terms};
-use almoner::grants::{self, NewGrant, Overdraft, Ruling};
-use almoner::id::{ChargeId, DonationId, GrantId, HoldId, Id, LotId, RateId, TransactionId, UsageId};
+use almoner::id::{AmendmentId, ChargeId, DonationId, GrantId, HoldId, Id, LotId, PolicyId, RateId, TransactionId, UsageId};
 use almoner::ledger::{Bucket, Kind};
 use almoner::refusal::Code;
 use almoner::store::{Fault, Store, Work};
-use almoner::time::{Clock, Period, Time};
+use almoner::time::{Clock, Time};
 use almoner::usage::hold::{self, HeldJob};
 use almoner::usage::{self, Incoming, Job, NewRate, Outcome, Resolution};
 use rust_decimal::Decimal;
 
-use crate::command::{Command, Gift, METERS, NOTHING, NewHold, RATED, Record, Request, Target, Used, Verdict};
+use crate::command::{Command, Gift, METERS, NOTHING, NewHold, RATED, Record, Target, Used};
 use crate::model::{Account, One, Said};
 use crate::rows::AccountRow;
 use crate::world::{self, FIELDS, World};
@@ -42,6 +43,9 @@ struct Made {
     lots: Vec<LotId>,
     grants: Vec<GrantId>,
     awards: BTreeMap<usize, TransactionId>,
+    amendments: Vec<AmendmentId>,
+    amended: BTreeMap<usize, TransactionId>,
+    policies: Vec<PolicyId>,
     rates: Vec<RateId>,
     charges: Vec<ChargeId>,
     kept: Vec<UsageId>,
@@ -111,8 +115,16 @@ impl Driver {
                 self.made.lots.push(self.write(move |work| donations::deliver(work, who, &new).map(|lot| lot.id))?);
             }
             Command::Return { who, lot, amount } => self.give_back(*who, *lot, *amount)?,
-            Command::Request { who, request } => self.request(*who, request)?,
-            Command::Decide { who, grant, version, verdict } => self.decide(*who, *grant, *version, verdict)?,
+            Command::Request { who, request, draft } => self.request(*who, request, *draft)?,
+            Command::Revise { who, grant, version, request } => self.revise(*who, *grant, *version, request)?,
+            Command::Step { who, grant, step } => self.step(*who, *grant, *step)?,
+            Command::Decide { who, grant, ruling } => return self.decide(*who, *grant, ruling),
+            Command::Amend { who, grant, change } => self.amend(*who, *grant, *change)?,
+            Command::WithdrawAmendment { who, amendment } => self.withdraw_amendment(*who, *amendment)?,
+            Command::DecideAmendment { who, amendment, ruling } => return self.decide_amendment(*who, *amendment, ruling),
+            Command::SetPolicy { who, policy } => self.set_policy(*who, policy)?,
+            Command::ConfirmPolicy { who, policy } => self.confirm_policy(*who, *policy)?,
+            Command::Declare { who, project } => self.declare(*who, *project)?,
             Command::AddRate { who, resource, meter, price, from } => {
                 let new = NewRate {
                     resource: at(&self.world.resources, *resource),
@@ -185,44 +197,6 @@ impl Driver {
         Ok(())
     }
 
-    fn request(&mut self, who: usize, request: &Request) -> Result<(), Stop> {
-        let period = Period::new(Time::from_micros(request.from), Time::from_micros(request.to));
-        let new = NewGrant {
-            project: at(&self.world.projects, request.project),
-            requested: self.amount(request.amount),
-            period: period.ok_or_else(|| Stop::Fault("an inverted period".into()))?,
-            justification: "research".into(),
-            purpose: request.teaching.then(|| "teaching".into()),
-            resources: request.resources.iter().map(|resource| at(&self.world.resources, *resource)).collect(),
-            renews: None,
-            external_id: request.name.map(|name| format!("{}-grant-{name}", self.tag)),
-        };
-        let who = self.world.persons[who];
-        self.made.grants.push(self.write(move |work| grants::request(work, who, &new).map(|grant| grant.id))?);
-        Ok(())
-    }
-
-    fn decide(&mut self, who: usize, grant: usize, version: i32, verdict: &Verdict) -> Result<(), Stop> {
-        let verdict = match verdict {
-            Verdict::Reject => grants::Verdict::Reject,
-            Verdict::Approve { awarded, reject_overdraft, lots } => grants::Verdict::Approve {
-                awarded: awarded.map(|minor| self.amount(minor)),
-                overdraft: Some(if *reject_overdraft { Overdraft::Reject } else { Overdraft::Record }),
-                lots: lots.as_ref().map(|named| named.iter().map(|(lot, part)| (at(&self.made.lots, *lot), self.amount(*part))).collect()),
-            },
-        };
-        let (who, id) = (self.world.persons[who], at(&self.made.grants, grant));
-        // As a door does it: grants know nothing of holds.
-        let decided = self.write(move |work| {
-            hold::book_expired(work)?;
-            grants::decide(work, who, id, &Ruling::new(verdict.clone(), version, "as asked"), false)
-        })?;
-        if decided.decision.verdict == "approve" {
-            self.made.awards.insert(grant, decided.decision.id.seen_as());
-        }
-        Ok(())
-    }
-
     fn hold(&mut self, provider: usize, new: &NewHold) -> Result<Said, Stop> {
         let job = |job: usize| HeldJob { cluster: format!("{}-c", self.tag), id: format!("{job}"), submitted_at: None };
         let new = hold::NewHold {
@@ -272,7 +246,7 @@ impl Driver {
             resource: at(&self.world.resources, record.resource),
             used: self.used(record.used),
             qos: record.high.then(|| "high".into()),
-            started_at: None,
+            started_at: (record.ran > 0).then(|| Time::from_micros(record.began_at())),
             ended_at: Time::from_micros(record.ended_at),
             user: None,
             hold: record.hold.map(|hold| at(&self.made.holds, hold)),
@@ -345,6 +319,7 @@ impl Driver {
             Target::Return(place) => at(&self.made.returns, place),
             Target::Charge(place) => at(&self.made.charges, place).seen_as(),
             Target::Pledge(place) => self.made.pledges.get(&place).copied().unwrap_or(nothing),
+            Target::Amendment(place) => self.made.amended.get(&place).copied().unwrap_or(nothing),
             Target::Award(place) => self.made.awards.get(&place).copied().unwrap_or(nothing),
             Target::Refund(place) => at(&self.made.refunds, place),
             Target::ClockReturn => self.made.clock_return.unwrap_or(nothing),

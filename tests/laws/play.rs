@@ -16,6 +16,9 @@ use crate::support::database::TestDatabase;
 use crate::tally::Tally;
 use crate::world;
 
+/// Steps between two places in the journal whose balances are kept to be asked for again.
+const TOLD: usize = 16;
+
 /// A ledger that many sequences share, each in its own corner.
 pub struct Ledger {
     store: Store,
@@ -69,6 +72,8 @@ pub struct Session<'l> {
     /// Accounts up to this one belong to earlier sequences.
     before: i64,
     steps: usize,
+    /// What the balances of so many grants were said to be at a place in the journal.
+    told: Vec<(i64, Vec<String>)>,
 }
 
 impl<'l> Session<'l> {
@@ -82,7 +87,7 @@ impl<'l> Session<'l> {
         let driver = Driver::begin(&ledger.store, &ledger.clock, &format!("s{}", ledger.played))?;
         let now = ledger.clock.now().micros();
         let model = Model::at(now, world::rates(now));
-        Ok(Session { ledger, driver, model, before, steps: 0 })
+        Ok(Session { ledger, driver, model, before, steps: 0, told: Vec::new() })
     }
 
     /// One command on both; the answers must agree, and at every look all laws hold and every account is the model's.
@@ -91,7 +96,7 @@ impl<'l> Session<'l> {
             self.look(tally)?;
         }
         let expected = self.model.apply(command);
-        self.model.met.drain(..).for_each(|turn| tally.add("turns of holds and parts", turn, 1));
+        self.model.met.drain(..).for_each(|turn| tally.add("turns", turn, 1));
         let said = self.driver.run(command).map_err(|fault| format!("a fault: {fault}"))?;
         if said != expected {
             return Err(format!("the books say {said:?}, the model {expected:?}"));
@@ -105,6 +110,11 @@ impl<'l> Session<'l> {
         self.steps += 1;
         if self.steps.is_multiple_of(self.ledger.every) {
             self.look(tally)?;
+        }
+        if self.steps.is_multiple_of(TOLD) {
+            self.look(tally)?;
+            let seq = self.ledger.audit.head.seq;
+            self.told.push((seq, self.balances_at(seq, self.driver.grants().len())?));
         }
         Ok(said)
     }
@@ -131,8 +141,34 @@ impl<'l> Session<'l> {
         self.step(&Command::Wait(90 * DAY), tally)?;
         self.step(&Command::Sweep, tally)?;
         self.look(tally)?;
+        self.ask_again(tally)?;
         tally.add("laws checked", audit::APPEND_ONLY, rows::try_to_change(self.ledger.store.database())? as u64);
         Ok(format!("{:?}", self.model.balances()))
+    }
+
+    /// The balances of the first so many grants as they were at a place in the journal.
+    fn balances_at(&self, seq: i64, count: usize) -> Result<Vec<String>, String> {
+        let look = |conn: &mut Conn| {
+            let line = |grant: &almoner::id::GrantId| {
+                let b = balance::grant_balance(conn, *grant, Moment::At(seq))?;
+                let parts = [b.grant.awarded, b.available, b.lapsing, b.held, b.spent, b.refunded, b.lapsed, b.deobligated, b.transferred];
+                Ok(format!("{:?} {}", parts.map(|amount| amount.minor), b.overdraft))
+            };
+            self.driver.grants()[..count].iter().map(line).collect()
+        };
+        self.ledger.store.read(look).map_err(|fault| fault.to_string())
+    }
+
+    /// Asks again for every balance that was told: at a place in the journal it is the same for ever.
+    fn ask_again(&self, tally: &mut Tally) -> Result<(), String> {
+        for (seq, told) in &self.told {
+            tally.add("laws checked", audit::REPEATABLE, 1);
+            let now = self.balances_at(*seq, told.len())?;
+            if now != *told {
+                return Err(format!("{}: at {seq} it was {told:?} and is {now:?}", audit::REPEATABLE));
+            }
+        }
+        Ok(())
     }
 
     /// What the reports say of every grant and lot by the clock; and whether a grant's parts are the award.
@@ -142,8 +178,9 @@ impl<'l> Session<'l> {
             let mut lines = Vec::new();
             for grant in self.driver.grants() {
                 let b = balance::grant_balance(conn, *grant, Moment::Now(now))?;
-                let parts = [b.available, b.lapsing, b.held, b.spent, b.lapsed, b.deobligated].map(|amount| amount.minor);
-                lines.push(format!("{parts:?} {} {} {}", b.refunded, b.overdraft, parts.iter().sum::<i64>() == b.grant.awarded.minor));
+                let awarded = almoner::grants::grant(conn, *grant)?.awarded;
+                let parts = [b.available, b.lapsing, b.held, b.spent, b.lapsed, b.deobligated, b.transferred].map(|amount| amount.minor);
+                lines.push(format!("{parts:?} {} {} {}", b.refunded, b.overdraft, parts.iter().sum::<i64>() == awarded.minor));
             }
             for lot in self.driver.lots() {
                 let lot = almoner::donations::lot(conn, *lot)?;

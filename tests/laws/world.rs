@@ -10,7 +10,7 @@ use almoner::store::{Fault, Work};
 use almoner::time::Time;
 use almoner::usage::{self, NewRate};
 
-use crate::command::{DAY, PERSONS, PROJECTS, RATED, RESOURCES};
+use crate::command::{DAY, MEMBERS, PERSONS, PROJECTS, RATED, RESOURCES};
 use crate::model::{Rate, owner};
 
 pub const FIELDS: [&str; PROJECTS] = ["physics", "biology"];
@@ -61,7 +61,9 @@ pub fn set_up(work: &mut Work<'_>, tag: &str) -> Result<World, Fault> {
     let providers = providers.iter().map(|new| Ok(directory::add_institution(work, who, new)?.id)).collect::<Result<Vec<_>, Fault>>()?;
     let resources = (0..RESOURCES).map(|n| add_resource(work, who, &providers, n)).collect::<Result<Vec<_>, Fault>>()?;
     let projects = (0..PROJECTS).map(|n| add_project(work, who, tag, providers[0], n)).collect::<Result<Vec<_>, Fault>>()?;
-    directory::add_member(work, who, projects[0], who, "pi")?;
+    for (project, person) in MEMBERS {
+        directory::add_member(work, who, projects[*project], persons[*person], "pi")?;
+    }
     let mapped = [("alias", 0, None), ("both", 0, None), ("both", 1, None), ("only", 1, Some(resources[1]))];
     for (account, project, resource) in mapped {
         let account = format!("{tag}-{account}");

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::amount::Amount;
 use crate::directory::unknown;
-use crate::id::{AmendmentId, GrantId, Id, PersonId, ProjectId};
+use crate::id::{AmendmentId, GrantId, Id, PersonId};
 use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
@@ -115,7 +115,7 @@ pub fn amendment(conn: &mut Conn, id: AmendmentId) -> Result<Amendment, Fault> {
 /// Asks for a change. Errors: `already_decided` unless the grant runs; `unit_mismatch`, `period_inverted`, `unknown` target.
 pub fn propose(work: &mut Work<'_>, who: PersonId, id: GrantId, change: Change, reason: &str) -> Result<Amendment, Fault> {
     let about = grant(work.sql()?, id)?;
-    about.must_be(GrantState::RUNNING)?;
+    about.must_run(GrantState::RUNNING, work.now())?;
     if let Some(amount) = change.amount()
         && amount.unit != about.awarded.unit
     {
@@ -126,7 +126,7 @@ pub fn propose(work: &mut Work<'_>, who: PersonId, id: GrantId, change: Change, 
         Change::Extension(to) if to <= about.about.period.to || to <= work.now() => {
             return Err(Refusal::field("/ends_at", FieldCode::PeriodInverted, "An extension moves the end to a later time.").into());
         }
-        Change::Transfer(_, to) => _ = target(work, &about, to)?,
+        Change::Transfer(_, to) => expect_target(work, &about, to)?,
         _ => {}
     }
     let (now, (amount, ends_at, to)) = (work.now(), parts(change));
@@ -162,16 +162,20 @@ fn note(work: &mut Work<'_>, id: i64, person: PersonId, step: Step, of: &Amendme
     grants::insert_step(work.sql_mut()?, of.grant, &row)
 }
 
-/// The grant that a transfer goes to: another one that runs, in the same unit.
-fn target(work: &mut Work<'_>, from: &Grant, to: GrantId) -> Result<Grant, Fault> {
+/// Refuses a transfer to anything but another grant that runs, in the same unit.
+fn expect_target(work: &mut Work<'_>, from: &Grant, to: GrantId) -> Result<(), Fault> {
     let none = |fault: Fault| fault.refused_as(|_| unknown("/to", to));
     let target = grant(work.sql()?, to).map_err(none)?;
-    let fits = to != from.id && target.awarded.unit == from.awarded.unit;
-    if !fits || !GrantState::RUNNING.contains(&target.state) || target.is_over(work.now()) {
-        let detail = "A transfer goes to another grant in the same unit that is active.";
-        return Err(Refusal::field("/to", FieldCode::NotAllowed, detail).into());
+    Ok(fits(from, &target, work.now())?)
+}
+
+fn fits(from: &Grant, target: &Grant, now: Time) -> Result<(), Refusal> {
+    let same = target.id != from.id && target.awarded.unit == from.awarded.unit;
+    if same && target.must_run(GrantState::RUNNING, now).is_ok() {
+        return Ok(());
     }
-    Ok(target)
+    let detail = "A transfer goes to another grant in the same unit that is active.";
+    Err(Refusal::field("/to", FieldCode::NotAllowed, detail))
 }
 
 fn expect_open(of: &Amendment) -> Result<(), Refusal> {
@@ -198,6 +202,8 @@ pub fn withdraw(work: &mut Work<'_>, who: PersonId, id: AmendmentId, reason: &st
 pub struct Amended {
     /// The grant afterwards.
     pub grant: Grant,
+    /// When the grant was to end before.
+    pub from_end: Time,
     /// The grant that a transfer went to, afterwards.
     pub target: Option<Grant>,
     /// The amendment afterwards.
@@ -220,16 +226,23 @@ pub fn decide(work: &mut Work<'_>, who: PersonId, id: AmendmentId, ruling: &Ruli
     expect_open(&asked)?;
     let about = grant(work.sql()?, asked.grant)?;
     let target = match asked.change {
-        Change::Transfer(_, to) => Some(target(work, &about, to)?),
+        Change::Transfer(_, to) => Some(grant(work.sql()?, to)?),
         _ => None,
     };
-    let projects: Vec<ProjectId> = [Some(&about), target.as_ref()].into_iter().flatten().map(|grant| grant.about.project).collect();
-    separation::may_decide(work.sql()?, who, &about, &[asked.requester], &projects, ruling.no_conflict)?;
+    let concerned: Vec<&Grant> = [Some(&about), target.as_ref()].into_iter().flatten().collect();
+    let mut authors = vec![asked.requester];
+    for grant in &concerned {
+        authors.extend(life::authors(work.sql()?, grant)?);
+    }
+    separation::may_decide(work.sql()?, who, &concerned, &authors, ruling.no_conflict)?;
     expect_version(asked.version, ruling.version)?;
     let before = grants::decisions_of(work.sql()?, about.id, Some(asked.id))?;
     again(&before, who)?;
     let mut amended = match &ruling.verdict {
-        Verdict::Approve { .. } => approve(work, (who, ruling, &before), asked, about, target)?,
+        Verdict::Approve { .. } => {
+            let before = separation::standing(work.sql()?, before, &concerned, &authors)?;
+            approve(work, who, asked, about, target, ruling, &before)?
+        }
         Verdict::Reject => reject(work, who, asked, about, ruling),
         Verdict::Return => {
             let detail = "An amendment is approved or rejected; one on other terms is another amendment.";
@@ -248,25 +261,35 @@ fn reject(work: &Work<'_>, who: PersonId, mut asked: Amendment, about: Grant, ru
     (decision.amendment, decision.round, decision.bound) = (Some(asked.id), 1, bound(&asked, &about, &Vec::new()));
     asked.state = "rejected".into();
     let draft = Draft::moving(Kind::Rejection, Some(who), work.now(), about.awarded.unit);
-    Amended { grant: about, target: None, amendment: asked, decision, approvals: None, draft }
+    let from_end = about.about.period.to;
+    Amended { grant: about, from_end, target: None, amendment: asked, decision, approvals: None, draft }
 }
 
 fn approve(
     work: &mut Work<'_>,
-    (who, ruling, before): (PersonId, &Ruling, &[Decision]),
+    who: PersonId,
     mut asked: Amendment,
     mut about: Grant,
     mut target: Option<Grant>,
+    ruling: &Ruling,
+    before: &[Decision],
 ) -> Result<Amended, Fault> {
     let Verdict::Approve { awarded, overdraft, lots } = &ruling.verdict else {
         return Err(Fault::Internal("an approval that approves nothing".into()));
     };
+    let moves = asked.change.amount().is_some();
+    if let Some(field) = [("/awarded", awarded.is_some()), ("/lots", lots.is_some())].into_iter().find_map(|(f, named)| named.then_some(f))
+        && !moves
+    {
+        return Err(Refusal::field(field, FieldCode::NotAllowed, "This change moves no credits that an officer could name.").into());
+    }
     if overdraft.is_some() {
         return Err(Refusal::field("/overdraft", FieldCode::NotAllowed, "The award said what happens beyond it.").into());
     }
-    about.must_be(GrantState::RUNNING)?;
-    if about.is_over(work.now()) {
-        return Err(Refusal::new(Code::GrantNotActive, "The grant has ended.").with("grant", about.id).into());
+    about.must_run(GrantState::RUNNING, work.now())?;
+    let from_end = about.about.period.to;
+    if let Some(to) = &target {
+        fits(&about, to, work.now())?;
     }
     let first = before.first();
     let change = match asked.change.amount() {
@@ -297,7 +320,7 @@ fn approve(
         carry_out(work, &mut about, target.as_mut(), change, &plan, &mut draft)?;
     }
     decision.lots = plan;
-    Ok(Amended { grant: about, target, amendment: asked, decision, approvals: Some(approvals), draft })
+    Ok(Amended { grant: about, from_end, target, amendment: asked, decision, approvals: Some(approvals), draft })
 }
 
 /// Supplements and transfers count like awards to the project that gets them; what only takes needs one other person.
@@ -369,8 +392,8 @@ fn book(work: &mut Work<'_>, amended: &Amended) -> Result<(), Fault> {
     let mut draft = draft.clone().about(grant.id.stamp());
     let body = json!({
         "amendment": amendment.id, "verdict": decision.verdict, "kind": amendment.change.word(), "awarded": decision.awarded.to_string(),
-        "to": target.as_ref().map(|target| target.id), "ends_at": grant.about.period.to.to_string(), "lots": decision::named(&decision.lots),
-        "bound": decision.bound,
+        "to": target.as_ref().map(|target| target.id), "ends_at": grant.about.period.to.to_string(), "from_end": amended.from_end.to_string(),
+        "lots": decision::named(&decision.lots), "bound": decision.bound,
     });
     draft.body = Some(body.to_string());
     let birth = ledger::post(work, draft)?;
@@ -396,4 +419,17 @@ fn book(work: &mut Work<'_>, amended: &Amended) -> Result<(), Fault> {
     let project = raises.unwrap_or(grant).about.project;
     let beside = grants::Beside { requester: amendment.requester, project, raised, seq: birth.seq };
     grants::insert_decision(work.sql_mut()?, decision, &beside)
+}
+
+/// The entries of the journal in which an amendment moved the end of a grant.
+pub(super) fn ends_moved(conn: &mut Conn, id: GrantId) -> Result<Vec<i64>, Fault> {
+    let of = store::Of { grants: Some(vec![id.stamp()]), states: Some(vec!["approved".into()]), ..store::Of::default() };
+    let mut moving = store::amendments(conn, &of, Page::ALL)?;
+    moving.retain(|amendment| matches!(amendment.change, Change::Extension(_) | Change::Closing));
+    if moving.is_empty() {
+        return Ok(Vec::new());
+    }
+    let decided = grants::signed(conn, Some(id))?;
+    let by = |row: &&grants::Signed| moving.iter().any(|amendment| amendment.id.stamp() == row.amendment);
+    Ok(decided.iter().filter(by).map(|row| row.seq).collect())
 }

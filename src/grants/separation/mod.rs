@@ -14,8 +14,8 @@ use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
 
-use super::Grant;
 use super::life::Step;
+use super::{Decision, Grant};
 
 /// With what an officer has a conflict of interest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,26 +61,21 @@ fn conflict(detail: &str) -> Refusal {
     Refusal::new(Code::ConflictOfInterest, detail)
 }
 
-/// Refuses who has a part in a grant or in the projects concerned.
+/// Refuses who has a part in one of the grants concerned or in their projects.
 ///
 /// `authors` are those who asked for what is decided. Errors: `self_approval`, `conflict_of_interest`.
-pub fn may_decide(
-    conn: &mut Conn,
-    who: PersonId,
-    grant: &Grant,
-    authors: &[PersonId],
-    projects: &[ProjectId],
-    declares_none: bool,
-) -> Result<(), Fault> {
+pub fn may_decide(conn: &mut Conn, who: PersonId, concerned: &[&Grant], authors: &[PersonId], declares_none: bool) -> Result<(), Fault> {
     if authors.contains(&who) {
         return Err(Refusal::new(Code::SelfApproval, Code::SelfApproval.title()).into());
     }
     if !declares_none {
         return Err(conflict("Who decides declares to have no part in it: send no_conflict true, or record a recusal.").into());
     }
-    stood_back(conn, who, grant.id)?;
+    for grant in concerned {
+        stood_back(conn, who, grant.id)?;
+    }
     let (declared, own) = (store::conflicts(conn, Some(who), Page::ALL)?, directory::affiliations(conn, who)?);
-    for id in projects {
+    for id in concerned.iter().map(|grant| &grant.about.project) {
         let missing = || Fault::Internal(format!("{id} is missing"));
         let project = directory::project(conn, *id)?.ok_or_else(missing)?;
         if directory::store::members(conn, *id, Page::ALL)?.iter().any(|member| member.person == who) {
@@ -95,6 +90,24 @@ pub fn may_decide(
         }
     }
     Ok(())
+}
+
+/// Leaves of earlier approvals those that still count: who has come to have a part in it since does not decide it, whatever was said before.
+pub(super) fn standing(
+    conn: &mut Conn,
+    approvals: Vec<Decision>,
+    concerned: &[&Grant],
+    authors: &[PersonId],
+) -> Result<Vec<Decision>, Fault> {
+    let mut standing = Vec::with_capacity(approvals.len());
+    for approval in approvals {
+        match may_decide(conn, approval.officer, concerned, authors, true) {
+            Ok(()) => standing.push(approval),
+            Err(Fault::Refused(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(standing)
 }
 
 fn stood_back(conn: &mut Conn, who: PersonId, grant: GrantId) -> Result<(), Fault> {

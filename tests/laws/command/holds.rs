@@ -3,7 +3,7 @@
 use super::{DAY, HOUR, NOTHING, Record, Used, any, fitting, quantities};
 use crate::command::{Command, RESOURCES};
 use crate::dice::Dice;
-use crate::model::{Account, Charge, Hold, Model, Stands, State, owner};
+use crate::model::{Account, Charge, Hold, Model, Stands, owner};
 
 /// Jobs that holds are made for, in each sequence; few, so that two holds may be for one.
 const JOBS: usize = 12;
@@ -39,7 +39,7 @@ pub(super) fn hold(dice: &mut Dice, model: &Model) -> Command {
     };
     let good: Vec<usize> = (0..model.grants.len()).filter(|place| free(*place)).collect();
     let grant = match good.is_empty() || dice.chance(10) {
-        true => fitting(dice, &model.grants, |g| g.state == State::Open),
+        true => fitting(dice, &model.grants, |g| g.stage.runs()),
         false => good[dice.below(good.len())],
     };
     let open_to = model.grants.get(grant).map(|g| g.about.resources.clone()).filter(|only| !only.is_empty());

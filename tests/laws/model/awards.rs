@@ -1,67 +1,15 @@
-//! The model's grants: requested, decided by another person, ended by the clock; and what a sweep books.
+//! The model's awards: which lots pay for a grant, what it gives back, how the clock ends it; and what a sweep books.
 
 use almoner::refusal::Code;
 
-use super::{Account, GRACE, Grant, Model, Said, State};
-use crate::command::{NOTHING, Request, Verdict};
+use super::{Account, GRACE, Grant, Model, Said, Stage};
+
+/// So much of each of some lots.
+type Plan = Vec<(usize, i128)>;
 
 impl Model {
-    pub(super) fn request(&mut self, who: usize, request: &Request) -> Result<Said, Code> {
-        if request.project == NOTHING || request.resources.contains(&NOTHING) {
-            return Err(Code::ValidationFailed);
-        }
-        if request.name.is_some() && self.grants.iter().any(|g| g.about.name == request.name) {
-            return Err(Code::DuplicateExternalId);
-        }
-        self.grants.push(Grant {
-            about: request.clone(),
-            requester: who,
-            state: State::Waiting,
-            version: 1,
-            reject_overdraft: false,
-            lots: Vec::new(),
-        });
-        Ok(Said::Done)
-    }
-
-    pub(super) fn decide(&mut self, who: usize, grant: usize, version: i32, verdict: &Verdict) -> Result<Said, Code> {
-        self.book_expired();
-        let found = self.grants.get(grant).ok_or(Code::NotFound)?;
-        if found.state != State::Waiting {
-            return Err(Code::AlreadyDecided);
-        }
-        if found.requester == who {
-            return Err(Code::SelfApproval);
-        }
-        if found.version != version {
-            return Err(Code::VersionMismatch);
-        }
-        let asked = found.about.amount;
-        self.grants[grant].version += 1;
-        let Verdict::Approve { awarded, reject_overdraft, lots } = verdict else {
-            self.grants[grant].state = State::Closed;
-            return Ok(Said::Done);
-        };
-        let amount = awarded.unwrap_or(asked);
-        if amount > asked {
-            return Err(Code::ValidationFailed);
-        }
-        self.book_ends();
-        let plan = match lots {
-            Some(named) => self.check_named(grant, named, amount)?,
-            None => self.plan_award(grant, amount)?,
-        };
-        for (lot, part) in plan {
-            self.draw(Account::Available(lot), Account::Granted(grant, lot), part)?;
-            self.grants[grant].lots.push(lot);
-        }
-        self.grants[grant].state = State::Open;
-        self.grants[grant].reject_overdraft = *reject_overdraft;
-        Ok(Said::Done)
-    }
-
     /// Lots usable for part of the grant's period and not past their expiry, whose terms admit the grant.
-    fn may_fund(&self, grant: usize, lot: usize) -> Result<(), Code> {
+    pub fn may_fund(&self, grant: usize, lot: usize) -> Result<(), Code> {
         let (about, l, gift) = (&self.grants[grant].about, &self.lots[lot], self.gift_of(lot));
         if self.expired(lot) || l.delivered_at >= about.to || l.expires_at.is_some_and(|end| end <= about.from) {
             return Err(Code::LotExpired);
@@ -72,31 +20,48 @@ impl Model {
         if field && purpose && resource { Ok(()) } else { Err(Code::TermsNotMet) }
     }
 
-    fn check_named(&self, grant: usize, named: &[(usize, i64)], amount: i64) -> Result<Vec<(usize, i128)>, Code> {
-        let twice = named.iter().enumerate().any(|(at, (lot, _))| named[..at].iter().any(|(earlier, _)| earlier == lot));
-        if twice || named.iter().map(|(_, part)| part).sum::<i64>() != amount {
-            return Err(Code::ValidationFailed);
-        }
+    /// From the lots that are named, or from those that may pay, in draw-down order.
+    pub(super) fn fund(&self, grant: usize, amount: i64, named: Option<&[(usize, i128)]>) -> Result<Plan, Code> {
+        let Some(named) = named else {
+            let fit: Vec<usize> = (0..self.lots.len()).filter(|lot| self.may_fund(grant, *lot).is_ok()).collect();
+            let free = self.in_draw_order(&fit).into_iter().map(|lot| (lot, self.balance(Account::Available(lot))));
+            return so_much(free, amount);
+        };
+        adds_up(named, amount)?;
         for (lot, _) in named {
             if *lot >= self.lots.len() {
                 return Err(Code::ValidationFailed);
             }
             self.may_fund(grant, *lot)?;
         }
-        Ok(named.iter().map(|(lot, part)| (*lot, i128::from(*part))).collect())
+        let short = named.iter().any(|(lot, part)| self.balance(Account::Available(*lot)) < *part);
+        if short { Err(Code::InsufficientCredits) } else { Ok(named.to_vec()) }
     }
 
-    fn plan_award(&self, grant: usize, amount: i64) -> Result<Vec<(usize, i128)>, Code> {
-        let fit: Vec<usize> = (0..self.lots.len()).filter(|lot| self.may_fund(grant, *lot).is_ok()).collect();
-        let (mut rest, mut plan) = (i128::from(amount), Vec::new());
-        for lot in self.in_draw_order(&fit) {
-            let part = self.balance(Account::Available(lot)).min(rest);
-            if part > 0 {
-                plan.push((lot, part));
-                rest -= part;
+    /// What a grant gives back or passes on: of the lots that are named, or of those that would pay last. What has lapsed is not its own.
+    pub(super) fn unfund(&self, grant: usize, amount: i64, named: Option<&[(usize, i128)]>, to: Option<usize>) -> Result<Plan, Code> {
+        let free = |lot: usize| if self.lapsed(lot) { 0 } else { self.balance(Account::Granted(grant, lot)) };
+        let lots = &self.grants[grant].lots;
+        if let Some(named) = named {
+            adds_up(named, amount)?;
+            for (lot, part) in named {
+                if !lots.contains(lot) {
+                    return Err(Code::ValidationFailed);
+                }
+                to.map_or(Ok(()), |to| self.may_fund(to, *lot))?;
+                if free(*lot) < *part {
+                    return Err(Code::InsufficientCredits);
+                }
             }
+            return Ok(named.to_vec());
         }
-        if rest > 0 { Err(Code::InsufficientCredits) } else { Ok(plan) }
+        let all: Plan = self.in_draw_order(lots).into_iter().rev().map(|lot| (lot, free(lot))).collect();
+        let fits = |lot: usize| to.is_none_or(|to| self.may_fund(to, lot).is_ok());
+        so_much(all.iter().copied().filter(|(lot, _)| fits(*lot)), amount).map_err(|short| match so_much(all.iter().copied(), amount) {
+            // What is free would do, what the other may have would not.
+            Ok(_) => Code::TermsNotMet,
+            Err(_) => short,
+        })
     }
 
     /// Where expired credits of a lot go.
@@ -106,7 +71,7 @@ impl Model {
 
     /// Grants past their end and the grace: unexpired lots are deobligated, expired ones follow their donation's rule.
     pub(super) fn book_ends(&mut self) -> usize {
-        let due = |g: &Grant| g.state == State::Open && self.now >= g.about.to + GRACE;
+        let due = |g: &Grant| g.stage.awarded() && !g.booked && self.now >= g.about.to + GRACE;
         let due: Vec<usize> = (0..self.grants.len()).filter(|at| due(&self.grants[*at])).collect();
         for grant in &due {
             let end = self.grants[*grant].about.to;
@@ -116,8 +81,12 @@ impl Model {
                 let free = self.balance(Account::Granted(*grant, lot));
                 self.shift(Account::Granted(*grant, lot), to, free);
             }
-            self.grants[*grant].state = State::Ended;
-            self.grants[*grant].version += 1;
+            let ended = &mut self.grants[*grant];
+            ended.booked = true;
+            ended.version += 1;
+            if ended.stage != Stage::Closed {
+                ended.stage = Stage::Ended;
+            }
         }
         due.len()
     }
@@ -141,4 +110,23 @@ impl Model {
         }
         Said::Swept { grants, lots }
     }
+}
+
+fn adds_up(named: &[(usize, i128)], amount: i64) -> Result<(), Code> {
+    let twice = named.iter().enumerate().any(|(at, (lot, _))| named[..at].iter().any(|(earlier, _)| earlier == lot));
+    let sum: i128 = named.iter().map(|(_, part)| part).sum();
+    if twice || sum != i128::from(amount) { Err(Code::ValidationFailed) } else { Ok(()) }
+}
+
+/// What each of these lots has, in their order, until the amount is reached.
+fn so_much(free: impl Iterator<Item = (usize, i128)>, amount: i64) -> Result<Plan, Code> {
+    let (mut rest, mut plan) = (i128::from(amount), Vec::new());
+    for (lot, free) in free {
+        let part = free.min(rest);
+        if part > 0 {
+            plan.push((lot, part));
+            rest -= part;
+        }
+    }
+    if rest > 0 { Err(Code::InsufficientCredits) } else { Ok(plan) }
 }

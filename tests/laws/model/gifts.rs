@@ -10,20 +10,20 @@ impl Model {
         if gift.name.is_some() && self.donations.iter().any(|d| d.about.name == gift.name) {
             return Err(Code::DuplicateExternalId);
         }
-        self.donations.push(Donation { about: gift.clone(), state: State::Waiting, accepted: false, proposed_by: who });
+        self.donations.push(Donation { about: gift.clone(), state: State::Proposed, accepted: false, proposed_by: who });
         Ok(Said::Done)
     }
 
     /// Two persons: who proposed it can't accept it.
     pub(super) fn accept(&mut self, who: usize, donation: usize) -> Result<Said, Code> {
         let found = self.donations.get_mut(donation).ok_or(Code::NotFound)?;
-        if found.state != State::Waiting {
+        if found.state != State::Proposed {
             return Err(Code::AlreadyDecided);
         }
         if found.proposed_by == who {
             return Err(Code::SelfApproval);
         }
-        (found.state, found.accepted) = (State::Open, true);
+        (found.state, found.accepted) = (State::Accepted, true);
         let pledged = i128::from(found.about.pledged);
         self.shift(Account::Given(donation), Account::Receivable(donation), pledged);
         Ok(Said::Done)
@@ -31,10 +31,10 @@ impl Model {
 
     pub(super) fn cancel(&mut self, donation: usize) -> Result<Said, Code> {
         let found = self.donations.get_mut(donation).ok_or(Code::NotFound)?;
-        if found.state == State::Closed {
+        if found.state == State::Cancelled {
             return Err(Code::AlreadyDecided);
         }
-        found.state = State::Closed;
+        found.state = State::Cancelled;
         let undelivered = self.balance(Account::Receivable(donation));
         self.shift(Account::Receivable(donation), Account::Given(donation), undelivered);
         Ok(Said::Done)
@@ -50,7 +50,7 @@ impl Model {
         wrong_unit: bool,
     ) -> Result<Said, Code> {
         let state = self.donations.get(donation).ok_or(Code::NotFound)?.state;
-        if state != State::Open {
+        if state != State::Accepted {
             return Err(Code::AlreadyDecided);
         }
         if wrong_unit || delivered_at > self.now + LEAD || expires_at.is_some_and(|end| end <= delivered_at) {

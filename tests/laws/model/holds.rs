@@ -2,8 +2,8 @@
 
 use almoner::refusal::Code;
 
-use super::jobs::{EXPIRY_COVERS, OTHER_LOTS, RELEASE_COVERS};
-use super::{Account, LEAD, Model, Said, State, owner};
+use super::turns::{EXPIRY_COVERS, OTHER_LOTS, RELEASE_COVERS};
+use super::{Account, LEAD, Model, Said, Stage, owner};
 use crate::command::{DAY, NewHold, Record};
 
 /// The longest a hold may last, and how long after its expiry its job still finds it.
@@ -54,6 +54,7 @@ impl Model {
             high: new.high,
             failed: false,
             ended_at: self.now,
+            ran: 0,
             hold: None,
             part: None,
             job: None,
@@ -88,7 +89,7 @@ impl Model {
             return Err(Code::ValidationFailed);
         }
         let g = &self.grants[grant];
-        if g.state != State::Open || self.now < g.about.from || self.now >= g.about.to || until > g.about.to {
+        if g.stage != Stage::Active || self.now < g.about.from || self.now >= g.about.to || until > g.about.to {
             return Err(Code::GrantNotActive);
         }
         if self.admits(grant, resource) { Ok(()) } else { Err(Code::TermsNotMet) }
@@ -225,7 +226,7 @@ impl Model {
             Some(grant) if grant < self.grants.len() => grant,
             Some(_) => return Err(Code::Unattributed),
             None => self.find_grant(record).or_else(|code| match code {
-                Code::Unattributed => self.grant_of_job(provider, record).ok_or(code),
+                Code::Unattributed | Code::GrantNotActive => self.grant_of_job(provider, record).ok_or(code),
                 _ => Err(code),
             })?,
         };

@@ -2,21 +2,9 @@
 
 use almoner::refusal::Code;
 
-use super::{Account, Charge, GRACE, Kept, LEAD, Model, Rate, Said, Stands, State, half_even, owner};
+use super::turns::{BEYOND, BY_JOB, CLOSED, LATE, PART, SUSPENDED, TOTAL_ABOVE, TOTAL_BELOW, WITHIN};
+use super::{Account, Charge, GRACE, Kept, LEAD, Model, Rate, Said, Stage, Stands, half_even, owner};
 use crate::command::{METERS, RATED, RESOURCES, Record, Used};
-
-/// Turns that holds and jobs in parts take.
-pub const WITHIN: &str = "settled within what was held";
-pub const BEYOND: &str = "settled beyond what was held";
-pub const LATE: &str = "settled after it had expired";
-pub const BY_JOB: &str = "drawn on by its job's name";
-pub const PART: &str = "drawn on by a part";
-pub const TOTAL_ABOVE: &str = "a total at least its parts";
-pub const TOTAL_BELOW: &str = "a total below its parts";
-pub const EXPIRY_COVERS: &str = "an expiry that covers an overdraft";
-pub const RELEASE_COVERS: &str = "a release that covers an overdraft";
-pub const OTHER_LOTS: &str = "an extension to other lots";
-pub const TURNS: [&str; 10] = [WITHIN, BEYOND, LATE, BY_JOB, PART, TOTAL_ABOVE, TOTAL_BELOW, EXPIRY_COVERS, RELEASE_COVERS, OTHER_LOTS];
 
 /// What became of one record.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,7 +97,9 @@ impl Model {
             return Err(Code::ValidationFailed);
         }
         let (grant, hold) = self.payer(provider, record, named)?;
-        if !self.active(grant, record.ended_at) {
+        // A job whose credits were set aside before a suspension may run.
+        let began_at = hold.map_or(record.began_at(), |at| self.holds[at].made_at.min(record.began_at()));
+        if !self.active(grant, began_at, record.ended_at) {
             return Err(Code::GrantNotActive);
         }
         if !self.admits(grant, record.resource) {
@@ -122,6 +112,11 @@ impl Model {
         }
         let before: i128 = earlier.iter().map(|at| self.charges[*at].amount).sum();
         let charged = self.post(provider, record, grant, hold, (price - before).max(0))?;
+        self.met.extend(match self.grants[grant].stage {
+            Stage::Suspended => Some(SUSPENDED),
+            Stage::Closed => Some(CLOSED),
+            _ => None,
+        });
         let mut too_much = (before - price).max(0);
         if !earlier.is_empty() {
             self.met.push(if too_much > 0 { TOTAL_BELOW } else { TOTAL_ABOVE });
@@ -201,10 +196,10 @@ impl Model {
         Ok(charged)
     }
 
-    /// Active at the job's end, and reported before the grace is over, by the clock.
-    pub(super) fn active(&self, grant: usize, ended_at: i64) -> bool {
+    /// Active at the job's end, not suspended when it began, and reported before the grace is over, by the clock.
+    pub(super) fn active(&self, grant: usize, began_at: i64, ended_at: i64) -> bool {
         let g = &self.grants[grant];
-        let awarded = matches!(g.state, State::Open | State::Ended);
+        let awarded = g.stage.awarded() && g.suspended_at.is_none_or(|since| began_at < since);
         awarded && g.about.from <= ended_at && ended_at < g.about.to && self.now < g.about.to + GRACE
     }
 
@@ -222,9 +217,10 @@ impl Model {
             4 if record.resource == 1 => &[1],
             _ => &[],
         };
-        let awarded = |g: &super::Grant| matches!(g.state, State::Open | State::Ended) && projects.contains(&g.about.project);
+        let awarded = |g: &super::Grant| g.stage.awarded() && projects.contains(&g.about.project);
         let candidates: Vec<usize> = (0..self.grants.len()).filter(|at| awarded(&self.grants[*at])).collect();
-        let (active, past): (Vec<usize>, Vec<usize>) = candidates.into_iter().partition(|at| self.active(*at, record.ended_at));
+        let (active, past): (Vec<usize>, Vec<usize>) =
+            candidates.into_iter().partition(|at| self.active(*at, record.began_at(), record.ended_at));
         let fitting: Vec<usize> = active.into_iter().filter(|at| self.admits(*at, record.resource)).collect();
         match fitting.as_slice() {
             [one] => Ok(*one),

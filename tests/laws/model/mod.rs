@@ -2,19 +2,25 @@
 //!
 //! Plain maps and whole numbers, nothing remembered, nothing staged. A refusal leaves everything as it was.
 
+mod amend;
 mod awards;
 mod gifts;
 mod holds;
 mod jobs;
+mod life;
 mod reversals;
+mod turns;
 
 use std::collections::BTreeMap;
 
 use almoner::refusal::Code;
 
-use crate::command::{Command, DAY, Gift, Record, Request};
+use crate::command::{Command, DAY, Gift, Record};
+pub use amend::{Amendment, Policy};
 pub use holds::{Hold, Stands};
-pub use jobs::{One, TURNS};
+pub use jobs::One;
+pub use life::{Grant, Stage};
+pub use turns::TURNS;
 
 /// How long after an end usage may still be reported, and how far ahead of the clock a time may lie.
 pub const GRACE: i64 = 7 * DAY;
@@ -35,17 +41,12 @@ pub enum Account {
     OverdraftOwed(usize),
 }
 
-/// Where a donation or a grant stands.
+/// Where a donation stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Proposed or requested.
-    Waiting,
-    /// Accepted or awarded.
-    Open,
-    /// Cancelled or rejected.
-    Closed,
-    /// Past its end, and that is booked.
-    Ended,
+    Proposed,
+    Accepted,
+    Cancelled,
 }
 
 #[derive(Clone, Debug)]
@@ -64,16 +65,6 @@ pub struct Lot {
     pub delivered_at: i64,
     pub expires_at: Option<i64>,
     pub reversed: bool,
-}
-
-#[derive(Clone, Debug)]
-pub struct Grant {
-    pub about: Request,
-    pub requester: usize,
-    pub state: State,
-    pub version: i32,
-    pub reject_overdraft: bool,
-    pub lots: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +126,12 @@ pub enum Said {
     Batch(Vec<One>),
     /// What a hold sets aside.
     Held(Vec<(usize, i128)>),
+    /// By an approval: whether it was the last that is needed, from which lots, and what a renewal takes along.
+    Approved {
+        effective: bool,
+        lots: Vec<(usize, i128)>,
+        carried: Vec<(usize, i128)>,
+    },
     /// By a refund: what each lot gets back, and what is taken off the overdraft.
     Refunded {
         lots: Vec<(usize, i128)>,
@@ -173,6 +170,12 @@ pub struct Model {
     pub donations: Vec<Donation>,
     pub lots: Vec<Lot>,
     pub grants: Vec<Grant>,
+    pub amendments: Vec<Amendment>,
+    pub policies: Vec<Policy>,
+    /// Who declared a conflict of interest with which project.
+    pub conflicts: Vec<(usize, usize)>,
+    /// What was awarded: when, to which project, how much.
+    raised: Vec<(i64, usize, i64)>,
     pub rates: Vec<Rate>,
     pub charges: Vec<Charge>,
     pub kept: Vec<Kept>,
@@ -217,8 +220,16 @@ impl Model {
                 self.deliver(*donation, *amount, *delivered_at, *expires_at, *wrong_unit)
             }
             Command::Return { lot, amount, .. } => self.give_back(*lot, *amount),
-            Command::Request { who, request } => self.request(*who, request),
-            Command::Decide { who, grant, version, verdict } => self.decide(*who, *grant, *version, verdict),
+            Command::Request { who, request, draft } => self.request(*who, request, *draft),
+            Command::Revise { who, grant, version, request } => self.revise(*who, *grant, *version, request),
+            Command::Step { who, grant, step } => self.step(*who, *grant, *step),
+            Command::Decide { who, grant, ruling } => self.decide(*who, *grant, ruling),
+            Command::Amend { who, grant, change } => self.amend(*who, *grant, *change),
+            Command::WithdrawAmendment { amendment, .. } => self.withdraw_amendment(*amendment),
+            Command::DecideAmendment { who, amendment, ruling } => self.decide_amendment(*who, *amendment, ruling),
+            Command::SetPolicy { who, policy } => self.set_policy(*who, policy),
+            Command::ConfirmPolicy { who, policy } => self.confirm_policy(*who, *policy),
+            Command::Declare { who, project } => self.declare(*who, *project),
             Command::AddRate { who, resource, meter, price, from } => self.add_rate(*who, *resource, *meter, *price, *from),
             Command::ConfirmRate { who, rate } => self.confirm_rate(*who, *rate),
             Command::Charge { provider, records } => {

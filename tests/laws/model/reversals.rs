@@ -2,8 +2,8 @@
 
 use almoner::refusal::Code;
 
-use super::{Account, Model, Said, State};
-use crate::command::Target;
+use super::{Account, Amendment, Model, Said, State};
+use crate::command::{Change, Target};
 
 impl Model {
     pub(super) fn reverse(&mut self, what: Target) -> Result<Said, Code> {
@@ -19,7 +19,11 @@ impl Model {
             Target::Charge(at) => self.reverse_charge(at),
             // Undone by verbs of their own.
             Target::Pledge(at) => there(self.donations.get(at).is_some_and(|d| d.accepted)),
-            Target::Award(at) => there(self.grants.get(at).is_some_and(|g| matches!(g.state, State::Open | State::Ended))),
+            Target::Award(at) => there(self.grants.get(at).is_some_and(|g| g.stage.awarded())),
+            Target::Amendment(at) => {
+                let moved = |a: &Amendment| a.approved && !matches!(a.change, Change::Extension(_) | Change::Closing);
+                there(self.amendments.get(at).is_some_and(moved))
+            }
             Target::Refund(at) => there(at < self.refunds),
             Target::ClockReturn => there(self.clock_returned),
         }
@@ -33,7 +37,7 @@ impl Model {
         self.sweep();
         self.draw(Account::Available(lot), Account::Receivable(donation), amount)?;
         self.shift(Account::Receivable(donation), Account::Given(donation), amount - from_pledge);
-        if self.donations[donation].state == State::Closed {
+        if self.donations[donation].state == State::Cancelled {
             // Nobody will deliver it any more.
             self.shift(Account::Receivable(donation), Account::Given(donation), self.balance(Account::Receivable(donation)));
         }
@@ -46,7 +50,11 @@ impl Model {
         once(&mut self.charges[at].reversed)?;
         self.book_due(found.grant);
         let found = self.charges[at].clone();
-        if found.touched || found.of_hold || found.amount == 0 || !self.active(found.grant, found.record.ended_at) {
+        if found.touched
+            || found.of_hold
+            || found.amount == 0
+            || !self.active(found.grant, self.grants[found.grant].about.from, found.record.ended_at)
+        {
             return Err(Code::NotReversible);
         }
         for (lot, part) in &found.drawn {
