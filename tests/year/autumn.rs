@@ -15,6 +15,7 @@ pub fn play(y: &mut Year) {
     y.on(365);
     y.quarter("at the end of the year");
     assert_eq!(y.asked.len(), 40, "requests");
+    y.leaves_nothing_open();
     y.outcome();
 }
 
@@ -53,6 +54,10 @@ fn december(y: &mut Year) {
     y.by(Operator(CENTRE)).reports("Evening School III", "Cluster", "500 h").ended(334).done();
     y.by(Of("Tides")).asks("Tides III", "Tides", "40 000 USD", (366, 731), "Tides of the next year.").renewing("Tides II").done();
     y.by(Officer(1)).takes_up("Tides III", "It waits for next year's gifts.").done();
+    let stricter = "the stricter policy for dollars";
+    y.by(Officer(1)).sets_policy(stricter, "40 000 USD", Some("100 000 USD"), 25).done();
+    y.by(Officer(1)).confirms_the_policy(stricter).refused("self_approval");
+    y.by(Officer(2)).confirms_the_policy(stricter).done();
     y.on(350);
     y.by(Officer(1)).cancels("Cloud credits").done();
     y.by(Operator(CLOUD)).reports("Galaxies III", "Cloud GPUs", "4 000 h + 2 750.5 h").done();

@@ -23,7 +23,7 @@ pub struct Terms {
 impl<'y> By<'y> {
     pub fn defines(self, unit: Unit, name: &str) -> Deed<'y> {
         let body = json!({"code": unit.code(), "scale": unit.scale(), "name": name});
-        self.deed("/v1/units", body, format!("defines the unit {}, a {name}, with {} decimals", unit.code(), unit.scale()))
+        self.deed("/v1/units", body, format!("defines the unit {} with {} decimals: {name}", unit.code(), unit.scale()))
     }
 
     pub fn registers(self, name: &'static str, kind: &str) -> Deed<'y> {
@@ -64,17 +64,34 @@ impl<'y> By<'y> {
     }
 
     /// More than so much to one project within 30 days needs two approvers, or three.
-    pub fn sets_policy(self, two: &str, three: Option<&str>, carry_over: i64) -> Deed<'y> {
+    pub fn sets_policy(self, called: &'static str, two: &str, three: Option<&str>, carry_over: i64) -> Deed<'y> {
         let (two, three) = (Sum::read(two), three.map(Sum::read));
         let mut body = json!({"unit": two.unit.code(), "two_above": two.json(), "carry_over_percent": carry_over});
-        let mut words = format!("sets the policy: above {two} to one project within 30 days two officers approve");
+        let mut words = format!("sets {called}: above {two} to one project within 30 days two officers approve");
         if let Some(three) = three {
             body["three_above"] = three.json();
             words.push_str(&format!(", above {three} three"));
         }
-        words.push_str(&format!("; a renewal takes along {carry_over} % of what is left"));
-        self.deed("/v1/policies", body, words).then(move |year, _| {
-            year.carry_over = carry_over.max(year.carry_over);
+        if carry_over > 0 {
+            words.push_str(&format!("; a renewal takes along {carry_over} % of what is left"));
+        }
+        self.deed("/v1/policies", body, words).makes("policy", called).then(move |year, answer| match answer["state"].as_str() {
+            Some("in_force") => {
+                year.carry_over.insert(two.unit, carry_over);
+                String::new()
+            }
+            _ => {
+                year.proposed_policy = Some((two.unit, carry_over));
+                " (proposed)".into()
+            }
+        })
+    }
+
+    pub fn confirms_the_policy(self, called: &'static str) -> Deed<'y> {
+        let path = format!("/v1/policies/{}/confirmation", self.year.stage.id("policy", called));
+        self.deed(path, json!({}), format!("confirms {called}")).then(|year, _| {
+            let (unit, carry_over) = year.proposed_policy.take().expect("a proposed policy");
+            year.carry_over.insert(unit, carry_over);
             String::new()
         })
     }
@@ -94,11 +111,11 @@ impl<'y> By<'y> {
         let list = |names: &[&str]| names.join(" or ");
         if !terms.fields.is_empty() {
             wanted["fields_of_science"] = json!(terms.fields);
-            words.push(format!("for {} only", list(terms.fields)));
+            words.push(format!("only for the field of {}", list(terms.fields)));
         }
         if !terms.kinds.is_empty() {
             wanted["institution_kinds"] = json!(terms.kinds);
-            words.push(format!("only at a {}", list(terms.kinds)));
+            words.push(format!("only at institutions of the kind {}", list(terms.kinds)));
         }
         if let Some(resource) = terms.only_on {
             wanted["resources"] = json!([self.year.stage.id("resource", resource)]);

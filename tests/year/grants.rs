@@ -214,7 +214,7 @@ fn approvals(answer: &Value) -> String {
 fn award(year: &mut Year, name: &'static str, asked: &Asked, plan: &Plan, answer: &Value) -> String {
     assert_eq!(year.parts_of(&answer["decision"]["lots"]), plan.parts, "the funding of {name}");
     let before = asked.renews.as_deref();
-    let carried = before.map(|before| year.sheet.share_of_free(before, year.carry_over)).unwrap_or_default();
+    let carried = before.map(|before| year.sheet.share_of_free(before, year.carry_over[&plan.unit])).unwrap_or_default();
     assert_eq!(year.parts_of(&answer["carried"]), carried, "what {name} takes along");
     let grant = Grant { name: name.into(), unit: plan.unit, ends: asked.ends, closed: false, booked: false };
     year.sheet.grants.push(grant);

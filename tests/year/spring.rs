@@ -59,7 +59,7 @@ fn little_used_and_overdrawn(y: &mut Year) {
 
 fn may(y: &mut Year) {
     y.on(121);
-    y.by(Officer(1)).books_delivery("Climate 2", "Climate fund", "30 000 USD", None).done();
+    y.by(Officer(1)).books_delivery("Climate 2", "Climate fund", "30 000 USD", None).sent_twice().done();
     y.by(Of("Forests")).asks("Forests II", "Forests", "9 000 USD", (125, 330), "A second forest.").done();
     y.by(Of("Classroom")).asks("Classroom II", "Classroom", "5 000 GPU-HOUR", (150, 240), "Summer course.").for_purpose("teaching").done();
     y.by(Of("Proteins")).asks("Proteins II", "Proteins", "20 000 USD", (130, 300), "More of the same.").done();

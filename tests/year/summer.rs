@@ -71,6 +71,7 @@ fn september(y: &mut Year) {
     y.by(Of("Forests")).asks("Forests III", "Forests", "3 000 GPU-HOUR", (250, 365), "A third forest.").done();
     y.by(Of("Classroom")).asks("Classroom III", "Classroom", "3 000 GPU-HOUR", (250, 330), "Autumn term.").for_purpose("teaching").done();
     y.by(Of("Storms")).asks("Storms IV", "Storms", "5 000 USD", (250, 300), "A last winter.").done();
+    y.by(Officer(3)).approves("Forests III", "3 000 GPU-HOUR of Institutes", "I was there.").refused("conflict_of_interest");
     y.by(Officer(1)).approves("Forests III", "3 000 GPU-HOUR of Institutes", "Good.").done();
     y.by(Officer(1)).approves("Classroom III", "3 000 GPU-HOUR of Teaching", "Good.").done();
     y.by(Of("Storms")).withdraws("Storms IV", "The third grant has enough left.").done();

@@ -29,7 +29,7 @@ pub fn play(y: &mut Year) {
 fn the_programme_is_set_up(y: &mut Year) {
     y.on(2);
     y.by(Admin).defines(Unit::Usd, "US dollar of cloud credit").done();
-    y.by(Admin).defines(Unit::Gpu, "hour of one GPU").done();
+    y.by(Admin).defines(Unit::Gpu, "hour of a GPU").done();
     for (name, kind) in [
         (CLOUD, "company"),
         (CENTRE, "centre"),
@@ -49,8 +49,8 @@ fn the_programme_is_set_up(y: &mut Year) {
     y.by(Operator(CLOUD)).asks_a_price("the cloud's price", "Cloud GPUs", "2.50 USD", 1).done();
     y.by(Operator(CENTRE)).asks_a_price("the cluster's price in dollars", "Cluster", "1.20 USD", 1).done();
     y.by(Operator(CENTRE)).asks_a_price("the cluster's price in hours", "Cluster", "1 GPU-HOUR", 1).done();
-    y.by(Admin).sets_policy("50 000 USD", Some("120 000 USD"), 50).done();
-    y.by(Admin).sets_policy("20 000 GPU-HOUR", None, 0).done();
+    y.by(Admin).sets_policy("the policy for dollars", "50 000 USD", Some("120 000 USD"), 50).done();
+    y.by(Admin).sets_policy("the policy for hours", "20 000 GPU-HOUR", None, 0).done();
 }
 
 fn the_gifts_are_promised(y: &mut Year) {
@@ -114,6 +114,12 @@ fn the_first_requests(y: &mut Year) {
     y.by(Officer(1)).approves("Enzymes", "25 000 USD of Cloud 1", "Short, but good.").refused("already_decided");
     y.on(16);
     y.by(Officer(1)).takes_up("Tides", "It is complete.").done();
+    let unsaid = " (without declaring to have no part in it)";
+    y.by(Officer(1))
+        .approves("Tides", "40 000 USD of Climate 1", "Good.")
+        .with("no_conflict", false)
+        .words(unsaid)
+        .refused("conflict_of_interest");
     y.by(Officer(1)).approves("Tides", "40 000 USD of Climate 1", "Forty harbours first.").done();
     y.by(Officer(2)).approves("Glaciers", "30 000 USD of Climate 1", "Good work.").refused("conflict_of_interest");
     y.by(Officer(1)).approves("Glaciers", "30 000 USD of Climate 1", "The northern glaciers first.").done();
@@ -146,6 +152,7 @@ fn february(y: &mut Year) {
     y.by(Operator(CENTRE)).reports("Classroom", "Cluster", "820 h + 415.5 h + 61 200 s").done();
     y.on(36);
     y.by(Officer(2)).rejects("Bridges", "The credits are for computing.").done();
+    y.by(Of("Tides")).withdraws("Storms", "They are too many.").refused("not_found");
     y.by(Of("Storms")).withdraws("Storms", "Our student leaves; we ask again with another plan.").done();
     y.by(Officer(1)).approves("Galaxies", "55 000 USD of Cloud 1", "Most of it.").refused("insufficient_credits");
     y.by(Officer(1)).approves("Galaxies", "51 000 USD of Cloud 1", "Most of it.").waits();

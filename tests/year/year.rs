@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::sheet::{Held, Rate, Sheet};
 use super::stage::{Stage, Who};
-use super::sums::Sum;
+use super::sums::{Sum, Unit};
 use crate::support::database::TestDatabase;
 use crate::support::server::Answer;
 
@@ -54,7 +54,9 @@ pub struct Year {
     /// A price that waits for an officer.
     pub proposed: Option<Rate>,
     /// How much of what it has left a renewal takes along, in hundredths.
-    pub carry_over: i64,
+    pub carry_over: BTreeMap<Unit, i64>,
+    /// A policy's unit and carry-over, while it waits for another person.
+    pub proposed_policy: Option<(Unit, i64)>,
     story: String,
     minute: i64,
 }
@@ -77,7 +79,8 @@ impl Year {
             pledges: BTreeMap::new(),
             donors: Vec::new(),
             proposed: None,
-            carry_over: 0,
+            carry_over: BTreeMap::new(),
+            proposed_policy: None,
             story: String::new(),
             minute: MORNING,
         }
@@ -108,7 +111,8 @@ impl Year {
 
     pub fn tell(&mut self, line: &str) {
         let end = if line.ends_with(['.', ':', '"', '?']) { "" } else { "." };
-        self.write(&format!("day {:03}  {line}{end}", self.today()));
+        let told = wrapped(&format!("{line}{end}"));
+        self.write(&format!("day {:03}  {told}", self.today()));
     }
 
     /// Lets the days pass until the morning of that one. Each night what the clock has decided is booked, and nothing else is.
@@ -193,6 +197,7 @@ pub struct Deed<'y> {
     words: String,
     version: Option<Version>,
     tried: bool,
+    twice: bool,
     makes: Option<(&'static str, String)>,
     then: Then,
 }
@@ -207,7 +212,7 @@ impl<'y> By<'y> {
     pub fn deed(self, path: impl Into<String>, body: Value, words: impl Into<String>) -> Deed<'y> {
         let By { year, who } = self;
         let (path, words) = (path.into(), words.into());
-        Deed { year, who, path, body, words, version: None, tried: false, makes: None, then: Box::new(|_, _| String::new()) }
+        Deed { year, who, path, body, words, version: None, tried: false, twice: false, makes: None, then: Box::new(|_, _| String::new()) }
     }
 }
 
@@ -241,6 +246,12 @@ impl Deed<'_> {
         self
     }
 
+    /// The answer is lost, and it is sent again under the same key.
+    pub fn sent_twice(mut self) -> Self {
+        self.twice = true;
+        self.words(" (sent twice under one key, booked once)")
+    }
+
     /// A field more.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.body[name] = value.into();
@@ -260,7 +271,15 @@ impl Deed<'_> {
         };
         let headers: Vec<(&str, &str)> = version.iter().map(|version| ("if-match", version.as_str())).collect();
         self.year.tick();
-        self.year.stage.post(self.who, &format!("{}{query}", self.path), &headers, &self.body)
+        let (stage, path) = (&self.year.stage, format!("{}{query}", self.path));
+        let key = stage.fresh("key");
+        let headers = [&[("idempotency-key", key.as_str())], headers.as_slice()].concat();
+        let answer = stage.post(self.who, &path, &headers, &self.body);
+        if self.twice {
+            let again = stage.post(self.who, &path, &headers, &self.body);
+            assert_eq!((again.header("idempotency-replayed"), &again.text), ("true", &answer.text));
+        }
+        answer
     }
 
     /// Sends it, after its preview where it has one; the two must agree.
@@ -303,4 +322,40 @@ impl Deed<'_> {
         let title = answer.json["title"].as_str().expect("a title").trim_end_matches('.');
         self.year.tell(&format!("REFUSED ({code}: {title}): {} {}", self.who, self.words));
     }
+}
+
+/// The story's lines are this long, and go on under their beginnings.
+const LINE: usize = 120;
+const INDENT: &str = "         ";
+
+/// Breaks a line between words, never within an amount.
+fn wrapped(text: &str) -> String {
+    let within = |before: &str, after: &str| {
+        let units = ["USD", "GPU-HOUR", "h", "s", "%"];
+        before.ends_with(|c: char| c.is_ascii_digit())
+            && (after.starts_with(|c: char| c.is_ascii_digit()) || units.iter().any(|unit| after.starts_with(unit)))
+    };
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match words.last_mut() {
+            Some(last) if within(last, word) => last.push_str(&format!(" {word}")),
+            _ => words.push(word.to_owned()),
+        }
+    }
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in words {
+        if line.chars().count() + word.chars().count() >= LINE - INDENT.len() {
+            lines.push(std::mem::take(&mut line));
+        }
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(&word);
+    }
+    lines.push(line);
+    lines.join(&format!("\n{INDENT}"))
+}
+
+#[test]
+fn lines_break_between_words_and_not_within_amounts() {
+    let told = wrapped(&format!("{} of 1 234.500000 USD, and more", "x".repeat(100)));
+    assert_eq!(told, format!("{} of\n{INDENT}1 234.500000 USD, and more", "x".repeat(100)));
 }
