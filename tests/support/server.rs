@@ -137,25 +137,38 @@ impl Server {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Result<Answer, ureq::Error> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.address));
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-            request = request.header("content-type", "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = match body {
-            Some(text) => self.client.run(request.body(text.to_owned())?)?,
-            None => self.client.run(request.body(())?)?,
-        };
-        let (head, mut body) = answer.into_parts();
-        let text = body.with_config().limit(1 << 30).read_to_string()?;
-        let json = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, text, json })
+        send(&self.client, &self.address, (method, path), token, headers, body)
     }
+}
+
+/// One request to a service at an address: method and path, token and headers as given, the body's text as it is. An error only where no
+/// answer came.
+pub fn send(
+    client: &ureq::Agent,
+    address: &str,
+    (method, path): (&str, &str),
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Result<Answer, ureq::Error> {
+    let mut request = Request::builder().method(method).uri(format!("{address}{path}"));
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        request = request.header("content-type", "application/json");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = match body {
+        Some(text) => client.run(request.body(text.to_owned())?)?,
+        None => client.run(request.body(())?)?,
+    };
+    let (head, mut body) = answer.into_parts();
+    let text = body.with_config().limit(1 << 30).read_to_string()?;
+    let json = serde_json::from_str(&text).unwrap_or_default();
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, text, json })
 }
 
 impl Answer {
@@ -179,7 +192,8 @@ impl Drop for Server {
     }
 }
 
-fn client() -> ureq::Agent {
+/// A client that hands back every status as an answer.
+pub fn client() -> ureq::Agent {
     let patience = Some(Duration::from_secs(120));
     ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).timeout_global(patience).build().new_agent()
 }
