@@ -15,9 +15,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use almoner::actor::{Actor, Role};
+use almoner::events::webhook::Schedule;
 use almoner::http::keys::Keys;
+use almoner::http::limits::Settings;
 use almoner::id::Id;
-use almoner::server::{self, Manner};
+use almoner::server::{self, Errands, Manner};
 use almoner::store::{Database, Fault, Store};
 use almoner::time::{Clock, DAY, SECOND, Time};
 use almoner::usage::{self, Swept};
@@ -110,7 +112,15 @@ impl Stage {
         let clock = Clock::held(Time::parse(NEW_YEAR).expect("a time"));
         let store = Store::open_as_is(&Database::parse(&database.url).expect("a URL"), clock.clone()).expect("books");
         let (served, known) = (store.clone(), keys());
-        let manner = Manner { listen: SocketAddr::from(([127, 0, 0, 1], 0)), sweep_every: None };
+        let none = || "0".parse().expect("no limit");
+        let manner = Manner {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            sweep_every: None,
+            require_bindings: false,
+            limits: Settings { person: none(), address: none(), failures: none(), proxies: Vec::new() },
+            login: None,
+            errands: Errands { every: None, schedule: Schedule::default(), loopback: false },
+        };
         let (said, heard) = channel();
         let service = std::thread::spawn(move || server::serve(served, known, manner, |address| said.send(address).expect("a listener")));
         let address = heard.recv_timeout(Duration::from_secs(60)).expect("the service listens");
