@@ -201,6 +201,7 @@ fn asked(session: &mut Session<'_>) -> Command {
 /// - `must_run` that does not look at the clock: the books take a step where the model says `already_decided` (seed 20260337);
 /// - `unfund` that finds lapsed credits free: a reduction approved where the model has `insufficient_credits` (seed 20260805);
 /// - `standing` that keeps the approvals of those who stood back: an award made too soon (seed 20260328);
+/// - `shut` that lifts the suspension: a job begun during it is refused for another reason once the grant is closed (seed 20260976);
 /// - `end_at` that says the end as it is now: what was available at an entry of the journal is lapsing there later (seed 20260302).
 ///
 /// Before whoever had approved was kept from being heard again, seed 20261675 ended in a fault of the database instead of a refusal.
