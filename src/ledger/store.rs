@@ -427,11 +427,11 @@ pub const fn seq_of_posting(number: i64) -> i64 {
     number / LINES
 }
 
-/// An account's balance after the journal's entry `seq`: repeatable for ever.
-pub fn balance_at(conn: &mut Conn, account: &Account, seq: i64) -> Result<i64, Fault> {
+/// An account's balance after the journal's entry `seq`, repeatable for ever; `None` where nothing had been posted to it by then.
+pub fn balance_at(conn: &mut Conn, account: &Account, seq: i64) -> Result<Option<i64>, Fault> {
     let end = seq.saturating_add(1).saturating_mul(LINES);
-    let Some(last) = runs::last_below(conn, POSTINGS, account.no, end)? else { return Ok(0) };
-    Ok(on!(conn, c => postings::table.find(last).select(postings::balance).first(c))?)
+    let Some(last) = runs::last_below(conn, POSTINGS, account.no, end)? else { return Ok(None) };
+    Ok(Some(on!(conn, c => postings::table.find(last).select(postings::balance).first(c))?))
 }
 
 /// An account's balance from what is effective at or before a moment, as known now. Reads all its postings.

@@ -38,11 +38,11 @@ impl Moment {
         }
     }
 
-    /// An account's balance at that moment.
-    pub fn balance(self, conn: &mut Conn, account: &Account) -> Result<i64, Fault> {
+    /// An account's balance at that moment; `None` where it was not there yet at a sequence, so that what is told of one never changes.
+    pub fn balance(self, conn: &mut Conn, account: &Account) -> Result<Option<i64>, Fault> {
         match self {
-            Moment::Now(_) => Ok(account.balance),
-            Moment::AsOf(time) => ledger::store::balance_as_of(conn, account, time),
+            Moment::Now(_) => Ok(Some(account.balance)),
+            Moment::AsOf(time) => ledger::store::balance_as_of(conn, account, time).map(Some),
             Moment::At(seq) => ledger::store::balance_at(conn, account, seq),
         }
     }
@@ -77,6 +77,8 @@ pub struct Share {
 pub struct GrantBalance {
     /// The grant.
     pub grant: Grant,
+    /// What had come in by then: all that is there, was used, lapsed, went back or was passed on.
+    pub awarded: Amount,
     /// Free to be used now.
     pub available: Amount,
     /// Set aside for jobs.
@@ -115,7 +117,7 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
     let accounts = ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)?;
     let unbooked = unbooked(conn, id, &accounts, moment, now)?;
     for account in accounts {
-        let balance = moment.balance(conn, &account)?;
+        let Some(balance) = moment.balance(conn, &account)? else { continue };
         let Some(lot) = account.key.lot_id() else {
             overdraft += if account.key.bucket == Bucket::OverdraftSpent { balance } else { 0 };
             continue;
@@ -144,8 +146,8 @@ pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<Gra
     let (lapsed, deobligated) = (total([lapsed, unbooked_lapse], unit)?, total([deobligated, unbooked_end], unit)?);
     // What came in by then is where it went: supplements and transfers that came later are not in it.
     let parts = [available, held, spent, lapsing, lapsed, deobligated].map(|part| part.minor);
-    grant.awarded = total(parts.into_iter().chain([transferred]), unit)?;
     Ok(GrantBalance {
+        awarded: total(parts.into_iter().chain([transferred]), unit)?,
         available,
         held,
         spent,
@@ -338,7 +340,7 @@ pub fn donor_whereabouts(conn: &mut Conn, donor: DonorId, now: Time) -> Result<V
 pub fn trial_balance(conn: &mut Conn, moment: Moment) -> Result<BTreeMap<Unit, BTreeMap<&'static str, i64>>, Fault> {
     let mut sums: BTreeMap<Unit, BTreeMap<&'static str, i64>> = BTreeMap::new();
     for account in ledger::store::accounts(conn, Of::default(), Page::ALL)? {
-        let balance = moment.balance(conn, &account)?;
+        let Some(balance) = moment.balance(conn, &account)? else { continue };
         let sum = sums.entry(account.unit).or_default().entry(account.key.bucket.class().word()).or_default();
         *sum = sum.checked_add(balance).ok_or_else(crate::amount::out_of_range)?;
     }

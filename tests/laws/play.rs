@@ -151,7 +151,7 @@ impl<'l> Session<'l> {
         let look = |conn: &mut Conn| {
             let line = |grant: &almoner::id::GrantId| {
                 let b = balance::grant_balance(conn, *grant, Moment::At(seq))?;
-                let parts = [b.grant.awarded, b.available, b.lapsing, b.held, b.spent, b.refunded, b.lapsed, b.deobligated, b.transferred];
+                let parts = [b.awarded, b.available, b.lapsing, b.held, b.spent, b.refunded, b.lapsed, b.deobligated, b.transferred];
                 Ok(format!("{:?} {}", parts.map(|amount| amount.minor), b.overdraft))
             };
             self.driver.grants()[..count].iter().map(line).collect()

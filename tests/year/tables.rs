@@ -71,10 +71,17 @@ impl Year {
         self.write(&table);
     }
 
-    /// Every law holds now.
-    fn remember(&self) {
+    /// Every law holds now; and what the books said at the quarters before is, at those places in the journal, what they say today.
+    fn remember(&mut self) {
         let audit = self.read(Who::Auditor, "/v1/audit");
         assert_eq!(audit["holds"], Value::Bool(true), "{audit}");
+        for (path, then) in &self.said {
+            assert_eq!(&self.read(Who::Auditor, path), then, "{path}");
+        }
+        let at = &audit["entries"];
+        let grants = self.sheet.grants.iter().map(|grant| format!("/v1/grants/{}/balance?at={at}", self.stage.id("grant", &grant.name)));
+        let paths: Vec<String> = grants.chain([format!("/v1/trial-balance?at={at}")]).collect();
+        self.said.extend(paths.into_iter().map(|path| (path.clone(), self.stage.get(Who::Auditor, &path).expect(200).json)));
     }
 
     /// No report waits in quarantine, and nothing is set aside.

@@ -57,6 +57,8 @@ pub struct Year {
     pub carry_over: BTreeMap<Unit, i64>,
     /// A policy's unit and carry-over, while it waits for another person.
     pub proposed_policy: Option<(Unit, i64)>,
+    /// What was read of the books at some place in the journal, by its address: it must stay so.
+    pub said: Vec<(String, Value)>,
     story: String,
     minute: i64,
 }
@@ -81,6 +83,7 @@ impl Year {
             proposed: None,
             carry_over: BTreeMap::new(),
             proposed_policy: None,
+            said: Vec::new(),
             story: String::new(),
             minute: MORNING,
         }

@@ -75,7 +75,7 @@ pub async fn get_account<const R: u8>(_who: Permit<R>, name: Path<String>, query
     let moment = moment(&query, &app)?;
     app.show(move |conn| {
         let account = find(conn, &name)?;
-        let balance = moment.balance(conn, &account)?;
+        let balance = moment.balance(conn, &account)?.unwrap_or(0);
         Ok(account_view(&account, balance))
     })
     .await

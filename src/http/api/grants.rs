@@ -416,7 +416,7 @@ impl From<GrantBalance> for BalanceView {
         BalanceView {
             object: "grant_balance",
             grant: b.grant.id.to_string(),
-            awarded: b.grant.awarded.into(),
+            awarded: b.awarded.into(),
             available: b.available.into(),
             held: b.held.into(),
             spent: b.spent.into(),
