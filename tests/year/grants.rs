@@ -199,7 +199,7 @@ impl Deed<'_> {
         self.with("overdraft", "reject").words(" (nothing beyond it)")
     }
 
-    pub fn as_a_draft(self) -> Self {
+    pub fn still_a_draft(self) -> Self {
         self.with("draft", true)
     }
 }

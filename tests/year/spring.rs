@@ -105,7 +105,7 @@ fn june(y: &mut Year) {
         .asks("Evening School II", "Evening School", "12 000 GPU-HOUR", (170, 300), "Autumn course.")
         .for_purpose("teaching")
         .done();
-    y.by(Of("Enzymes")).asks("Enzymes III", "Enzymes", "15 000 USD", (200, 360), "A third plastic.").as_a_draft().done();
+    y.by(Of("Enzymes")).asks("Enzymes III", "Enzymes", "15 000 USD", (200, 360), "A third plastic.").still_a_draft().done();
     y.on(160);
     y.by(Operator(CLOUD)).reports("Bridges II", "Cloud GPUs", "14 900 h").called("the long bridge").kept("insufficient_credits");
     y.by(Operator(CLOUD)).reports("Bridges II", "Cloud GPUs", "14 000 h").called("the shorter bridge").done();

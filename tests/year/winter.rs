@@ -110,7 +110,7 @@ fn the_first_requests(y: &mut Year) {
     y.by(Of("Proteins")).asks("Proteins", "Proteins", "150 000 USD", (25, 240), "Folding of membrane proteins.").done();
     y.by(Of("Archive")).asks("Archive", "Archive", "10 000 USD", (20, 360), "Reading of the town's old registers.").done();
     y.by(Of("Classroom")).asks("Classroom", "Classroom", "15 000 GPU-HOUR", (32, 180), "Two courses.").for_purpose("teaching").done();
-    y.by(Of("Enzymes")).asks("Enzymes", "Enzymes", "25 000 USD", (30, 250), "Enzymes.").as_a_draft().done();
+    y.by(Of("Enzymes")).asks("Enzymes", "Enzymes", "25 000 USD", (30, 250), "Enzymes.").still_a_draft().done();
     y.by(Officer(1)).approves("Enzymes", "25 000 USD of Cloud 1", "Short, but good.").refused("already_decided");
     y.on(16);
     y.by(Officer(1)).takes_up("Tides", "It is complete.").done();
