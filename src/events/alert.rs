@@ -207,7 +207,7 @@ fn of_lot(look: &mut Look, lot: &Lot, stored: Option<&Stored>) {
 
 fn of_grant(conn: &mut Conn, look: &mut Look, grant: &Grant, stored: &Stored, lots: &HashMap<LotId, &Lot>) -> Result<(), Fault> {
     let (subject, unit) = (Subject::of_grant(grant), grant.about.requested.unit);
-    let used = stored.spent + stored.overdraft;
+    let used = stored.spent.saturating_add(stored.overdraft);
     let mut of = stored.granted() + stored.held + stored.spent;
     // What lapsed was not used, though nothing of it is left.
     if of > 0 && i128::from(used) * 100 >= i128::from(of) * i128::from(ARMED_BELOW) {

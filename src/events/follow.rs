@@ -64,13 +64,13 @@ pub fn look(conn: &mut Conn, seen: i64) -> Result<Found, Fault> {
 }
 
 /// Tells what a look found, and saves how far it looked; nothing if another process came first.
-pub fn book(work: &mut Work<'_>, found: &Found) -> Result<usize, Fault> {
+pub fn book(work: &mut Work<'_>, found: &Found) -> Result<Option<usize>, Fault> {
     if store::followed_to(work.sql()?)? != found.saved {
-        return Ok(0);
+        return Ok(None);
     }
     let told = tell(work, &found.events)?;
     store::follow_to(work.sql_beside()?, found.to)?;
-    Ok(told)
+    Ok(Some(told))
 }
 
 /// The events of one entry: the one of its rule, and one for each grant whose part of a lot went with the lot.

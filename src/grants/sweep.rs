@@ -4,8 +4,10 @@
 //! unused back to their lots. The books are right if it never runs: everything that pays looks at the clock itself. Any number of
 //! processes may sweep: whoever has the writer's turn books what is due, and the next one finds nothing left.
 
+use std::sync::Arc;
+
 use super::store::{self, Outflow};
-use super::{State, grant};
+use super::{Grant, State, grant};
 use crate::donations::{self, GRACE, Lot, OnExpiry};
 use crate::id::{GrantId, LotId};
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
@@ -80,27 +82,37 @@ fn end(work: &mut Work<'_>, id: GrantId) -> Result<bool, Fault> {
             return Ok(false);
         }
     }
-    let ended_at = funded.grant.about.period.to;
-    let mut draft = Draft::moving(Kind::End, None, ended_at, funded.grant.awarded.unit).about(id.stamp());
+    let mut last = None;
+    // One transaction may touch 1,023 accounts: a grant of more lots than that takes several.
+    for some in funded.lots.chunks(500) {
+        last = Some(give_up(work, &funded.grant, some)?);
+    }
+    let Some(last) = last else { return Ok(false) };
+    let mut ended = grant(work.sql()?, id)?;
+    if ended.state != State::Closed {
+        (ended.state, ended.suspended_at) = (State::Ended, None);
+    }
+    (ended.booked, ended.version) = (Some(last), ended.version + 1);
+    store::update_grant(work.sql_mut()?, &ended)?;
+    Ok(true)
+}
+
+/// Posts what a grant that has ended gives up of some of its lots; the entry.
+fn give_up(work: &mut Work<'_>, grant: &Grant, lots: &[Arc<Lot>]) -> Result<i64, Fault> {
+    let mut draft = Draft::moving(Kind::End, None, grant.about.period.to, grant.awarded.unit).about(grant.id.stamp());
     let mut outflows = Vec::new();
-    for lot in &funded.lots {
-        let share = Key::grant(id, lot.id, Bucket::Granted);
+    for lot in lots {
+        let share = Key::grant(grant.id, lot.id, Bucket::Granted);
         let free = ledger::balance(work, share)?;
-        let (to, kind) = destination(lot, !funded.grant.gives_back(lot));
+        let (to, kind) = destination(lot, !grant.gives_back(lot));
         draft.shift(share, to, free);
         outflows.push((lot.id, kind, free));
     }
     let birth = ledger::post(work, draft)?;
     for (lot, kind, amount) in outflows.into_iter().filter(|(_, _, amount)| *amount > 0) {
-        store::insert_outflow(work.sql_mut()?, &Outflow { seq: birth.seq, grant: id, lot, kind: kind.into(), amount })?;
+        store::insert_outflow(work.sql_mut()?, &Outflow { seq: birth.seq, grant: grant.id, lot, kind: kind.into(), amount })?;
     }
-    let mut ended = grant(work.sql()?, id)?;
-    if ended.state != State::Closed {
-        (ended.state, ended.suspended_at) = (State::Ended, None);
-    }
-    (ended.booked, ended.version) = (Some(birth.seq), ended.version + 1);
-    store::update_grant(work.sql_mut()?, &ended)?;
-    Ok(true)
+    Ok(birth.seq)
 }
 
 /// Books the expiry of a lot that still holds credits, its shares in grants included.

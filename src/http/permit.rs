@@ -36,6 +36,11 @@ impl<const ROLES: u8> Permit<ROLES> {
         &self.0
     }
 
+    /// The bearer, for what goes on after the answer has begun and judges them again.
+    pub fn shared(&self) -> Arc<Bearer> {
+        Arc::clone(&self.0)
+    }
+
     /// What the writer judges again.
     pub fn warrant(&self) -> Warrant {
         let Bearer { actor, token, issued_at, .. } = self.bearer();

@@ -21,6 +21,7 @@ use crate::id;
 use crate::refusal::{Code, Refusal};
 
 use super::access::Access;
+use super::api::sight;
 use super::grain;
 use super::permit;
 use super::problem::Problem;
@@ -209,7 +210,8 @@ async fn admit(
             let only = |role: Role| bearer.as_ref().is_some_and(|bearer| bearer.actor.roles.0 & roles.0 == role as u8);
             // Who is not signed in is told no more of the time than a donor is.
             let by_day = bearer.is_none() || only(Role::Donor);
-            if let (Some(operation), true, Some(bearer)) = (recorded, only(Role::Auditor), &bearer)
+            if let (Some(operation), Some(bearer)) = (recorded, &bearer)
+                && sees_as_auditor_alone(operation, bearer.actor.roles)
                 && let Err(problem) = record(&request, bearer, operation).await
             {
                 return Ok(request.error_response(problem));
@@ -222,6 +224,11 @@ async fn admit(
         }
         Err(refusal) => Ok(request.error_response(Problem(refusal))),
     }
+}
+
+/// Whether it is the auditor's role, and no other, that shows somebody all of what an operation shows.
+fn sees_as_auditor_alone(operation: &str, roles: Roles) -> bool {
+    roles.has(Role::Auditor) && sight::shown_by(operation).is_none_or(|row| row.overseers().0 & roles.0 == Role::Auditor as u8)
 }
 
 /// Records what is about to be read, so that nothing is handed out of which nobody knows.

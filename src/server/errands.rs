@@ -74,7 +74,12 @@ async fn tell(store: &Store, place: &mut Place, rule: &Arc<Rule>) -> Result<(), 
         let found = look(store, move |conn| follow::look(conn, seen)).await?;
         let (to, more) = (found.to, found.more);
         if found.is_new() {
-            store.submit(1 + found.events.len(), move |work| follow::book(work, &found))?.arrive().await?;
+            let booked = store.submit(1 + found.events.len(), move |work| follow::book(work, &found))?.arrive().await?;
+            if booked.is_none() {
+                // Another process went on meanwhile, maybe not as far: what it left is looked at again from where it stopped.
+                place.followed = 0;
+                continue;
+            }
         }
         place.followed = to;
         if !more {

@@ -166,8 +166,8 @@ fn whoever_has_a_part_does_not_decide(town: &Town, own: &Side, foreign: &Side) {
     let body = json!({"requested": usd("2"), "period": {"from": day(-1), "to": day(40)}, "justification": "On their behalf."});
     let read = town.get(&author, &grant).expect(200);
     let revise = || town.post_with(&author, &format!("{grant}/revision"), &[("if-match", read.header("etag"))], &body);
-    refused(&revise(), 403, "forbidden");
-    refused(&town.post(&author, &format!("{grant}/withdraw"), &json!({"reason": "Not theirs."})), 403, "forbidden");
+    refused(&revise(), 404, "not_found");
+    refused(&town.post(&author, &format!("{grant}/withdraw"), &json!({"reason": "Not theirs."})), 404, "not_found");
     town.make(&own.as_researcher, &format!("/v1/projects/{}/members", own.project), &json!({"subject": "author", "role": "member"}));
     revise().expect(201);
     refused(&rule(town, &author, &grant, &json!({})), 403, "self_approval");

@@ -6,7 +6,7 @@ pub mod store;
 
 use serde_json::json;
 
-use super::{institution, unknown};
+use super::{binding, institution, unknown};
 use crate::actor::Actor;
 use crate::id::{Id, InstitutionId, Person as PersonKind, PersonId};
 use crate::ledger::{self, Draft, Kind};
@@ -103,10 +103,18 @@ fn free(conn: &mut Conn, identity: &Identity) -> Result<(), Fault> {
     }
 }
 
-/// Records that a further identity is the same person's. Errors: `not_found`, `duplicate_external_id` where it is somebody's already.
+/// Records that a further identity is the same person's.
+///
+/// Errors: `not_found`; `duplicate_external_id` where it is somebody's already; `forbidden` for a person with a role that takes two to bind,
+/// since one administrator would give that role to whoever has the identity.
 pub fn link_identity(work: &mut Work<'_>, who: PersonId, id: PersonId, identity: &Identity) -> Result<Person, Fault> {
     known(work.sql()?, id)?;
     free(work.sql()?, identity)?;
+    let takes_two = |binding: &binding::Binding| binding.state != binding::State::Revoked && binding.right.takes_two();
+    if binding::of_person(work.sql()?, id)?.iter().any(takes_two) {
+        let detail = "Identities are linked before a role is bound that takes two persons; revoke it, link, and have it bound again.";
+        return Err(Refusal::new(Code::Forbidden, detail).with("person", id).into());
+    }
     let birth = ledger::post(work, Draft::note(Kind::Identity, who, work.now(), &json!({"person": id})).about(id.stamp()))?;
     let conn = work.sql_mut()?;
     store::insert_identity(conn, id.stamp(), identity)?;

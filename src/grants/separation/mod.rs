@@ -92,7 +92,8 @@ pub fn may_decide(conn: &mut Conn, who: PersonId, concerned: &[&Grant], authors:
     Ok(())
 }
 
-/// Leaves of earlier approvals those that still count: who has come to have a part in it since does not decide it, whatever was said before.
+/// Leaves of earlier approvals those that still count: who has come to have a part in it since, or may not approve so much any more, does not
+/// decide it, whatever was said before.
 pub(super) fn standing(
     conn: &mut Conn,
     approvals: Vec<Decision>,
@@ -101,7 +102,8 @@ pub(super) fn standing(
 ) -> Result<Vec<Decision>, Fault> {
     let mut standing = Vec::with_capacity(approvals.len());
     for approval in approvals {
-        match may_decide(conn, approval.officer, concerned, authors, true) {
+        let may = may_decide(conn, approval.officer, concerned, authors, true);
+        match may.and_then(|()| super::policy::within_limit(conn, approval.officer, approval.awarded)) {
             Ok(()) => standing.push(approval),
             Err(Fault::Refused(_)) => {}
             Err(fault) => return Err(fault),

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::actor::{Actor, Roles};
+use crate::actor::{Actor, Role, Roles};
 use crate::fields::Fields;
 use crate::grants::amend::{self, STATES, store::Of};
 use crate::grants::{Amendment, Change};
@@ -16,7 +16,7 @@ use crate::id;
 use crate::store::Conn;
 
 use super::door::{Answered, App, changed, created};
-use super::grants::{of_those_who_ask, own_grant, reason};
+use super::grants::{own_grant, reason};
 use super::scope::Scope;
 use super::view::{Money, MoneyIn, instant};
 
@@ -164,7 +164,8 @@ pub async fn withdraw_amendment<const R: u8>(
         let asked = amend::amendment(work.sql()?, id)?;
         let grant = own_grant(work.sql()?, &actor, Roles(R), asked.grant)?;
         if asked.requester != person {
-            of_those_who_ask(work.sql()?, &actor, person, &grant)?;
+            // What another asked for is the project's to take back.
+            Scope::of(work.sql()?, &actor, Roles::default().with(Role::Researcher))?.project(grant.about.project)?;
         }
         let amendment = amend::withdraw(work, person, id, &why)?;
         changed(format!("/v1/amendments/{id}"), amendment.version, &AmendmentView::from(amendment))

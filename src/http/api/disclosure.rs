@@ -17,6 +17,8 @@ use crate::id;
 use crate::refusal::{Code, Refusal};
 use crate::reports::disclosure::{self, DONORS_ROLE, Disclosure, DonationPart, DonorPart, UnitPart, markup, records, ror, words};
 
+use crate::time::{DAY, Time};
+
 use super::door::{Answered, App, made};
 use super::scope::Scope;
 use super::view::{Money, instant};
@@ -166,12 +168,22 @@ fn told(disclosure: Disclosure, format: &str, whole: bool) -> Answered {
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, kind)).body(body))
 }
 
+/// A span as everybody may ask for it: whole days that are over, since a finer one would tell when each job ended.
+fn by_day(from: Option<Time>, to: Option<Time>, now: Time) -> Result<(Option<Time>, Option<Time>), Refusal> {
+    if [from, to].into_iter().flatten().any(|time| time.micros().rem_euclid(DAY) != 0) {
+        return Err(Refusal::new(Code::InvalidParameter, "from and to must be the begin of a day, UTC."));
+    }
+    let today = Time::from_micros(now.micros() - now.micros().rem_euclid(DAY));
+    Ok((from, Some(to.map_or(today, |to| to.min(today)))))
+}
+
 async fn disclose(app: &App, id: id::ProjectId, query: &Query, who: Option<(Actor, Roles)>) -> Answered {
     let (from, to, now) = (query.time("from"), query.time("to"), app.store.clock().now());
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         return Err(Problem::new(Code::InvalidParameter, "to must come after from."));
     }
     let whole = who.is_some();
+    let (from, to) = if whole { (from, to) } else { by_day(from, to, now)? };
     let found = app.read(move |conn| {
         match who {
             Some((actor, roles)) => Scope::of(conn, &actor, roles)?.project(id)?,
@@ -180,7 +192,8 @@ async fn disclose(app: &App, id: id::ProjectId, query: &Query, who: Option<(Acto
         }
         disclosure::disclose(conn, id, from, to, now)
     });
-    told(found.await?, query.text("format").unwrap_or("json"), whole)
+    let found = found.await?;
+    told(if whole { found } else { found.by_donor() }, query.text("format").unwrap_or("json"), whole)
 }
 
 /// Discloses who funded a project's compute.

@@ -3,6 +3,7 @@
 //! Bounds: so many streams at a time ([`STREAMS`]), each for a quarter of an hour, after which a client comes back with its
 //! `Last-Event-ID` and its token is looked at again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,14 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Roles};
 use crate::events::{self, Event, Of, Sight, day_of};
+use crate::http::access::Access;
 use crate::http::page;
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
+use crate::http::token::Bearer;
 use crate::id::{self, EventId};
 use crate::refusal::{Code, Refusal};
 use crate::store::{Conn, Fault, Page, Store};
@@ -79,7 +82,7 @@ pub async fn list_events<const R: u8>(who: Permit<R>, request: HttpRequest, quer
     let of = Of { kinds: query.texts("kind"), subjects: query.texts("subject"), after, ..Of::default() };
     let (store, actor) = (app.store.clone(), Actor::clone(&who));
     if streams(&request) {
-        return stream_events(&app, &request, actor, of).await;
+        return stream_events(&app, &request, who.shared(), of).await;
     }
     page::list(&request, &query, move |page| store.read(|conn| read(conn, &store, &actor, &of, page))).await
 }
@@ -125,19 +128,20 @@ impl Drop for Seat {
 /// A stream between two looks.
 struct Stream {
     store: Store,
-    actor: Actor,
+    access: Arc<Access>,
+    bearer: Arc<Bearer>,
     of: Of,
     began: Instant,
     spoke: Instant,
     _seat: Seat,
 }
 
-async fn stream_events(app: &App, request: &HttpRequest, actor: Actor, mut of: Of) -> Answered {
+async fn stream_events(app: &App, request: &HttpRequest, bearer: Arc<Bearer>, mut of: Of) -> Answered {
     let seat = Seat::take()?;
     let last = request.headers().get("last-event-id").map(|value| EventId::parse(value.to_str().unwrap_or_default())).transpose()?;
     of.after = last.map(EventId::stamp).or(of.after);
     if of.after.is_none() {
-        let (store, actor, all) = (app.store.clone(), actor.clone(), of.clone());
+        let (store, actor, all) = (app.store.clone(), bearer.actor.clone(), of.clone());
         let newest = move |conn: &mut Conn| {
             let sight = Sight::of(conn, &actor, store.clock().now())?;
             events::newest(conn, &sight, &all)
@@ -145,7 +149,7 @@ async fn stream_events(app: &App, request: &HttpRequest, actor: Actor, mut of: O
         of.after = app.read(newest).await?.map(EventId::stamp);
     }
     let now = Instant::now();
-    let state = Stream { store: app.store.clone(), actor, of, began: now, spoke: now, _seat: seat };
+    let state = Stream { store: app.store.clone(), access: app.access.clone(), bearer, of, began: now, spoke: now, _seat: seat };
     let greeting = stream::once(std::future::ready(Ok::<Bytes, Refusal>(Bytes::from_static(b"retry: 3000\n\n"))));
     let parts = futures_util::StreamExt::chain(greeting, stream::unfold(Some(state), |state| async { next(state?).await }));
     let mut response = HttpResponse::Ok();
@@ -160,7 +164,13 @@ async fn next(mut state: Stream) -> Option<(Result<Bytes, Refusal>, Option<Strea
         if state.began.elapsed() >= LASTS {
             return None;
         }
-        let (store, actor, of) = (state.store.clone(), state.actor.clone(), state.of.clone());
+        // Whoever asked is judged anew at every look: what was taken away since is gone here too.
+        let actor = match state.access.judge(state.bearer.clone()) {
+            Ok(bearer) if bearer.actor.roles != Roles::default() && state.store.clock().now() < bearer.expires_at => bearer.actor.clone(),
+            Ok(_) => return None,
+            Err(refusal) => return Some((Err(refusal), None)),
+        };
+        let (store, of) = (state.store.clone(), state.of.clone());
         let page = Page { after: None, limit: TOGETHER, descending: false };
         let found = page::blocking(move || store.read(|conn| read(conn, &store, &actor, &of, page))).await;
         match found.and_then(|rows| rows.map_err(Problem::from)) {

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::actor::{Actor, Role, Roles};
+use crate::actor::{Actor, Roles};
 use crate::directory;
 use crate::fields::{Fields, Units};
 use crate::grants::life::{self, Revised};
@@ -213,7 +213,7 @@ pub async fn revise_grant<const R: u8>(
     let mut f = Fields::of(&body.value)?;
     let asked = asked(&mut f, &|code| units.get(code).copied());
     let revised = f.make(|| asked)?;
-    act(&app, who, &request, &body, id, true, move |work, person| life::revise(work, person, id, version, &revised)).await
+    act(&app, who, &request, &body, id, move |work, person| life::revise(work, person, id, version, &revised)).await
 }
 
 /// The version that `If-Match` names.
@@ -252,34 +252,14 @@ fn optional_reason(body: &Json) -> Result<Option<String>, Refusal> {
     f.make(|| Some(reason))
 }
 
-/// Refuses whoever did not ask and is not of the project: `forbidden`. What is asked for is theirs who ask.
-pub fn of_those_who_ask(conn: &mut Conn, who: &Actor, person: PersonId, grant: &Grant) -> Result<(), Fault> {
-    let of_project = Scope::of(conn, who, Roles::default().with(Role::Researcher))?.project(grant.about.project).is_ok();
-    if of_project || life::authors(conn, grant)?.contains(&person) {
-        return Ok(());
-    }
-    Err(Refusal::new(Code::Forbidden, "That is for those who asked, and for the project.").into())
-}
-
-/// Takes one step of a grant in the actor's scope, and shows the grant that comes of it; some are for those alone who ask.
-async fn act<const R: u8, V>(
-    app: &App,
-    who: Permit<R>,
-    request: &HttpRequest,
-    body: &Json,
-    id: id::GrantId,
-    asks: bool,
-    verb: V,
-) -> Answered
+/// Takes one step of a grant in the actor's scope, and shows the grant that comes of it.
+async fn act<const R: u8, V>(app: &App, who: Permit<R>, request: &HttpRequest, body: &Json, id: id::GrantId, verb: V) -> Answered
 where
     V: Fn(&mut Work<'_>, PersonId) -> Result<Grant, Fault> + Send + 'static,
 {
     let actor = Actor::clone(&who);
     let step = move |work: &mut Work<'_>, person| {
-        let grant = own_grant(work.sql()?, &actor, Roles(R), id)?;
-        if asks {
-            of_those_who_ask(work.sql()?, &actor, person, &grant)?;
-        }
+        own_grant(work.sql()?, &actor, Roles(R), id)?;
         crate::usage::hold::book_expired(work)?;
         let grant = verb(work, person)?;
         changed(format!("/v1/grants/{id}"), grant.version, &GrantView::from(grant))
@@ -289,7 +269,7 @@ where
 
 /// A step of a grant's life as a handler: what the body says of why, and the verb that takes it.
 macro_rules! steps {
-    ($($(#[$doc:meta])* $handler:ident $verb:ident $asks:literal $reason:ident $lent:ident;)*) => {$(
+    ($($(#[$doc:meta])* $handler:ident $verb:ident $reason:ident $lent:ident;)*) => {$(
         $(#[$doc])*
         pub async fn $handler<const R: u8>(
             who: Permit<R>,
@@ -299,26 +279,26 @@ macro_rules! steps {
             app: Data<App>,
         ) -> Answered {
             let why = $reason(&body)?;
-            act(&app, who, &request, &body, id, $asks, move |work, person| life::$verb(work, person, id, why.$lent())).await
+            act(&app, who, &request, &body, id, move |work, person| life::$verb(work, person, id, why.$lent())).await
         }
     )*};
 }
 
 steps! {
     /// Hands a draft to the officers, or answers their questions.
-    submit_grant submit true optional_reason as_deref;
+    submit_grant submit optional_reason as_deref;
     /// Takes a request up; approvals given before are void.
-    review_grant review false optional_reason as_deref;
+    review_grant review optional_reason as_deref;
     /// Takes a request back.
-    withdraw_grant withdraw true reason as_str;
+    withdraw_grant withdraw reason as_str;
     /// Lets no new job begin.
-    suspend_grant suspend false reason as_str;
+    suspend_grant suspend reason as_str;
     /// Lets jobs begin again.
-    resume_grant resume false reason as_str;
+    resume_grant resume reason as_str;
     /// Ends a grant now, by its project; officers propose an amendment.
-    close_grant close true reason as_str;
+    close_grant close reason as_str;
     /// Stands back from deciding on a request and its amendments.
-    recuse_from_grant recuse false reason as_str;
+    recuse_from_grant recuse reason as_str;
 }
 
 /// A step that was taken.

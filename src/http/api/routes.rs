@@ -80,10 +80,10 @@ routes! {
     get  "/v1/grants"                               [O R U]     grants::list_grants                                          => 200 (grants::GrantView) .list().query(grants::GRANTS);
     post "/v1/grants"                               [O R]       grants::create_grant (grants::GrantBody)                     => 201 (grants::GrantView) .key();
     get  "/v1/grants/{id:grt}"                      [O R U]     grants::get_grant                                            => 200 (grants::GrantView);
-    post "/v1/grants/{id:grt}/revision"             [O R]       grants::revise_grant (grants::RevisionBody)                  => 201 (grants::GrantView) .key().version();
-    post "/v1/grants/{id:grt}/submit"               [O R]       grants::submit_grant (grants::OptionalReasonBody)            => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/revision"             [R]         grants::revise_grant (grants::RevisionBody)                  => 201 (grants::GrantView) .key().version();
+    post "/v1/grants/{id:grt}/submit"               [R]         grants::submit_grant (grants::OptionalReasonBody)            => 201 (grants::GrantView) .key();
     post "/v1/grants/{id:grt}/review"               [O]         grants::review_grant (grants::OptionalReasonBody)            => 201 (grants::GrantView) .key();
-    post "/v1/grants/{id:grt}/withdraw"             [O R]       grants::withdraw_grant (grants::ReasonBody)                  => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/withdraw"             [R]         grants::withdraw_grant (grants::ReasonBody)                  => 201 (grants::GrantView) .key();
     post "/v1/grants/{id:grt}/suspend"              [O]         grants::suspend_grant (grants::ReasonBody)                   => 201 (grants::GrantView) .key();
     post "/v1/grants/{id:grt}/resume"               [O]         grants::resume_grant (grants::ReasonBody)                    => 201 (grants::GrantView) .key();
     post "/v1/grants/{id:grt}/close"                [R]         grants::close_grant (grants::ReasonBody)                     => 201 (grants::GrantView) .key();

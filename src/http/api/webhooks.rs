@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::actor::{Actor, Role};
-use crate::directory;
+use crate::directory::{self, standing};
 use crate::events::KINDS;
 use crate::events::webhook::{self, Delivery, Secret, Target, Webhook, guard};
 use crate::fields::Fields;
@@ -161,7 +161,9 @@ pub async fn create_webhook<const R: u8>(who: Permit<R>, body: Json, app: Data<A
     let target = Target::read(&url, addresses.loopback)?;
     let (actor, secret) = (Actor::clone(&who), Secret::fresh()?);
     let told = secret.told();
+    let (access, warrant) = (app.access.clone(), who.warrant());
     let register = move |work: &mut Work<'_>| {
+        standing::recheck(work, access.rule(), &warrant)?;
         let person = directory::person_for(work, &actor)?;
         webhook::add(work, &actor, person, &target, &kinds, &secret)
     };
@@ -214,7 +216,9 @@ pub async fn rotate_webhook<const R: u8>(who: Permit<R>, PathId(id): PathId<id::
     expect_empty(&body)?;
     let (actor, secret) = (Actor::clone(&who), Secret::fresh()?);
     let told = secret.told();
+    let (access, warrant) = (app.access.clone(), who.warrant());
     let rotate = move |work: &mut Work<'_>| {
+        standing::recheck(work, access.rule(), &warrant)?;
         own(work.sql()?, &actor, id, true)?;
         let person = directory::person_for(work, &actor)?;
         webhook::rotate(work, person, id, &secret)

@@ -95,6 +95,19 @@ pub struct Disclosure {
 }
 
 impl Disclosure {
+    /// The same with one part for each donor: what everybody may read names no donation and no lot.
+    pub fn by_donor(mut self) -> Disclosure {
+        for part in self.units.iter_mut().flat_map(|unit| &mut unit.donors) {
+            part.donations.truncate(1);
+            if let Some(all) = part.donations.first_mut() {
+                all.donation.about.title = format!("Compute credits of {}", part.donor.about.name);
+                all.donation.about.external_id = None;
+                (all.amount, all.lots) = (part.amount, Vec::new());
+            }
+        }
+        self
+    }
+
     /// Every donor once, who paid most of the first unit first.
     pub fn donors(&self) -> Vec<&Donor> {
         let mut found: Vec<&Donor> = Vec::new();
