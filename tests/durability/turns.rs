@@ -163,7 +163,8 @@ fn a_full_queue_refuses_and_keeps_what_it_took() {
             }
         }
         println!("{}: {} charged, {} told to come back", database.kind, charged.len(), refused.len());
-        assert!(charged.len() > QUEUE && !refused.is_empty(), "{} charged, {} refused", charged.len(), refused.len());
+        // One is in hand while the queue is full; a place in it may be the service's own, which looks for events.
+        assert!(charged.len() >= QUEUE && !refused.is_empty(), "{} charged, {} refused", charged.len(), refused.len());
         assert_eq!(desk.charges().len(), charged.len() + 1, "refused means that nothing happened");
         for name in &refused {
             desk.use_hours(&server, name, 1).expect(201);
