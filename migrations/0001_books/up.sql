@@ -9,11 +9,12 @@ CREATE TABLE steps (
   fingerprint TEXT NOT NULL
 );
 
--- Whose turn it is to write, and where the journal ends.
+-- Whose turn it is to write, and where the journal ends; which law an audit found broken, since when nothing more is written.
 CREATE TABLE head (
   one {KEY} CHECK (one = 1),
   seq BIGINT NOT NULL,
-  stamp BIGINT NOT NULL
+  stamp BIGINT NOT NULL,
+  stopped TEXT
 );
 INSERT INTO head (one, seq, stamp) VALUES (1, 0, 0);
 
@@ -80,11 +81,6 @@ CREATE TABLE postings (
   balance BIGINT NOT NULL
 );
 
-CREATE TABLE reversals (
-  seq {KEY},
-  reverses BIGINT NOT NULL UNIQUE,
-  reason TEXT NOT NULL
-);
 
 -- Directory. Names of persons stand here and nowhere in the journal.
 CREATE TABLE institutions (
@@ -113,6 +109,16 @@ CREATE TABLE person_revisions (
   institution BIGINT REFERENCES institutions (id)
 );
 CREATE INDEX revisions_of_person ON person_revisions (person);
+
+-- Nobody takes back what they booked themselves: who booked it stands beside who reversed it so that the database can say so too.
+CREATE TABLE reversals (
+  seq {KEY},
+  reverses BIGINT NOT NULL UNIQUE,
+  booked_by BIGINT NOT NULL REFERENCES persons (id),
+  reversed_by BIGINT NOT NULL REFERENCES persons (id),
+  reason TEXT NOT NULL,
+  CHECK (reversed_by <> booked_by)
+);
 
 CREATE TABLE affiliations (
   id {KEY},
@@ -258,13 +264,15 @@ CREATE TABLE lots (
 );
 CREATE INDEX lots_of_donation ON lots (donation);
 
--- What an award asks of approvers and what a renewal takes along, per unit. The newest that is confirmed is in force.
+-- What an award asks of approvers, what a renewal takes along, and how much of a charge whoever reported it may give back alone, per unit. The
+-- newest that is confirmed is in force.
 CREATE TABLE policies (
   id {KEY},
   unit TEXT NOT NULL REFERENCES units (code),
   two_above BIGINT CHECK (two_above >= 0),
   three_above BIGINT CHECK (three_above >= two_above),
   carry_over INTEGER NOT NULL CHECK (carry_over BETWEEN 0 AND 100),
+  refund_alone BIGINT CHECK (refund_alone >= 0),
   proposed_by BIGINT NOT NULL REFERENCES persons (id),
   confirmed_by BIGINT REFERENCES persons (id),
   confirmed_at BIGINT,
@@ -475,7 +483,18 @@ CREATE TABLE quarantine (
 CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key, part) WHERE state = 'open';
 CREATE INDEX quarantine_by_key ON quarantine (usage_key);
 
--- Reports. Whether a project's disclosure of funding may be read by everybody.
+-- Reports. What the last audit found, law by law, and how long the journal was then.
+CREATE TABLE audits (
+  law {KEY},
+  ran_at BIGINT NOT NULL,
+  entries BIGINT NOT NULL,
+  postings BIGINT NOT NULL,
+  checked BIGINT NOT NULL,
+  broken BIGINT NOT NULL,
+  findings TEXT NOT NULL
+);
+
+-- Whether a project's disclosure of funding may be read by everybody.
 CREATE TABLE publications (
   project {KEY} REFERENCES projects (id),
   public BOOLEAN NOT NULL,

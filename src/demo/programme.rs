@@ -257,8 +257,13 @@ impl Programme {
 
     /// The programme's first day: from which amounts on two officers must agree.
     pub fn begin(stage: &Stage<'_>, units: &[Unit]) -> Result<(), Fault> {
-        let policy =
-            |(unit, above): (&Unit, i64)| NewPolicy { unit: *unit, two_above: Some(whole(above, *unit)), three_above: None, carry_over: 0 };
+        let policy = |(unit, above): (&Unit, i64)| NewPolicy {
+            unit: *unit,
+            two_above: Some(whole(above, *unit)),
+            three_above: None,
+            carry_over: 0,
+            refund_alone: None,
+        };
         let policies: Vec<NewPolicy> = units.iter().zip(TWO_ABOVE).map(policy).collect();
         let admin = stage.cast.admin;
         stage.store.write(move |work| policies.iter().try_for_each(|new| grants::policy::set(work, admin, new).map(|_| ())))

@@ -6,7 +6,7 @@
 //! - *expiring*: 90, 30 and 7 days before a lot's expiry or the soonest end of anything a grant has free, while something is unused;
 //!   again only the most urgent. A threshold that lay before the credits were there is no news. A later end arms them again.
 //! - *overdrawn*: once, and again after the overdraft was covered.
-//! - *waiting*: a request 5 days without a decision, an approval 2 days without the second, counted from the last step.
+//! - *waiting*: a request or an amendment 5 days without a decision, an approval 2 days without the second, counted from the last step.
 //!
 //! Reckoned from stored balances: what a clock has decided and the sweep has not booked yet is told after the sweep. Bounds: every account is
 //! read once for a look.
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::amount::Amount;
 use crate::donations::{self, Lot};
-use crate::grants::{self, Grant};
+use crate::grants::{self, Amendment, Grant, State, amend};
 use crate::id::{GrantId, LotId};
 use crate::ledger::store::{Account, Of};
 use crate::ledger::{self, Bucket};
@@ -122,6 +122,16 @@ impl Look {
         if !EXPIRING.iter().any(|days| days <= passed && self.is_told(subject, &what(days))) {
             let figures = [("unused", figure(unused)), ("days", Value::from(*passed)), ("ends_on", end.day().into())];
             self.add(subject, "expiring", &what(passed), &figures);
+        }
+    }
+
+    /// `which` tells what waits apart from others of the same grant.
+    fn waits(&mut self, subject: &Subject, state: &str, since: Time, which: &str) {
+        let Some((_, days, what)) = WAITING.iter().find(|(waiting, _, _)| *waiting == state) else { return };
+        let mark = format!("waiting:{days}:{}{which}", since.micros());
+        if self.now >= since.plus(days * DAY) && !self.is_told(subject, &mark) {
+            let figures = [("days", Value::from(*days)), ("for", (*what).into()), ("since_on", since.day().into())];
+            self.add(subject, "waiting", &mark, &figures);
         }
     }
 
@@ -235,12 +245,22 @@ fn waiting(conn: &mut Conn, look: &mut Look) -> Result<(), Fault> {
     for grant in &waiting {
         let subject = Subject::of_grant(grant);
         let since = steps.get(&subject.id).copied().unwrap_or(grant.id.created_at());
-        let Some((_, days, what)) = WAITING.iter().find(|(state, _, _)| *state == grant.state.word()) else { continue };
-        let mark = format!("waiting:{days}:{}", since.micros());
-        if look.now >= since.plus(days * DAY) && !look.is_told(&subject, &mark) {
-            let figures = [("days", Value::from(*days)), ("for", (*what).into()), ("since_on", since.day().into())];
-            look.add(&subject, "waiting", &mark, &figures);
+        look.waits(&subject, grant.state.word(), since, "");
+    }
+    for amendment in open_amendments(conn)? {
+        let grant = grants::grant(conn, amendment.grant)?;
+        if grant.must_run(State::RUNNING, look.now).is_ok() {
+            let approved = grants::store::decisions_of(conn, grant.id, Some(amendment.id))?;
+            let since = approved.last().map_or(amendment.id.created_at(), |last| last.id.created_at());
+            let mut subject = Subject::of_grant(&grant);
+            subject.body["amendment"] = json!(amendment.id);
+            look.waits(&subject, &amendment.state, since, &format!(":{}", amendment.id));
         }
     }
     Ok(())
+}
+
+fn open_amendments(conn: &mut Conn) -> Result<Vec<Amendment>, Fault> {
+    let states = amend::OPEN.iter().map(|state| (*state).to_owned()).collect();
+    amend::store::amendments(conn, &amend::store::Of { states: Some(states), ..amend::store::Of::default() }, Page::ALL)
 }

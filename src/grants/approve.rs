@@ -131,7 +131,7 @@ fn book(work: &mut Work<'_>, decided: &Decided) -> Result<(), Fault> {
     let mut draft = Draft::moving(kind, Some(decision.officer), at, grant.awarded.unit).about(grant.id.stamp());
     let body = json!({
         "verdict": decision.verdict, "awarded": decision.awarded.to_string(), "overdraft": grant.overdraft.word(), "round": decision.round,
-        "lots": decision::named(&decision.lots), "bound": decision.bound,
+        "lots": decision::named(&decision.lots), "bound": decision.bound, "reason": decision::hash(&json!(decision.reason)),
     });
     draft.body = Some(body.to_string());
     if decision.effective {

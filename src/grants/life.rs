@@ -80,7 +80,7 @@ pub struct Taken {
     pub step: String,
     /// Who took it.
     pub person: PersonId,
-    /// Why.
+    /// Why; of a request its justification says so.
     pub reason: Option<String>,
     /// The version to which it brought the grant or the amendment.
     pub version: i32,
@@ -157,19 +157,21 @@ fn check_named(work: &mut Work<'_>, new: &NewGrant) -> Result<(), Fault> {
 }
 
 /// Records a step and saves what it made of the grant.
-pub(super) fn record(work: &mut Work<'_>, who: PersonId, step: Step, changed: &mut Grant, reason: Option<&str>) -> Result<(), Fault> {
+pub(super) fn record(work: &mut Work<'_>, who: PersonId, step: Step, changed: &mut Grant, reason: &str) -> Result<(), Fault> {
     changed.version += 1;
     let mut body = if step == Step::Revision { asked(changed) } else { json!({"state": changed.state.word(), "version": changed.version}) };
     if step == Step::Closing {
         body["from_end"] = json!(grant(work.sql()?, changed.id)?.about.period.to.to_string());
+        body["ends_at"] = json!(changed.about.period.to.to_string());
     }
+    body["reason"] = json!(decision::hash(&json!(reason)));
     let birth = ledger::post(work, Draft::note(step.kind(), who, work.now(), &body).about(changed.id.stamp()))?;
     let row = Taken {
         id: birth.stamp,
         amendment: None,
         step: step.word().into(),
         person: who,
-        reason: reason.map(String::from),
+        reason: Some(reason.into()),
         version: changed.version,
     };
     store::update_grant(work.sql_mut()?, changed)?;
@@ -201,7 +203,7 @@ pub struct Revised {
 /// Changes what is asked for, before it is decided; approvals given before are void.
 ///
 /// Errors: `version_mismatch`, `already_decided`, `unknown` resource, `unit_mismatch`.
-pub fn revise(work: &mut Work<'_>, who: PersonId, id: GrantId, version: i32, new: &Revised) -> Result<Grant, Fault> {
+pub fn revise(work: &mut Work<'_>, who: PersonId, id: GrantId, version: i32, new: &Revised, reason: &str) -> Result<Grant, Fault> {
     let mut changed = grant(work.sql()?, id)?;
     changed.must_be(State::UNDECIDED)?;
     changed.expect_version(version)?;
@@ -213,7 +215,7 @@ pub fn revise(work: &mut Work<'_>, who: PersonId, id: GrantId, version: i32, new
     changed.about = NewGrant { requested, period, justification, purpose, resources, ..changed.about };
     check_named(work, &changed.about)?;
     void_approvals(&mut changed);
-    record(work, who, Step::Revision, &mut changed, None)?;
+    record(work, who, Step::Revision, &mut changed, reason)?;
     Ok(changed)
 }
 
@@ -226,12 +228,12 @@ pub(super) fn void_approvals(of: &mut Grant) {
 }
 
 /// Hands a draft to the officers, or answers their questions. Errors: `already_decided`.
-pub fn submit(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: Option<&str>) -> Result<Grant, Fault> {
+pub fn submit(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     step(work, who, id, Step::Submission, &[State::Draft, State::Returned], State::Requested, reason)
 }
 
 /// Takes a request up, or up again where it waits for a second approval: the first is then void. Errors: `already_decided`.
-pub fn review(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: Option<&str>) -> Result<Grant, Fault> {
+pub fn review(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     let mut changed = grant(work.sql()?, id)?;
     changed.must_be(&[State::Requested, State::AwaitingSecondApproval])?;
     void_approvals(&mut changed);
@@ -242,7 +244,7 @@ pub fn review(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: Option<&s
 
 /// Takes a request back. Errors: `already_decided`.
 pub fn withdraw(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
-    step(work, who, id, Step::Withdrawal, State::UNDECIDED, State::Withdrawn, Some(reason))
+    step(work, who, id, Step::Withdrawal, State::UNDECIDED, State::Withdrawn, reason)
 }
 
 /// Lets no new job begin. One person is enough, always. Errors: `already_decided`.
@@ -250,7 +252,7 @@ pub fn suspend(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) ->
     let mut changed = grant(work.sql()?, id)?;
     changed.must_run(&[State::Active], work.now())?;
     (changed.state, changed.suspended_at) = (State::Suspended, Some(work.now()));
-    record(work, who, Step::Suspension, &mut changed, Some(reason))?;
+    record(work, who, Step::Suspension, &mut changed, reason)?;
     Ok(changed)
 }
 
@@ -259,26 +261,18 @@ pub fn resume(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> 
     let mut changed = grant(work.sql()?, id)?;
     changed.must_run(&[State::Suspended], work.now())?;
     (changed.state, changed.suspended_at) = (State::Active, None);
-    record(work, who, Step::Resumption, &mut changed, Some(reason))?;
+    record(work, who, Step::Resumption, &mut changed, reason)?;
     Ok(changed)
 }
 
 /// Stands back from deciding on a request or its amendments, for good. One person is enough, always.
 pub fn recuse(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     let mut found = grant(work.sql()?, id)?;
-    record(work, who, Step::Recusal, &mut found, Some(reason))?;
+    record(work, who, Step::Recusal, &mut found, reason)?;
     Ok(found)
 }
 
-fn step(
-    work: &mut Work<'_>,
-    who: PersonId,
-    id: GrantId,
-    step: Step,
-    from: &[State],
-    to: State,
-    reason: Option<&str>,
-) -> Result<Grant, Fault> {
+fn step(work: &mut Work<'_>, who: PersonId, id: GrantId, step: Step, from: &[State], to: State, reason: &str) -> Result<Grant, Fault> {
     let mut changed = grant(work.sql()?, id)?;
     changed.must_be(from)?;
     changed.state = to;
@@ -293,7 +287,7 @@ fn step(
 pub fn close(work: &mut Work<'_>, who: PersonId, id: GrantId, reason: &str) -> Result<Grant, Fault> {
     let mut changed = closable(work, id)?;
     shut(work, &mut changed);
-    record(work, who, Step::Closing, &mut changed, Some(reason))?;
+    record(work, who, Step::Closing, &mut changed, reason)?;
     Ok(changed)
 }
 

@@ -254,7 +254,7 @@ fn decision_of(row: DecisionRow, units: &HashMap<String, Unit>) -> Result<Decisi
 }
 
 /// The approvals, oldest first, of a grant's request or of one amendment.
-pub(super) fn decisions_of(conn: &mut Conn, grant: GrantId, amendment: Option<AmendmentId>) -> Result<Vec<Decision>, Fault> {
+pub fn decisions_of(conn: &mut Conn, grant: GrantId, amendment: Option<AmendmentId>) -> Result<Vec<Decision>, Fault> {
     let all = decisions(conn, grant, Page::ALL)?;
     Ok(all.into_iter().filter(|decision| decision.amendment == amendment && decision.verdict == "approve").collect())
 }
@@ -272,21 +272,25 @@ pub struct Signed {
     pub requester: PersonId,
     /// Who decided.
     pub officer: PersonId,
+    /// What the project then had more.
+    pub raised: i64,
     /// Its journal entry.
     pub seq: i64,
 }
 
 /// Who asked and who decided, of every decision, or of those on one grant and its amendments.
 pub fn signed(conn: &mut Conn, grant: Option<GrantId>) -> Result<Vec<Signed>, Fault> {
-    let columns = (decisions::id, decisions::award, decisions::amendment, decisions::requester, decisions::officer, decisions::seq);
-    let rows: Vec<(i64, i64, i64, i64, i64, i64)> = on!(conn, c => {
+    let on = (decisions::id, decisions::award, decisions::amendment);
+    let columns = (on, decisions::requester, decisions::officer, decisions::raised, decisions::seq);
+    type Row = ((i64, i64, i64), i64, i64, i64, i64);
+    let rows: Vec<Row> = on!(conn, c => {
         let mut query = decisions::table.select(columns).order(decisions::id).into_boxed();
         if let Some(id) = grant { query = query.filter(decisions::award.eq(id.stamp())); }
         query.load(c)
     })?;
-    let noun = |(id, grant, amendment, requester, officer, seq)| {
+    let noun = |((id, grant, amendment), requester, officer, raised, seq): Row| {
         let (requester, officer) = (PersonId::from_stamp(requester), PersonId::from_stamp(officer));
-        Signed { id, grant, amendment, requester, officer, seq }
+        Signed { id, grant, amendment, requester, officer, raised, seq }
     };
     Ok(rows.into_iter().map(noun).collect())
 }

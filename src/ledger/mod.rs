@@ -79,20 +79,25 @@ pub fn add_unit(work: &mut Work<'_>, who: PersonId, unit: Unit, name: &str) -> R
     Ok(birth)
 }
 
-/// Posts the exact mirror of a transaction, once, naming it.
+/// Posts the exact mirror of a transaction, once, naming it. An adjustment takes two persons: who booked and who takes it back.
 ///
-/// Errors: `already_reversed`; `not_reversible` for an entry that moved nothing or is itself a reversal; `insufficient_credits` when
-/// an asset would fall below zero. Whether the kind may be reversed at all is for the room that posted it to say.
+/// Errors: `self_approval` by who booked it; `already_reversed`; `not_reversible` for an entry that moved nothing, that the clock booked or
+/// that is itself a reversal; `insufficient_credits` when an asset would fall below zero. Whether the kind may be reversed at all is for the
+/// room that posted it to say.
 pub fn reverse(work: &mut Work<'_>, who: PersonId, entry: &Entry, reason: &str) -> Result<Birth, Fault> {
-    let Some(first) = entry.lines.first().filter(|_| entry.kind != Kind::Reversal) else {
+    let Some((first, booked_by)) = entry.lines.first().zip(entry.actor).filter(|_| entry.kind != Kind::Reversal) else {
         return Err(Refusal::new(Code::NotReversible, Code::NotReversible.title()).into());
     };
+    if booked_by == who {
+        return Err(Refusal::new(Code::SelfApproval, "Who booked a transaction can't reverse it; another person can.").into());
+    }
     if let Some(seq) = store::reversal_of(work.sql()?, entry.seq)? {
         return Err(Refusal::new(Code::AlreadyReversed, Code::AlreadyReversed.title()).with("reversal_seq", seq).into());
     }
     let mut draft = Draft::moving(Kind::Reversal, Some(who), entry.effective_at, first.unit).about(entry.recorded_at.micros());
     draft.lines = entry.lines.iter().map(|line| (line.account, -line.amount)).collect();
     let birth = post(work, draft)?;
-    store::insert_reversal(work.sql_mut()?, birth.seq, entry.seq, reason)?;
+    let row = store::Reversal { seq: birth.seq, reverses: entry.seq, booked_by, reversed_by: who };
+    store::insert_reversal(work.sql_mut()?, &row, reason)?;
     Ok(birth)
 }

@@ -35,7 +35,7 @@ mod tables {
         postings (id) { id -> BigInt, account -> BigInt, amount -> BigInt, nth -> BigInt, balance -> BigInt, }
     }
     diesel::table! {
-        reversals (seq) { seq -> BigInt, reverses -> BigInt, reason -> Text, }
+        reversals (seq) { seq -> BigInt, reverses -> BigInt, booked_by -> BigInt, reversed_by -> BigInt, reason -> Text, }
     }
 }
 use tables::{accounts, journal, postings, reversals, units};
@@ -450,8 +450,14 @@ pub fn balance_as_of(conn: &mut Conn, account: &Account, at: Time) -> Result<i64
     }
 }
 
-pub(super) fn insert_reversal(conn: &mut Conn, seq: i64, reverses: i64, reason: &str) -> Result<(), Fault> {
-    let row = (reversals::seq.eq(seq), reversals::reverses.eq(reverses), reversals::reason.eq(reason));
+pub(super) fn insert_reversal(conn: &mut Conn, row: &Reversal, reason: &str) -> Result<(), Fault> {
+    let row = (
+        reversals::seq.eq(row.seq),
+        reversals::reverses.eq(row.reverses),
+        reversals::booked_by.eq(row.booked_by.stamp()),
+        reversals::reversed_by.eq(row.reversed_by.stamp()),
+        reversals::reason.eq(reason),
+    );
     on!(conn, c => diesel::insert_into(reversals::table).values(row).execute(c))?;
     Ok(())
 }
@@ -474,7 +480,26 @@ pub fn reversed_among(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<i64>, Fault> 
     Ok(on!(conn, c => found.load(c))?)
 }
 
-/// Every reversal: (its sequence, what it reverses).
-pub fn reversals(conn: &mut Conn) -> Result<Vec<(i64, i64)>, Fault> {
-    Ok(on!(conn, c => reversals::table.select((reversals::seq, reversals::reverses)).order(reversals::seq).load(c))?)
+/// Which entry reverses which, and the two persons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reversal {
+    /// The sequence of the mirror.
+    pub seq: i64,
+    /// The sequence of what it reverses.
+    pub reverses: i64,
+    /// Who booked that.
+    pub booked_by: PersonId,
+    /// Who reversed it.
+    pub reversed_by: PersonId,
+}
+
+/// Every reversal.
+pub fn reversals(conn: &mut Conn) -> Result<Vec<Reversal>, Fault> {
+    let columns = (reversals::seq, reversals::reverses, reversals::booked_by, reversals::reversed_by);
+    let rows: Vec<(i64, i64, i64, i64)> = on!(conn, c => reversals::table.select(columns).order(reversals::seq).load(c))?;
+    let noun = |(seq, reverses, booked_by, reversed_by)| {
+        let person = PersonId::from_stamp;
+        Reversal { seq, reverses, booked_by: person(booked_by), reversed_by: person(reversed_by) }
+    };
+    Ok(rows.into_iter().map(noun).collect())
 }

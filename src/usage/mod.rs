@@ -47,7 +47,7 @@ pub fn add_rate(work: &mut Work<'_>, who: PersonId, new: &NewRate) -> Result<Rat
     let factors: std::collections::BTreeMap<_, _> = new.qos.iter().map(|(qos, factor)| (qos, factor.to_string())).collect();
     let body = json!({
         "resource": new.resource, "meter": new.meter, "price": new.price.to_string(), "unit": new.price.unit.code(),
-        "from": new.from.to_string(), "qos": factors,
+        "from": new.from.to_string(), "qos": factors, "state": if first { "in_force" } else { "proposed" },
     });
     let birth = ledger::post(work, Draft::note(Kind::Rate, who, now, &body).about(new.resource.stamp()))?;
     let confirmed_at = first.then_some(now);
@@ -165,8 +165,8 @@ pub fn transaction(conn: &mut Conn, id: TransactionId) -> Result<Entry, Fault> {
 
 /// Reverses a transaction by its exact mirror: a delivery, a return, or a charge nothing of which was refunded or covered.
 ///
-/// Errors: `not_reversible` for the other kinds, which their own verbs undo; `already_reversed`; `insufficient_credits` when what
-/// the transaction brought is no longer there.
+/// Errors: `not_reversible` for the other kinds, which their own verbs undo; `self_approval` by who booked it; `already_reversed`;
+/// `insufficient_credits` when what the transaction brought is no longer there.
 pub fn reverse(work: &mut Work<'_>, who: PersonId, id: TransactionId, reason: &str) -> Result<Entry, Fault> {
     let entry = transaction(work.sql()?, id)?;
     let allowed = match entry.kind {

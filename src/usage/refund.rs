@@ -74,10 +74,26 @@ pub struct Refunded {
     pub overdraft: Amount,
 }
 
-/// Gives back part of a charge, or all that is left of it.
+/// Gives back part of a charge, or all that is left of it. Of more than the policy says another person gives it back than reported it.
 ///
-/// Errors: `refund_exceeds_charge` with `refundable`; `unit_mismatch`.
+/// Errors: `approval_limit_exceeded`; `refund_exceeds_charge` with `refundable`; `unit_mismatch`.
 pub fn refund(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<Amount>, reason: &str) -> Result<Refunded, Fault> {
+    let row = charge(work.sql()?, id)?;
+    let unit = grants::funded(work, row.grant())?.grant.awarded.unit;
+    if let Some(most) = grants::policy::in_force(work.sql()?, unit)?.and_then(|policy| policy.about.refund_alone) {
+        let reporter = ledger::store::entries(work.sql()?, row.seq, row.seq)?.pop().and_then(|entry| entry.actor);
+        let before: Vec<i64> = store::refunds(work.sql()?, id, Page::ALL)?.iter().map(|refund| refund.amount).collect();
+        let asked = amount.map_or_else(|| parts(work.sql()?, &row)?.total().map_err(Fault::from), |amount| Ok(amount.minor))?;
+        if reporter == Some(who) && ledger::journal::total(before.into_iter().chain([asked]))? > most.minor {
+            let detail = format!("Who reported a charge gives back {most} {} of it alone; another person can give back more.", unit.code());
+            return Err(Refusal::new(Code::ApprovalLimitExceeded, detail).with("limit", most).into());
+        }
+    }
+    give_back(work, who, id, amount, reason)
+}
+
+/// As `refund`, whoever it is: what a job's total says is no favour.
+pub(super) fn give_back(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount: Option<Amount>, reason: &str) -> Result<Refunded, Fault> {
     let row = charge(work.sql()?, id)?;
     let funded = grants::funded(work, row.grant())?;
     hold::book_due(work, &funded.grant)?;
@@ -220,25 +236,47 @@ fn owed(conn: &mut Conn, grant: GrantId) -> Result<Vec<(ChargeRow, i64)>, Fault>
 
 /// Pays what a grant owes beyond its credits out of what it has free: oldest charge first, only from lots that fit that charge, as of the
 /// moment from which it is free.
-pub fn cover(work: &mut Work<'_>, grant: GrantId, at: Time) -> Result<(), Fault> {
-    if ledger::balance(work, Key::overdraft(grant, Bucket::OverdraftSpent))? == 0 {
-        return Ok(());
+pub fn cover(work: &mut Work<'_>, grant: GrantId, at: Time) -> Result<Vec<Cover>, Fault> {
+    let covers = covers(work, grant, &[], at)?;
+    for cover in &covers {
+        let birth = ledger::post(work, cover.draft.clone())?;
+        store::insert_cover(work.sql_mut()?, birth.stamp, birth.seq, cover.charge, cover.lot.stamp(), cover.part)?;
     }
-    let funded = grants::funded(work, grant)?;
-    let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
-    let free = funded.lots.iter().map(|lot| lot.id).zip(ledger::balances(work, &keys)?).collect();
-    let mut debts = Debts { owed: owed(work.sql()?, grant)?, lots: funded.lots.clone(), free };
-    for (row, lot, part) in debts.cover(at)? {
-        post_cover(work, &row, &funded, lot, part, at)?;
-    }
-    Ok(())
+    Ok(covers)
 }
 
-fn post_cover(work: &mut Work<'_>, row: &ChargeRow, funded: &Funded, lot: LotId, part: i64, at: Time) -> Result<(), Fault> {
-    let grant = funded.grant.id;
-    let mut draft = Draft::moving(Kind::Cover, None, at, funded.grant.awarded.unit).about(row.id);
-    draft.shift(Key::grant(grant, lot, Bucket::Granted), Key::grant(grant, lot, Bucket::Spent), part);
-    draft.shift(Key::overdraft(grant, Bucket::OverdraftSpent), Key::overdraft(grant, Bucket::OverdraftOwed), part);
-    let birth = ledger::post(work, draft)?;
-    store::insert_cover(work.sql_mut()?, birth.stamp, birth.seq, row.id(), lot.stamp(), part)
+/// One lot's payment of what a charge owes.
+#[derive(Clone, Debug)]
+pub struct Cover {
+    charge: ChargeId,
+    lot: LotId,
+    part: i64,
+    /// What it posts.
+    pub draft: Draft,
+}
+
+/// What would be paid of what a grant owes, were so much more of some lots free. Nothing is posted.
+pub fn covers(work: &mut Work<'_>, grant: GrantId, more: &[(LotId, Amount)], at: Time) -> Result<Vec<Cover>, Fault> {
+    if ledger::balance(work, Key::overdraft(grant, Bucket::OverdraftSpent))? == 0 {
+        return Ok(Vec::new());
+    }
+    let funded = grants::funded(work, grant)?;
+    let mut lots = funded.lots.clone();
+    for (id, _) in more {
+        if lots.iter().all(|lot| lot.id != *id) {
+            lots.push(donations::known_lot(work, *id)?);
+        }
+    }
+    lots.sort_by(|a, b| a.draw_order(b));
+    let keys: Vec<Key> = lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
+    let free = lots.iter().map(|lot| lot.id).zip(ledger::balances(work, &keys)?).collect();
+    let mut debts = Debts { owed: owed(work.sql()?, grant)?, lots, free };
+    more.iter().for_each(|(lot, part)| debts.free(*lot, part.minor));
+    let cover = |(row, lot, part): (ChargeRow, LotId, i64)| {
+        let mut draft = Draft::moving(Kind::Cover, None, at, funded.grant.awarded.unit).about(row.id);
+        draft.shift(Key::grant(grant, lot, Bucket::Granted), Key::grant(grant, lot, Bucket::Spent), part);
+        draft.shift(Key::overdraft(grant, Bucket::OverdraftSpent), Key::overdraft(grant, Bucket::OverdraftOwed), part);
+        Cover { charge: row.id(), lot, part, draft }
+    };
+    Ok(debts.cover(at)?.into_iter().map(cover).collect())
 }

@@ -106,7 +106,7 @@ impl Earlier {
         for part in self.parts.iter().rev() {
             let left = refund::parts(work.sql()?, part)?.total()?.min(rest);
             if left > 0 {
-                refund::refund(work, who, part.id(), Some(Amount::new(left, amount.unit)), "The job's total is less than its parts.")?;
+                refund::give_back(work, who, part.id(), Some(Amount::new(left, amount.unit)), "The job's total is less than its parts.")?;
                 rest -= left;
             }
         }

@@ -77,7 +77,9 @@ pub fn a_transaction_is_reversed_once(town: &Town, own: &Side) {
     let lines = town.get(&town.staff.officer, &format!("/v1/lots/{lot}/entries")).expect(200).json;
     let delivery = text(&lines["data"][0], "transaction");
     let path = format!("/v1/transactions/{delivery}/reversal");
-    let mirror = town.make("officer", &path, &json!({"reason": "Booked on the wrong donation."}));
+    let alone = town.post(&town.staff.officer, &path, &json!({"reason": "Booked on the wrong donation."})).expect(403);
+    assert_eq!(alone.json["code"], "self_approval", "who booked it does not take it back alone");
+    let mirror = town.make("officer2", &path, &json!({"reason": "Booked on the wrong donation."}));
     let seen = town.get(&town.staff.auditor, &format!("/v1/transactions/{delivery}")).expect(200).json;
     assert_eq!((&seen["reversed_by"], &mirror["kind"]), (&mirror["seq"], &json!("reversal")));
     let amounts = |from: &Value| -> Vec<(String, String)> {
@@ -85,7 +87,7 @@ pub fn a_transaction_is_reversed_once(town: &Town, own: &Side) {
         postings.iter().map(|p| (text(p, "account"), text(&p["amount"], "value").trim_start_matches('-').to_owned())).collect()
     };
     assert_eq!(amounts(&seen), amounts(&mirror));
-    let twice = town.post(&town.staff.officer, &path, &json!({"reason": "Again."})).expect(409);
+    let twice = town.post(&town.staff.officer2, &path, &json!({"reason": "Again."})).expect(409);
     assert_eq!(twice.json["code"], "already_reversed");
     assert_eq!(town.get(&town.staff.officer, &format!("/v1/lots/{lot}")).expect(200).json["whereabouts"]["available"], usd("0.000000"));
 }
@@ -102,7 +104,7 @@ pub fn a_cancelled_pledge_is_what_was_delivered(town: &Town) {
     assert_eq!(told(), (usd("60.000000"), usd("60.000000")));
     let lines = town.get(&town.staff.officer, &format!("/v1/lots/{second}/entries")).expect(200).json;
     let path = format!("/v1/transactions/{}/reversal", text(&lines["data"][0], "transaction"));
-    town.make("officer", &path, &json!({"reason": "It never came."}));
+    town.make("officer2", &path, &json!({"reason": "It never came."}));
     assert_eq!(told(), (usd("40.000000"), usd("40.000000")));
     for (side, balance) in [("receivable", "0.000000"), ("given", "-40.000000")] {
         let account = town.get(&town.staff.auditor, &format!("/v1/accounts/donation:{donation}:{side}")).expect(200).json;

@@ -18,7 +18,7 @@ use crate::town::{Side, Town, actor, day, job, keys, text, usd};
 /// Codes that no request can provoke here, each with the reason.
 const NOT_PROVOKED: [(Code, &str); 3] = [
     (Code::Busy, "the writer's queue would have to be full, which depends on the machine; the store's own tests fill it"),
-    (Code::ReadOnly, "nothing stops the writing yet when a law is broken; verify says so"),
+    (Code::ReadOnly, "the books would have to be broken past the program; tests/durability does so"),
     (Code::Internal, "it takes a fault of ours"),
 ];
 
@@ -182,10 +182,12 @@ fn lots(town: &Town, own: &Side) -> Seen {
     let lot = town.lot(&own.donation, "3", None);
     let lines = town.get(officer, &format!("/v1/lots/{lot}/entries")).expect(200).json;
     let delivery = text(&lines["data"][0], "transaction");
-    let reverse = |id: &str| town.post(officer, &format!("/v1/transactions/{id}/reversal"), &json!({"reason": "A mistake."}));
+    let by = |token: &str, id: &str| town.post(token, &format!("/v1/transactions/{id}/reversal"), &json!({"reason": "A mistake."}));
+    let (own_mistake, reverse) = (by(officer, &delivery), |id: &str| by(&town.staff.officer2, id));
     reverse(&delivery).expect(201);
     let award = town.get(officer, &format!("/v1/grants/{}/decisions", own.grant)).expect(200).json;
     vec![
+        (Code::SelfApproval, own_mistake),
         (Code::AlreadyReversed, reverse(&delivery)),
         (Code::NotReversible, reverse(&text(&award["data"][0], "transaction"))),
         (Code::InsufficientCredits, town.post(officer, &format!("/v1/lots/{lot}/return"), &json!({}))),

@@ -15,6 +15,8 @@ fn grants_are_written_asked_decided_amended_and_closed() {
         thresholds_need_more_persons_however_a_sum_is_split(&town, &own);
         whoever_has_a_part_does_not_decide(&town, &own, &foreign);
         amendments_have_decisions_of_their_own(&town, &own, &foreign);
+        a_preview_shows_what_pays_an_overdraft(&town, &own);
+        large_refunds_take_another_person(&town, &own);
         suspended_grants_take_no_new_job(&town, &own);
         renewals_take_along_what_the_policy_says(&town, &own);
         little_used_grants_are_reported(&town, &own);
@@ -65,7 +67,7 @@ fn drafts_are_written_and_questions_answered(town: &Town, own: &Side) {
     let (researcher, officer) = (&own.as_researcher, &town.staff.officer);
     let grant = request(town, own, "9", &json!({"draft": true}));
     refused(&rule(town, officer, &grant, &json!({})), 409, "already_decided");
-    let revised = json!({"requested": usd("8"), "period": {"from": day(-1), "to": day(40)}, "justification": "Better said."});
+    let revised = json!({"requested": usd("8"), "period": {"from": day(-1), "to": day(40)}, "justification": "Better said.", "reason": "It was not clear."});
     let revise = |version: &str, body: &Value| town.post_with(researcher, &format!("{grant}/revision"), &[("if-match", version)], body);
     refused(&revise("\"v9\"", &revised), 412, "version_mismatch");
     assert_eq!(revise("\"v1\"", &revised).expect(201).json["requested"], usd("8.000000"));
@@ -84,11 +86,16 @@ fn drafts_are_written_and_questions_answered(town: &Town, own: &Side) {
     assert_eq!(awarded["approvals"], json!({"given": 1, "needed": 1}));
     refused(&step(researcher, "withdraw"), 409, "already_decided");
     let steps = town.get(researcher, &format!("{grant}/steps")).expect(200).json;
-    let words: Vec<&str> = steps["data"].as_array().expect("steps").iter().filter_map(|s| s["step"].as_str()).collect();
+    let taken = steps["data"].as_array().expect("steps");
+    let words: Vec<&str> = taken.iter().filter_map(|s| s["step"].as_str()).collect();
+    let told = |step: &Value| ["person", "reason", "created_at"].iter().all(|name| step[name].is_string());
+    assert!(taken.iter().all(|step| told(step) || (step["step"] == "request" && step["person"].is_string())), "{steps}");
     assert_eq!(sorted(words), ["request", "review", "revision", "submission", "submission"]);
     let gone = request(town, own, "1", &json!({}));
     assert_eq!(town.post(researcher, &format!("{gone}/withdraw"), &json!({"reason": "Not now."})).expect(201).json["state"], "withdrawn");
-    refused(&town.post(researcher, &format!("{gone}/withdraw"), &json!({})), 422, "validation_failed");
+    for verb in ["submit", "withdraw", "close"] {
+        refused(&town.post(researcher, &format!("{gone}/{verb}"), &json!({})), 422, "validation_failed");
+    }
 }
 
 fn sorted(mut words: Vec<&str>) -> Vec<&str> {
@@ -117,7 +124,7 @@ fn thresholds_need_more_persons_however_a_sum_is_split(town: &Town, own: &Side) 
     let other = rule(town, second, &split[1], &json!({"awarded": usd("39")}));
     assert_eq!(other.expect(422).json["errors"][0]["pointer"], "/awarded");
     // Any edit voids the first approval.
-    let body = json!({"requested": usd("41"), "period": {"from": day(-1), "to": day(40)}, "justification": "A little more."});
+    let body = json!({"requested": usd("41"), "period": {"from": day(-1), "to": day(40)}, "justification": "A little more.", "reason": "Prices rose."});
     let read = town.get(first, &split[1]).expect(200);
     let revised = town.post_with(&own.as_researcher, &format!("{}/revision", split[1]), &[("if-match", read.header("etag"))], &body);
     assert_eq!(revised.expect(201).json["state"], "in_review");
@@ -163,7 +170,7 @@ fn whoever_has_a_part_does_not_decide(town: &Town, own: &Side, foreign: &Side) {
     refused(&rule(town, &donor, &grant, &json!({})), 403, "conflict_of_interest");
     // Whoever changed what is asked for has asked for it, and only those who ask may change it.
     let author = town.token(&actor("author", &[Role::Officer, Role::Researcher]));
-    let body = json!({"requested": usd("2"), "period": {"from": day(-1), "to": day(40)}, "justification": "On their behalf."});
+    let body = json!({"requested": usd("2"), "period": {"from": day(-1), "to": day(40)}, "justification": "On their behalf.", "reason": "They asked me to."});
     let read = town.get(&author, &grant).expect(200);
     let revise = || town.post_with(&author, &format!("{grant}/revision"), &[("if-match", read.header("etag"))], &body);
     refused(&revise(), 404, "not_found");
@@ -240,6 +247,63 @@ fn transfers_ask_the_donors_again(town: &Town, own: &Side, foreign: &Side, grant
     refused(&rule(town, second, &wish, &json!({})), 409, "terms_not_met");
     refused(&rule(town, second, &wish, &json!({"lots": [{"lot": lot, "amount": usd("5")}]})), 409, "terms_not_met");
     rule(town, second, &wish, &json!({"verdict": "reject"})).expect(201);
+}
+
+/// A provider gives back so much of its own charges alone, however it is split.
+fn large_refunds_take_another_person(town: &Town, own: &Side) {
+    let policies = town.get(&town.staff.officer, "/v1/policies?limit=200").expect(200).json;
+    let in_force =
+        policies["data"].as_array().expect("policies").iter().find(|policy| policy["unit"] == "USD" && policy["state"] == "in_force");
+    let mut same = json!({"unit": "USD", "refund_alone": usd("3")});
+    for name in ["two_above", "three_above", "carry_over_percent"] {
+        same[name] = in_force.expect("a policy")[name].clone();
+    }
+    let limited = text(&town.make("officer", "/v1/policies", &same), "id");
+    town.make("admin", &format!("/v1/policies/{limited}/confirmation"), &json!({}));
+    let grant = request(town, own, "20", &json!({"resources": [own.resource]}));
+    rule(town, &town.staff.officer, &grant, &json!({})).expect(201);
+    let id = grant.trim_start_matches("/v1/grants/");
+    let used = job(&town.fresh("large"), &own.resource, &json!({"grant": id}));
+    let charge = text(&town.server.post("/v1/usage", Some(&own.as_provider), &[], &used).expect(201).json, "id");
+    let refund = |token: &str, more: &Value| {
+        let mut body = json!({"reason": "A node failed."});
+        merge(&mut body, more);
+        town.post(token, &format!("/v1/charges/{charge}/refunds"), &body)
+    };
+    refused(&refund(&own.as_provider, &json!({})), 403, "approval_limit_exceeded");
+    refund(&own.as_provider, &json!({"amount": usd("2")})).expect(201);
+    refused(&refund(&own.as_provider, &json!({"amount": usd("2")})), 403, "approval_limit_exceeded");
+    refund(&own.as_provider, &json!({"amount": usd("1")})).expect(201);
+    refund(&town.staff.officer, &json!({"amount": usd("4")})).expect(201);
+    let open = text(&town.make("officer", "/v1/policies", &json!({"unit": "USD", "carry_over_percent": 0})), "id");
+    town.make("admin", &format!("/v1/policies/{open}/confirmation"), &json!({}));
+}
+
+/// What a supplement would post is shown to the last line, what is owed and covered at once included.
+fn a_preview_shows_what_pays_an_overdraft(town: &Town, own: &Side) {
+    let officer = &town.staff.officer;
+    let grant = request(town, own, "10", &json!({"resources": [own.resource]}));
+    rule(town, officer, &grant, &json!({"overdraft": "record"})).expect(201);
+    let id = grant.trim_start_matches("/v1/grants/");
+    let beyond = job(&town.fresh("beyond"), &own.resource, &json!({"grant": id, "quantities": {"gpu-hour": "5"}}));
+    let owed = town.server.post("/v1/usage", Some(&own.as_provider), &[], &beyond).expect(201).json;
+    assert_eq!(owed["overdraft"], usd("2.500000"));
+    let more = amendment(town, &own.as_researcher, &grant, &json!({"kind": "supplement", "amount": usd("6")}));
+    let verdict = json!({"verdict": "approve", "reason": "Sound.", "no_conflict": true});
+    let tried = town.post_with(officer, &format!("{more}/decisions?dry_run=true"), &[("if-match", "\"v1\"")], &verdict).expect(200).json;
+    let before = town.get(&town.staff.auditor, "/v1/transactions?order=desc&limit=1").expect(200).json["data"][0]["seq"].as_i64();
+    let done = rule(town, officer, &more, &json!({})).expect(201).json;
+    let posted = town.get(&town.staff.auditor, "/v1/transactions?order=desc&limit=10").expect(200).json;
+    let new = posted["data"].as_array().expect("entries").iter().filter(|entry| entry["seq"].as_i64() > before);
+    let lines = |from: &Value| -> Vec<String> {
+        let lines = from.as_array().expect("lines").iter();
+        lines.map(|line| format!("{} {}", line["account"], line["amount"]["value"])).collect()
+    };
+    let mut booked: Vec<String> = new.flat_map(|entry| lines(&entry["postings"])).collect();
+    let (mut foretold, mut told) = (lines(&tried["postings"]), lines(&done["postings"]));
+    [&mut booked, &mut foretold, &mut told].into_iter().for_each(|lines| lines.sort());
+    assert_eq!((&foretold, foretold.len()), (&booked, 6), "a supplement of two lines and a cover of four");
+    assert_eq!(told, booked);
 }
 
 fn suspended_grants_take_no_new_job(town: &Town, own: &Side) {

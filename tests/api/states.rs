@@ -102,7 +102,7 @@ fn tried(town: &Town, token: &str, place: &str, step: &str) -> Answer {
         "approve" => town.post_with(token, &format!("{place}/decisions?dry_run=true"), &named, &verdict(step)),
         "reject" | "return" => town.post_with(token, &format!("{place}/decisions"), &named, &verdict(step)),
         "revision" => {
-            let body = json!({"requested": usd("1"), "period": {"from": day(-5), "to": day(5)}, "justification": "To be seen."});
+            let body = json!({"requested": usd("1"), "period": {"from": day(-5), "to": day(5)}, "justification": "To be seen.", "reason": "To be seen."});
             town.post_with(token, &format!("{place}/revision"), &named, &body)
         }
         "amendments" => town.post(token, &format!("{place}/amendments"), &json!({"kind": "closing", "reason": "To be seen."})),

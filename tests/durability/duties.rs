@@ -33,7 +33,7 @@ fn fill(work: &mut Work<'_>) -> Result<Made, Fault> {
     let place = NewInstitution { name: "Example University".into(), ..NewInstitution::default() };
     let place = directory::add_institution(work, pair.first, &place)?.id;
     let project = pair.project(work, place, None)?;
-    let rule = |two| policy::NewPolicy { unit, two_above: Some(amount(two)), three_above: None, carry_over: 0 };
+    let rule = |two| policy::NewPolicy { unit, two_above: Some(amount(two)), three_above: None, carry_over: 0, refund_alone: None };
     policy::set(work, pair.second, &rule(150))?;
     policy::set(work, pair.second, &rule(900))?;
     let donor =

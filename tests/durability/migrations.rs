@@ -105,7 +105,7 @@ fn refused(conn: &mut Conn, sql: &str, word: &str) {
 
 /// A row of each of the tables that small books leave empty: on SQLite only a row can be refused.
 const ROWS: &str = "
-    INSERT INTO reversals (seq, reverses, reason) VALUES (1, 1, 'a row');
+    INSERT INTO reversals (seq, reverses, booked_by, reversed_by, reason) SELECT 1, 1, MIN(id), MAX(id), 'a row' FROM persons;
     INSERT INTO conflicts (id, person, project, reason) SELECT 1, MIN(p.id), MIN(j.id), 'a row' FROM persons p, projects j;
     INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
     INSERT INTO readings (id, person, operation) SELECT 1, max(id), 'a row' FROM persons;

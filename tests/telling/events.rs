@@ -3,7 +3,7 @@
 use almoner::actor::{Actor, Role};
 use almoner::donations;
 use almoner::events::{Event, Of, Sight, alert, events, follow};
-use almoner::grants::{self, NewGrant};
+use almoner::grants::{self, Change, NewGrant, Ruling, Verdict, amend, policy};
 use almoner::id::LotId;
 use almoner::store::Page;
 
@@ -211,5 +211,50 @@ fn what_a_grant_will_lose_and_what_waits_is_told_to_its_project() {
         world.set("2026-08-10T00:00:00.5Z");
         assert_eq!(news(&world, &mut known), [("grant.waiting".into(), 5)]);
         assert_eq!(news(&world, &mut known), []);
+    }
+}
+
+#[test]
+fn second_approvals_and_amendments_that_wait_are_told_once_each() {
+    for database in databases() {
+        let world = World::begin(database, "2026-01-01T00:00:00Z");
+        world.lot(&named("Donor A"), 1000, None);
+        let running = world.grant(10, "2026-01-01T00:00:00Z", "2026-12-01T00:00:00Z", None);
+        let (unit, project, amount) = (world.unit, world.project, |minor| almoner::amount::Amount::new(minor, world.unit));
+        let (two_above, requested, supplement) = (Some(amount(50)), amount(100), amount(60));
+        let amendment = world.write(move |work, pair| {
+            policy::set(work, pair.first, &policy::NewPolicy { unit, two_above, three_above: None, carry_over: 0, refund_alone: None })?;
+            let new = NewGrant {
+                project,
+                requested,
+                period: period("2026-01-01T00:00:00Z", "2026-10-01T00:00:00Z"),
+                justification: "For the test.".into(),
+                purpose: None,
+                resources: Vec::new(),
+                renews: None,
+                external_id: None,
+            };
+            let waiting = grants::request(work, pair.first, &new)?;
+            grants::decide(work, pair.second, waiting.id, &Ruling::new(Verdict::APPROVE, 1, "First."), false)?;
+            Ok(amend::propose(work, pair.first, running, Change::Supplement(supplement), "Some more.")?.id)
+        });
+        pass(&world);
+        let mut known = all(&world).len();
+        let waiting = |days: i64| vec![("grant.waiting".to_owned(), days)];
+        world.set("2026-01-02T23:59:59Z");
+        assert_eq!(news(&world, &mut known), []);
+        world.set("2026-01-03T00:00:01Z");
+        assert_eq!(news(&world, &mut known), waiting(2), "the second approval");
+        world.set("2026-01-06T00:00:01Z");
+        assert_eq!(news(&world, &mut known), waiting(5), "the amendment, that nobody has decided");
+        let told = all(&world).pop().expect("an alert").told;
+        assert_eq!((&told.body["amendment"], &told.body["for"]), (&amendment.to_string().into(), &"decision".into()));
+        world.write(move |work, pair| {
+            amend::decide(work, pair.second, amendment, &Ruling::new(Verdict::APPROVE, 1, "First."), false).map(|_| ())
+        });
+        assert_eq!(news(&world, &mut known), []);
+        world.set("2026-01-08T00:00:02Z");
+        assert_eq!(news(&world, &mut known), waiting(2), "the amendment's second approval");
+        assert_eq!(news(&world, &mut known), [], "once");
     }
 }

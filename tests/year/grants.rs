@@ -43,7 +43,7 @@ impl<'y> By<'y> {
     /// Changes what is asked for.
     pub fn revises(self, name: &'static str, sum: &str, days: (i64, i64), why: &str) -> Deed<'y> {
         let (sum, path) = (Sum::read(sum), self.grant(name));
-        let body = json!({"requested": sum.json(), "period": period(days), "justification": why});
+        let body = json!({"requested": sum.json(), "period": period(days), "justification": why, "reason": "As we now see it."});
         let words = format!("change {name} to {sum}, day {:03} to day {:03}: \"{why}\"", days.0, days.1);
         self.deed(format!("{path}/revision"), body, words).on_version_of(path).then(move |year, _| {
             let asked = year.asked.get_mut(name).expect("a request");

@@ -184,3 +184,30 @@ fn switch_off(work: &mut Work<'_>, mut webhook: Webhook, why: &str, row: &Delive
     tell(work, &[own_event(&webhook, "webhook.switched_off", mark, now, Some(why))])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whatever name an address had when it was registered: what asks it goes nowhere but where the guard lets it.
+    #[test]
+    fn the_client_itself_asks_no_address_that_is_not_public() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a listener that does not wait");
+        let port = listener.local_addr().expect("an address").port();
+        let schedule = Schedule { patience: Duration::from_secs(1), ..Schedule::default() };
+        for host in ["localhost", "127.0.0.1", "127.1", "2130706433", "[::ffff:127.0.0.1]", "[::1]"] {
+            for scheme in ["http", "https"] {
+                let asked = Sender::new(&schedule, false).agent.post(format!("{scheme}://{host}:{port}/")).send("{}");
+                let why = asked.map(|answer| answer.status()).map_err(|error| problem(&error));
+                assert!(matches!(why, Err("address_not_public" | "host_not_found")), "{scheme}://{host}: {why:?}");
+            }
+        }
+        assert!(listener.accept().is_err(), "nobody knocked");
+        let let_in = Sender::new(&schedule, true).agent.post(format!("https://127.0.0.1:{port}/")).send("{}");
+        assert!(let_in.is_err() && listener.accept().is_ok(), "where it may, it knocks");
+    }
+}

@@ -85,7 +85,8 @@ impl Change {
 
 /// Words for where an amendment stands.
 pub const STATES: &[&str] = &["requested", "awaiting_second_approval", "approved", "rejected", "withdrawn"];
-const OPEN: &[&str] = &["requested", "awaiting_second_approval"];
+/// Those in which it is not decided yet.
+pub const OPEN: &[&str] = &["requested", "awaiting_second_approval"];
 
 /// A change to a grant, from its request on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -132,6 +133,7 @@ pub fn propose(work: &mut Work<'_>, who: PersonId, id: GrantId, change: Change, 
     let (now, (amount, ends_at, to)) = (work.now(), parts(change));
     let body = json!({
         "kind": change.word(), "amount": amount.map(|a| a.to_string()), "ends_at": ends_at.map(|t| t.to_string()), "to": to,
+        "reason": decision::hash(&json!(reason)),
     });
     let birth = ledger::post(work, Draft::note(Kind::Amendment, who, now, &body).about(id.stamp()))?;
     let amendment = Amendment {
@@ -190,7 +192,7 @@ pub fn withdraw(work: &mut Work<'_>, who: PersonId, id: AmendmentId, reason: &st
     let mut changed = amendment(work.sql()?, id)?;
     expect_open(&changed)?;
     (changed.state, changed.version) = ("withdrawn".into(), changed.version + 1);
-    let body = json!({"amendment": id, "state": changed.state});
+    let body = json!({"amendment": id, "state": changed.state, "reason": decision::hash(&json!(reason))});
     let birth = ledger::post(work, Draft::note(Kind::Withdrawal, who, work.now(), &body).about(changed.grant.stamp()))?;
     store::update(work.sql_mut()?, &changed)?;
     note(work, birth.stamp, who, Step::Withdrawal, &changed, Some(reason))?;
@@ -393,7 +395,7 @@ fn book(work: &mut Work<'_>, amended: &Amended) -> Result<(), Fault> {
     let body = json!({
         "amendment": amendment.id, "verdict": decision.verdict, "kind": amendment.change.word(), "awarded": decision.awarded.to_string(),
         "to": target.as_ref().map(|target| target.id), "ends_at": grant.about.period.to.to_string(), "from_end": amended.from_end.to_string(),
-        "lots": decision::named(&decision.lots), "bound": decision.bound,
+        "lots": decision::named(&decision.lots), "bound": decision.bound, "reason": decision::hash(&json!(decision.reason)),
     });
     draft.body = Some(body.to_string());
     let birth = ledger::post(work, draft)?;

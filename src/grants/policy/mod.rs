@@ -29,6 +29,8 @@ pub struct NewPolicy {
     pub three_above: Option<Amount>,
     /// How much of what its predecessor has left a renewal takes along, in a hundred parts.
     pub carry_over: i32,
+    /// How much of a charge whoever reported it may give back alone; of more another person gives it back. All of it if there is none.
+    pub refund_alone: Option<Amount>,
 }
 
 /// A policy.
@@ -58,7 +60,8 @@ impl NewPolicy {
 ///
 /// Errors: `unit_mismatch`; `amount_range` where three approvers would be asked for less than two are.
 pub fn set(work: &mut Work<'_>, who: PersonId, new: &NewPolicy) -> Result<Policy, Fault> {
-    for (pointer, limit) in [("/two_above/unit", new.two_above), ("/three_above/unit", new.three_above)] {
+    let limits = [("/two_above/unit", new.two_above), ("/three_above/unit", new.three_above), ("/refund_alone/unit", new.refund_alone)];
+    for (pointer, limit) in limits {
         if limit.is_some_and(|limit| limit.unit != new.unit) {
             return Err(Refusal::field(pointer, FieldCode::UnitMismatch, "Thresholds count the policy's own unit.").into());
         }
@@ -74,6 +77,7 @@ pub fn set(work: &mut Work<'_>, who: PersonId, new: &NewPolicy) -> Result<Policy
     let text = |limit: Option<Amount>| limit.map(|limit| limit.to_string());
     let body = json!({
         "unit": new.unit.code(), "two_above": text(new.two_above), "three_above": text(new.three_above), "carry_over": new.carry_over,
+        "refund_alone": text(new.refund_alone), "state": if first { "in_force" } else { "proposed" },
     });
     let birth = ledger::post(work, Draft::note(Kind::Policy, who, now, &body))?;
     let id = Id::from_stamp(birth.stamp);
@@ -134,7 +138,7 @@ mod tests {
     fn thresholds_are_passed_only_above_them() {
         let unit = Unit::new("USD", 6).expect("a unit");
         let amount = |minor| Some(Amount::new(minor, unit));
-        let policy = NewPolicy { unit, two_above: amount(100), three_above: amount(1000), carry_over: 0 };
+        let policy = NewPolicy { unit, two_above: amount(100), three_above: amount(1000), carry_over: 0, refund_alone: None };
         assert_eq!([0, 100, 101, 1000, 1001].map(|sum| policy.approvers(sum)), [1, 1, 2, 2, 3]);
         let none = NewPolicy { two_above: None, three_above: None, ..policy };
         assert_eq!(none.approvers(i64::MAX), 1);

@@ -13,13 +13,13 @@ mod tables {
     diesel::table! {
         policies (id) {
             id -> BigInt, unit -> Text, two_above -> Nullable<BigInt>, three_above -> Nullable<BigInt>, carry_over -> Integer,
-            proposed_by -> BigInt, confirmed_by -> Nullable<BigInt>, confirmed_at -> Nullable<BigInt>,
+            refund_alone -> Nullable<BigInt>, proposed_by -> BigInt, confirmed_by -> Nullable<BigInt>, confirmed_at -> Nullable<BigInt>,
         }
     }
 }
 use tables::policies;
 
-type Row = (i64, String, Option<i64>, Option<i64>, i32, i64, Option<i64>, Option<i64>);
+type Row = (i64, String, Option<i64>, Option<i64>, i32, Option<i64>, i64, Option<i64>, Option<i64>);
 
 /// Policies of a unit, or of all, a page.
 pub fn policies(conn: &mut Conn, unit: Option<Unit>, page: Page) -> Result<Vec<Policy>, Fault> {
@@ -30,12 +30,12 @@ pub fn policies(conn: &mut Conn, unit: Option<Unit>, page: Page) -> Result<Vec<P
         narrowed!(query, policies::unit => asked);
         paged!(query, policies::id, page, c)
     })?;
-    let noun = |(id, unit, two, three, carry_over, proposed_by, confirmed_by, confirmed_at): Row| {
+    let noun = |(id, unit, two, three, carry_over, alone, proposed_by, confirmed_by, confirmed_at): Row| {
         let unit = ledger::find_unit(&units, &unit, "")?;
         let amount = |minor: Option<i64>| minor.map(|minor| Amount::new(minor, unit));
         Ok(Policy {
             id: PolicyId::from_stamp(id),
-            about: NewPolicy { unit, two_above: amount(two), three_above: amount(three), carry_over },
+            about: NewPolicy { unit, two_above: amount(two), three_above: amount(three), carry_over, refund_alone: amount(alone) },
             proposed_by: PersonId::from_stamp(proposed_by),
             confirmed_by: confirmed_by.map(PersonId::from_stamp),
             confirmed_at: confirmed_at.map(Time::from_micros),
@@ -51,6 +51,7 @@ pub(super) fn insert(conn: &mut Conn, policy: &Policy) -> Result<(), Fault> {
         policies::two_above.eq(policy.about.two_above.map(|a| a.minor)),
         policies::three_above.eq(policy.about.three_above.map(|a| a.minor)),
         policies::carry_over.eq(policy.about.carry_over),
+        policies::refund_alone.eq(policy.about.refund_alone.map(|a| a.minor)),
         policies::proposed_by.eq(policy.proposed_by.stamp()),
         policies::confirmed_at.eq(policy.confirmed_at.map(Time::micros)),
     );

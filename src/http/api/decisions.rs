@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::actor::{Actor, Role, Roles};
 use crate::fields::Fields;
-use crate::grants::{self, Amendment, Approvals, Decided, Decision, Grant, Overdraft, Plan, Ruling, Verdict};
+use crate::grants::amend::Amended;
+use crate::grants::{self, Approvals, Decided, Decision, Overdraft, Plan, Ruling, Verdict};
 use crate::http::body::{Json, PathId};
 use crate::http::permit::Permit;
 use crate::http::query::{Form, Param, Query};
@@ -16,6 +17,7 @@ use crate::id::{self, PersonId};
 use crate::ledger::{Bucket, Key};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work, answers::Answer};
+use crate::usage::refund::{self, Cover};
 
 use super::amendments::AmendmentView;
 use super::door::{Answered, App, changed, ok};
@@ -204,7 +206,7 @@ async fn ruling(request: &HttpRequest, body: &Json, app: &App) -> Result<Ruling,
     Ok(read)
 }
 
-/// Nobody who audits donations of a donor decides what becomes of donations: `conflict_of_interest`.
+/// Nobody who comes as a donor agrees to anything here: `conflict_of_interest`.
 pub fn no_donor(who: &Actor) -> Result<(), Refusal> {
     match who.has(Role::Donor) {
         true => Err(Refusal::new(Code::ConflictOfInterest, "Who comes as a donor decides nothing in this ledger.")),
@@ -249,7 +251,7 @@ pub struct AmendmentDecided {
     target: Option<GrantView>,
     /// Of an approval.
     approvals: Option<ApprovalsView>,
-    /// What moves; of an approval that waits for another nothing yet.
+    /// What moves, an overdraft that is covered at once included; of an approval that waits for another nothing yet.
     postings: Vec<PlannedPosting>,
 }
 
@@ -268,16 +270,15 @@ pub async fn decide_amendment<const R: u8>(
     let decide = move |work: &mut Work<'_>, person: PersonId| {
         crate::usage::hold::book_expired(work)?;
         let amended = grants::amend::decide(work, person, id, &ruling, dry_run)?;
-        if !dry_run {
-            // What came in covers first what is owed.
-            cover(work, &amended.amendment, &amended.grant)?;
-        }
+        let covers = covers(work, &amended, dry_run)?;
+        let lines: Vec<(Key, i64)> =
+            amended.draft.lines.iter().chain(covers.iter().flat_map(|cover| &cover.draft.lines)).copied().collect();
         let (version, place) = (amended.amendment.version, format!("/v1/decisions/{}", amended.decision.id));
         let view = AmendmentDecided {
             object: "amendment_decided",
             dry_run,
             approvals: approvals(amended.approvals),
-            postings: postings(&amended.draft.lines, amended.grant.awarded.unit),
+            postings: postings(&lines, amended.grant.awarded.unit),
             decision: amended.decision.into(),
             amendment: amended.amendment.into(),
             grant: amended.grant.into(),
@@ -288,12 +289,18 @@ pub async fn decide_amendment<const R: u8>(
     app.once(&who, &request, &body.raw, decide).await
 }
 
-fn cover(work: &mut Work<'_>, amendment: &Amendment, grant: &Grant) -> Result<(), Fault> {
+/// What comes in covers first what is owed; where the decision is only tried, what it would cover.
+fn covers(work: &mut Work<'_>, amended: &Amended, dry_run: bool) -> Result<Vec<Cover>, Fault> {
     let now = work.now();
-    match amendment.change {
-        grants::Change::Supplement(_) => crate::usage::refund::cover(work, grant.id, now),
-        grants::Change::Transfer(_, to) => crate::usage::refund::cover(work, to, now),
-        _ => Ok(()),
+    let to = match amended.amendment.change {
+        grants::Change::Supplement(_) => amended.grant.id,
+        grants::Change::Transfer(_, to) => to,
+        _ => return Ok(Vec::new()),
+    };
+    match dry_run {
+        false => refund::cover(work, to, now),
+        true if amended.approvals.is_some_and(Approvals::complete) => refund::covers(work, to, &amended.decision.lots, now),
+        true => Ok(Vec::new()),
     }
 }
 

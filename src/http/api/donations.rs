@@ -18,6 +18,7 @@ use crate::refusal::{FieldCode, Refusal};
 use crate::reports::balance::{self, Whereabouts};
 use crate::store::Page;
 
+use super::decisions::no_donor;
 use super::door::{Answered, App, changed, created, expect_empty, stamps};
 use super::scope::{Scope, within};
 use super::view::{Money, MoneyIn, instant};
@@ -316,6 +317,7 @@ pub async fn accept_donation<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
+    no_donor(&who)?;
     expect_empty(&body)?;
     app.once(&who, &request, &body.raw, move |work, person| {
         let donation = donations::accept(work, person, id)?;

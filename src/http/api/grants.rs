@@ -198,6 +198,9 @@ pub struct RevisionBody {
     purpose: Option<String>,
     /// Only on these; on any if absent.
     resources: Option<Vec<String>>,
+    /// Why it is changed.
+    #[schema(min_length = 1, max_length = 4000)]
+    reason: String,
 }
 
 /// Changes what is asked for, before it is decided: `If-Match` names the version that was read. Approvals given before are void.
@@ -212,8 +215,9 @@ pub async fn revise_grant<const R: u8>(
     let units = app.units().await?;
     let mut f = Fields::of(&body.value)?;
     let asked = asked(&mut f, &|code| units.get(code).copied());
-    let revised = f.make(|| asked)?;
-    act(&app, who, &request, &body, id, move |work, person| life::revise(work, person, id, version, &revised)).await
+    let why = f.text("reason", 4000).map(String::from);
+    let (revised, why) = f.make(|| Some((asked?, why?)))?;
+    act(&app, who, &request, &body, id, move |work, person| life::revise(work, person, id, version, &revised, &why)).await
 }
 
 /// The version that `If-Match` names.
@@ -230,26 +234,11 @@ pub struct ReasonBody {
     reason: String,
 }
 
-/// Why a step is taken, where that needs no words.
-#[derive(ToSchema)]
-#[schema(as = OptionalReason)]
-#[allow(dead_code, reason = "describes the body; the strict reader reads it")]
-pub struct OptionalReasonBody {
-    #[schema(min_length = 1, max_length = 4000)]
-    reason: Option<String>,
-}
-
 /// Reads a body that says why.
 pub fn reason(body: &Json) -> Result<String, Refusal> {
     let mut f = Fields::of(&body.value)?;
     let reason = f.text("reason", 4000).map(String::from);
     f.make(|| reason)
-}
-
-fn optional_reason(body: &Json) -> Result<Option<String>, Refusal> {
-    let mut f = Fields::of(&body.value)?;
-    let reason = f.optional().text("reason", 4000).map(String::from);
-    f.make(|| Some(reason))
 }
 
 /// Takes one step of a grant in the actor's scope, and shows the grant that comes of it.
@@ -269,7 +258,7 @@ where
 
 /// A step of a grant's life as a handler: what the body says of why, and the verb that takes it.
 macro_rules! steps {
-    ($($(#[$doc:meta])* $handler:ident $verb:ident $reason:ident $lent:ident;)*) => {$(
+    ($($(#[$doc:meta])* $handler:ident $verb:ident;)*) => {$(
         $(#[$doc])*
         pub async fn $handler<const R: u8>(
             who: Permit<R>,
@@ -278,27 +267,27 @@ macro_rules! steps {
             body: Json,
             app: Data<App>,
         ) -> Answered {
-            let why = $reason(&body)?;
-            act(&app, who, &request, &body, id, move |work, person| life::$verb(work, person, id, why.$lent())).await
+            let why = reason(&body)?;
+            act(&app, who, &request, &body, id, move |work, person| life::$verb(work, person, id, &why)).await
         }
     )*};
 }
 
 steps! {
     /// Hands a draft to the officers, or answers their questions.
-    submit_grant submit optional_reason as_deref;
+    submit_grant submit;
     /// Takes a request up; approvals given before are void.
-    review_grant review optional_reason as_deref;
+    review_grant review;
     /// Takes a request back.
-    withdraw_grant withdraw reason as_str;
+    withdraw_grant withdraw;
     /// Lets no new job begin.
-    suspend_grant suspend reason as_str;
+    suspend_grant suspend;
     /// Lets jobs begin again.
-    resume_grant resume reason as_str;
+    resume_grant resume;
     /// Ends a grant now, by its project; officers propose an amendment.
-    close_grant close reason as_str;
+    close_grant close;
     /// Stands back from deciding on a request and its amendments.
-    recuse_from_grant recuse reason as_str;
+    recuse_from_grant recuse;
 }
 
 /// A step that was taken.

@@ -17,6 +17,7 @@ use crate::refusal::FieldCode;
 use crate::reports::under_used::{self, Rules, USUAL, UnderUsed};
 use crate::store::Conn;
 
+use super::decisions::no_donor;
 use super::door::{Answered, App, changed, created, expect_empty};
 use super::scope::Scope;
 use super::view::{Money, MoneyIn, instant};
@@ -35,6 +36,8 @@ pub struct PolicyView {
     three_above: Option<Money>,
     /// How much of what its predecessor has left a renewal takes along, in a hundred parts.
     carry_over_percent: i32,
+    /// How much of a charge whoever reported it may give back alone; absent for all of it.
+    refund_alone: Option<Money>,
     /// `in_force`, `proposed` or `superseded`.
     state: &'static str,
     /// Those who did are told to staff alone.
@@ -62,6 +65,7 @@ fn policy_view(conn: &mut Conn, policy: Policy, staff: bool) -> Result<PolicyVie
         two_above: policy.about.two_above.map(Money::from),
         three_above: policy.about.three_above.map(Money::from),
         carry_over_percent: policy.about.carry_over,
+        refund_alone: policy.about.refund_alone.map(Money::from),
         state,
         proposed_by: staff.then(|| policy.proposed_by.to_string()),
         confirmed_by: policy.confirmed_by.filter(|_| staff).map(|id| id.to_string()),
@@ -81,6 +85,8 @@ pub struct PolicyBody {
     /// None if absent.
     #[schema(minimum = 0, maximum = 100)]
     carry_over_percent: Option<i64>,
+    /// How much of a charge whoever reported it may give back alone; of more another person gives it back. All of it if absent.
+    refund_alone: Option<MoneyIn>,
 }
 
 /// Lists policies.
@@ -111,7 +117,11 @@ pub async fn create_policy<const R: u8>(who: Permit<R>, request: HttpRequest, bo
     let two_above = f.optional().amount("two_above", &known);
     let three_above = f.optional().amount("three_above", &known);
     let carry_over = f.optional().whole("carry_over_percent", 0..=100).unwrap_or(0);
-    let new = f.make(|| Some(NewPolicy { unit: unit??, two_above, three_above, carry_over: i32::try_from(carry_over).ok()? }))?;
+    let refund_alone = f.optional().amount("refund_alone", &known);
+    let new = f.make(|| {
+        let carry_over = i32::try_from(carry_over).ok()?;
+        Some(NewPolicy { unit: unit??, two_above, three_above, carry_over, refund_alone })
+    })?;
     app.once(&who, &request, &body.raw, move |work, person| {
         let policy = policy::set(work, person, &new)?;
         created("policies", policy.id, &policy_view(work.sql()?, policy, true)?)
@@ -127,6 +137,7 @@ pub async fn confirm_policy<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
+    no_donor(&who)?;
     expect_empty(&body)?;
     app.once(&who, &request, &body.raw, move |work, person| {
         let policy = policy::confirm(work, person, id)?;

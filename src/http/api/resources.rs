@@ -20,6 +20,7 @@ use crate::store::Fault;
 use crate::time::Time;
 use crate::usage::{self, NewRate, Rate};
 
+use super::decisions::no_donor;
 use super::door::{Answered, App, changed, created, expect_empty, made, stamps};
 use super::scope::Scope;
 use super::view::{Money, MoneyIn, instant};
@@ -293,6 +294,7 @@ pub async fn confirm_rate<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
+    no_donor(&who)?;
     expect_empty(&body)?;
     app.once(&who, &request, &body.raw, move |work, person| {
         let rate = usage::confirm_rate(work, person, id)?;

@@ -219,8 +219,12 @@ pub async fn rotate_webhook<const R: u8>(who: Permit<R>, PathId(id): PathId<id::
     let (access, warrant) = (app.access.clone(), who.warrant());
     let rotate = move |work: &mut Work<'_>| {
         standing::recheck(work, access.rule(), &warrant)?;
-        own(work.sql()?, &actor, id, true)?;
+        let found = own(work.sql()?, &actor, id, true)?;
         let person = directory::person_for(work, &actor)?;
+        if person != found.owner {
+            // An administrator may end it, and is told nobody's secret.
+            return Err(Refusal::not_found().into());
+        }
         webhook::rotate(work, person, id, &secret)
     };
     let webhook = app.store.submit(1, rotate)?.arrive().await?;

@@ -50,7 +50,7 @@ impl Driver {
         let (who, id, new) = (self.world.persons[who], at(&self.made.grants, grant), self.asked(request)?);
         self.write(move |work| {
             hold::book_expired(work)?;
-            life::revise(work, who, id, version, &new).map(|_| ())
+            life::revise(work, who, id, version, &new, "better said").map(|_| ())
         })
     }
 
@@ -59,8 +59,8 @@ impl Driver {
         self.write(move |work| {
             hold::book_expired(work)?;
             let taken = match step {
-                Step::Submit => life::submit(work, who, id, None),
-                Step::Review => life::review(work, who, id, None),
+                Step::Submit => life::submit(work, who, id, "ready"),
+                Step::Review => life::review(work, who, id, "taken up"),
                 Step::Withdraw => life::withdraw(work, who, id, "not now"),
                 Step::Suspend => life::suspend(work, who, id, "a question"),
                 Step::Resume => life::resume(work, who, id, "answered"),
@@ -163,7 +163,7 @@ impl Driver {
     pub(super) fn set_policy(&mut self, who: usize, new: &NewPolicy) -> Result<(), Stop> {
         let limit = |minor: Option<i64>| minor.map(|minor| self.amount(minor));
         let (two_above, three_above) = (limit(new.two_above), limit(new.three_above));
-        let new = policy::NewPolicy { unit: self.world.unit, two_above, three_above, carry_over: new.carry_over };
+        let new = policy::NewPolicy { unit: self.world.unit, two_above, three_above, carry_over: new.carry_over, refund_alone: None };
         let who = self.world.persons[who];
         self.made.policies.push(self.write(move |work| policy::set(work, who, &new).map(|policy| policy.id))?);
         Ok(())

@@ -43,10 +43,10 @@ impl Model {
     /// Receivable goes down to 0, the rest is given beyond the pledge.
     pub(super) fn deliver(
         &mut self,
+        who: usize,
         donation: usize,
         amount: i64,
-        delivered_at: i64,
-        expires_at: Option<i64>,
+        (delivered_at, expires_at): (i64, Option<i64>),
         wrong_unit: bool,
     ) -> Result<Said, Code> {
         let state = self.donations.get(donation).ok_or(Code::NotFound)?.state;
@@ -58,14 +58,14 @@ impl Model {
         }
         let lot = self.lots.len();
         let from_pledge = self.balance(Account::Receivable(donation)).min(i128::from(amount));
-        self.lots.push(Lot { donation, amount, from_pledge, delivered_at, expires_at, reversed: false });
+        self.lots.push(Lot { donation, amount, from_pledge, delivered_at, expires_at, by: who, reversed: false });
         self.shift(Account::Receivable(donation), Account::Available(lot), from_pledge);
         self.shift(Account::Given(donation), Account::Available(lot), i128::from(amount) - from_pledge);
         Ok(Said::Done)
     }
 
     /// What is past its expiry is not available any more. By the clock, a lot has back what ended grants had left.
-    pub(super) fn give_back(&mut self, lot: usize, amount: Option<i64>) -> Result<Said, Code> {
+    pub(super) fn give_back(&mut self, who: usize, lot: usize, amount: Option<i64>) -> Result<Said, Code> {
         if lot >= self.lots.len() {
             return Err(Code::NotFound);
         }
@@ -79,7 +79,7 @@ impl Model {
             return Err(Code::InsufficientCredits);
         }
         self.draw(Account::Available(lot), Account::Returned(lot), amount)?;
-        self.returns.push(Returned { lot, amount, reversed: false });
+        self.returns.push(Returned { lot, by: who, amount, reversed: false });
         Ok(Said::Done)
     }
 }

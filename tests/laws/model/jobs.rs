@@ -6,6 +6,9 @@ use super::turns::{BEYOND, BY_JOB, CLOSED, LATE, PART, SUSPENDED, TOTAL_ABOVE, T
 use super::{Account, Charge, GRACE, Kept, LEAD, Model, Rate, Said, Stage, Stands, half_even, owner};
 use crate::command::{METERS, RATED, RESOURCES, Record, Used};
 
+/// The person who reports all usage.
+const REPORTER: usize = 0;
+
 /// What became of one record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum One {
@@ -165,6 +168,7 @@ impl Model {
         let charged = One::Charged { amount, lots: drawn.clone(), overdraft: beyond };
         self.charges.push(Charge {
             provider,
+            by: REPORTER,
             record: record.clone(),
             grant,
             amount,
@@ -262,7 +266,7 @@ impl Model {
         (plan, rest)
     }
 
-    pub(super) fn resolve(&mut self, entry: usize, charge_to: Option<Option<usize>>) -> Result<Said, Code> {
+    pub(super) fn resolve(&mut self, who: usize, entry: usize, charge_to: Option<Option<usize>>) -> Result<Said, Code> {
         let kept = self.kept.get(entry).ok_or(Code::NotFound)?.clone();
         if !kept.open {
             return Err(Code::AlreadyDecided);
@@ -275,6 +279,7 @@ impl Model {
         // Whoever names the grant now decides who pays, whatever became of the hold.
         let record = Record { hold: kept.record.hold.filter(|_| named.is_none()), ..kept.record };
         let charged = self.attempt(kept.provider, &record, named.or(record.grant))?;
+        self.charges.last_mut().into_iter().for_each(|charge| charge.by = who);
         Ok(Said::Batch(vec![charged]))
     }
 

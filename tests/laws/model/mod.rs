@@ -64,6 +64,7 @@ pub struct Lot {
     pub from_pledge: i128,
     pub delivered_at: i64,
     pub expires_at: Option<i64>,
+    pub by: usize,
     pub reversed: bool,
 }
 
@@ -80,6 +81,7 @@ pub struct Rate {
 #[derive(Clone, Debug)]
 pub struct Charge {
     pub provider: usize,
+    pub by: usize,
     pub record: Record,
     pub grant: usize,
     pub amount: i128,
@@ -113,6 +115,7 @@ pub struct Kept {
 #[derive(Clone, Debug)]
 pub struct Returned {
     pub lot: usize,
+    pub by: usize,
     pub amount: i128,
     pub reversed: bool,
 }
@@ -216,10 +219,10 @@ impl Model {
             Command::Propose { who, gift } => self.propose(*who, gift),
             Command::Accept { who, donation } => self.accept(*who, *donation),
             Command::Cancel { donation, .. } => self.cancel(*donation),
-            Command::Deliver { donation, amount, delivered_at, expires_at, wrong_unit, .. } => {
-                self.deliver(*donation, *amount, *delivered_at, *expires_at, *wrong_unit)
+            Command::Deliver { who, donation, amount, delivered_at, expires_at, wrong_unit } => {
+                self.deliver(*who, *donation, *amount, (*delivered_at, *expires_at), *wrong_unit)
             }
-            Command::Return { lot, amount, .. } => self.give_back(*lot, *amount),
+            Command::Return { who, lot, amount } => self.give_back(*who, *lot, *amount),
             Command::Request { who, request, draft } => self.request(*who, request, *draft),
             Command::Revise { who, grant, version, request } => self.revise(*who, *grant, *version, request),
             Command::Step { who, grant, step } => self.step(*who, *grant, *step),
@@ -239,9 +242,9 @@ impl Model {
             Command::Hold { provider, new } => self.hold(*provider, new),
             Command::Extend { provider, hold, expires_at } => self.extend(*provider, *hold, *expires_at),
             Command::Release { provider, hold } => self.release(*provider, *hold),
-            Command::Resolve { entry, charge_to, .. } => self.resolve(*entry, *charge_to),
+            Command::Resolve { who, entry, charge_to } => self.resolve(*who, *entry, *charge_to),
             Command::Refund { charge, amount, .. } => self.refund(*charge, *amount),
-            Command::Reverse { what, .. } => self.reverse(*what),
+            Command::Reverse { who, what } => self.reverse(*who, *what),
             Command::Wait(micros) => {
                 self.now += micros;
                 Ok(Said::Done)

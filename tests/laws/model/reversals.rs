@@ -1,4 +1,4 @@
-//! The model's reversals: the exact mirror, once.
+//! The model's reversals: the exact mirror, once, by another person than booked it.
 
 use almoner::refusal::Code;
 
@@ -6,17 +6,17 @@ use super::{Account, Amendment, Model, Said, State};
 use crate::command::{Change, Target};
 
 impl Model {
-    pub(super) fn reverse(&mut self, what: Target) -> Result<Said, Code> {
+    pub(super) fn reverse(&mut self, who: usize, what: Target) -> Result<Said, Code> {
         match what {
-            Target::Delivery(lot) => self.reverse_delivery(lot),
+            Target::Delivery(lot) => self.reverse_delivery(who, lot),
             Target::Return(at) => {
                 let found = self.returns.get_mut(at).ok_or(Code::NotFound)?;
-                once(&mut found.reversed)?;
+                once(&mut found.reversed, found.by == who)?;
                 let (lot, amount) = (found.lot, found.amount);
                 self.shift(Account::Returned(lot), Account::Available(lot), amount);
                 Ok(Said::Done)
             }
-            Target::Charge(at) => self.reverse_charge(at),
+            Target::Charge(at) => self.reverse_charge(who, at),
             // Undone by verbs of their own.
             Target::Pledge(at) => there(self.donations.get(at).is_some_and(|d| d.accepted)),
             Target::Award(at) => there(self.grants.get(at).is_some_and(|g| g.stage.awarded())),
@@ -30,9 +30,9 @@ impl Model {
     }
 
     /// Refused where the lot has not got it all any more, by the clock.
-    fn reverse_delivery(&mut self, lot: usize) -> Result<Said, Code> {
+    fn reverse_delivery(&mut self, who: usize, lot: usize) -> Result<Said, Code> {
         let found = self.lots.get_mut(lot).ok_or(Code::NotFound)?;
-        once(&mut found.reversed)?;
+        once(&mut found.reversed, found.by == who)?;
         let (donation, from_pledge, amount) = (found.donation, found.from_pledge, i128::from(found.amount));
         self.sweep();
         self.draw(Account::Available(lot), Account::Receivable(donation), amount)?;
@@ -45,9 +45,11 @@ impl Model {
     }
 
     /// Only a charge that nothing has touched since, of a grant that could still be charged; what is freed covers overdrafts first.
-    fn reverse_charge(&mut self, at: usize) -> Result<Said, Code> {
+    fn reverse_charge(&mut self, who: usize, at: usize) -> Result<Said, Code> {
         let found = self.charges.get(at).ok_or(Code::NotFound)?.clone();
-        once(&mut self.charges[at].reversed)?;
+        if found.reversed {
+            once(&mut self.charges[at].reversed, found.by == who)?;
+        }
         self.book_due(found.grant);
         let found = self.charges[at].clone();
         if found.touched
@@ -57,6 +59,7 @@ impl Model {
         {
             return Err(Code::NotReversible);
         }
+        once(&mut self.charges[at].reversed, found.by == who)?;
         for (lot, part) in &found.drawn {
             self.shift(Account::Spent(found.grant, *lot), Account::Granted(found.grant, *lot), *part);
         }
@@ -68,7 +71,10 @@ impl Model {
     }
 }
 
-fn once(reversed: &mut bool) -> Result<(), Code> {
+fn once(reversed: &mut bool, own: bool) -> Result<(), Code> {
+    if own {
+        return Err(Code::SelfApproval);
+    }
     if *reversed {
         return Err(Code::AlreadyReversed);
     }
