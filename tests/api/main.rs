@@ -11,6 +11,7 @@ mod holds;
 mod hostile;
 mod issuers;
 mod limits;
+mod lives;
 mod lists;
 mod login;
 mod outlook;
