@@ -110,7 +110,7 @@ pub fn add_account_mapping(work: &mut Work<'_>, who: PersonId, mut mapping: Acco
     if store::mappings_of_account(work.sql()?, &mapping.account)?.iter().any(same) {
         return Err(taken(&mapping.account).into());
     }
-    let body = json!({"project": mapping.project, "resource": mapping.resource});
+    let body = json!({"project": mapping.project, "resource": mapping.resource, "account": mapping.named()});
     let birth = ledger::post(work, Draft::note(Kind::AccountMapping, who, work.now(), &body).about(mapping.project.stamp()))?;
     mapping.id = Id::from_stamp(birth.stamp);
     store::insert_mapping(work.sql_mut()?, &mapping)?;

@@ -1,5 +1,8 @@
 //! Projects, their members, and the scheduler accounts that stand for them.
 
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
 use crate::id::{Id, InstitutionId, PersonId, Project as ProjectKind, ProjectId, ResourceId};
 
 /// Who is granted credits.
@@ -56,4 +59,12 @@ pub struct AccountMapping {
     pub account: String,
     /// Only on this resource.
     pub resource: Option<ResourceId>,
+}
+
+impl AccountMapping {
+    /// The SHA-256 of the cluster's and the account's names, in hexadecimal digits: what the journal keeps of them, since an account may be
+    /// called as a person is.
+    pub fn named(&self) -> String {
+        Sha256::digest(json!([self.cluster, self.account]).to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }

@@ -164,6 +164,7 @@ pub fn deliver(work: &mut Work<'_>, who: PersonId, new: &NewLot) -> Result<Lot, 
     let mut draft = Draft::moving(Kind::Delivery, Some(who), new.delivered_at, donation.about.unit).about(donation.id.stamp());
     draft.shift(Key::donation(donation.id, Bucket::Receivable), Key::lot(id, Bucket::Available), pledged);
     draft.shift(Key::donation(donation.id, Bucket::Given), Key::lot(id, Bucket::Available), new.amount.minor - pledged);
+    draft.body = Some(json!({"expires_at": new.expires_at.map(|end| end.to_string())}).to_string());
     ledger::post(work, draft)?;
     let lot = Lot {
         id,

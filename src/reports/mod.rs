@@ -1,8 +1,8 @@
 //! Reports: balances, whereabouts of credits, forecasts, disclosure of funding, trial balance, verification, exports. Reads everything,
-//! writes nothing but whether a project's disclosure is public.
+//! writes nothing but whether a project's disclosure is public, and what audits found.
 
+pub mod audit;
 pub mod balance;
-mod duties;
 pub mod export;
 pub mod under_used;
 pub mod disclosure;

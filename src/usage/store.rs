@@ -407,6 +407,26 @@ pub(super) fn covers(conn: &mut Conn, charge: ChargeId) -> Result<Vec<i64>, Faul
     Ok(on!(conn, c => own.load(c))?)
 }
 
+/// One lot's payment of what a charge owed.
+#[derive(Queryable, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CoverRow {
+    /// Stamp of the cover.
+    pub id: i64,
+    /// Its journal entry.
+    pub seq: i64,
+    /// Of which charge.
+    pub charge: i64,
+    /// From which lot.
+    pub lot: i64,
+    /// How much.
+    pub amount: i64,
+}
+
+/// Every cover.
+pub fn all_covers(conn: &mut Conn) -> Result<Vec<CoverRow>, Fault> {
+    Ok(on!(conn, c => covers::table.order(covers::id).load(c))?)
+}
+
 pub(super) fn insert_cover(conn: &mut Conn, id: i64, seq: i64, charge: ChargeId, lot: i64, amount: i64) -> Result<(), Fault> {
     let row = (covers::id.eq(id), covers::seq.eq(seq), covers::charge.eq(charge.stamp()), covers::lot.eq(lot), covers::amount.eq(amount));
     on!(conn, c => diesel::insert_into(covers::table).values(row).execute(c))?;

@@ -105,6 +105,21 @@ pub struct Binding {
     pub revoked_by: Option<PersonId>,
 }
 
+impl Binding {
+    /// What the journal is told of it.
+    pub fn told(&self) -> serde_json::Value {
+        let mut body = json!({"person": self.person, "role": self.right.role().word(), "state": self.state.word()});
+        match self.right {
+            Right::Donor(donor) => body["donor"] = json!(donor),
+            Right::Researcher(Some(project)) => body["project"] = json!(project),
+            Right::Provider(provider) => body["provider"] = json!(provider),
+            Right::Officer(Some(limit)) => body["limit"] = json!({"value": limit.to_string(), "unit": limit.unit.code()}),
+            Right::Officer(None) | Right::Researcher(None) | Right::Auditor | Right::Admin => {}
+        }
+        body
+    }
+}
+
 /// How much a person may approve in one unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ApprovalLimit {
@@ -212,16 +227,8 @@ fn new(who: PersonId, person: PersonId, right: Right) -> Binding {
 }
 
 fn bind(work: &mut Work<'_>, binding: Binding, founding: Option<i32>) -> Result<Binding, Fault> {
-    let Binding { person, right, state, .. } = binding;
-    let mut body = json!({"person": person, "role": right.role().word(), "state": state.word()});
-    match right {
-        Right::Donor(donor) => body["donor"] = json!(donor),
-        Right::Researcher(Some(project)) => body["project"] = json!(project),
-        Right::Provider(provider) => body["provider"] = json!(provider),
-        Right::Officer(Some(limit)) => body["limit"] = json!({"value": limit.to_string(), "unit": limit.unit.code()}),
-        Right::Officer(None) | Right::Researcher(None) | Right::Auditor | Right::Admin => {}
-    }
-    let birth = ledger::post(work, Draft::note(Kind::Binding, binding.proposed_by, work.now(), &body).about(person.stamp()))?;
+    let draft = Draft::note(Kind::Binding, binding.proposed_by, work.now(), &binding.told()).about(binding.person.stamp());
+    let birth = ledger::post(work, draft)?;
     let made = Binding { id: BindingId::from_stamp(birth.stamp), ..binding };
     store::insert_binding(work.sql_mut()?, &made, founding)?;
     standing::moved(work, birth.seq)?;

@@ -231,6 +231,11 @@ pub fn is_public(conn: &mut Conn, project: ProjectId) -> Result<bool, Fault> {
     store::is_public(conn, project)
 }
 
+/// What every project has said of it last, and in which entry of the journal.
+pub fn publications(conn: &mut Conn) -> Result<Vec<(ProjectId, bool, i64)>, Fault> {
+    store::publications(conn)
+}
+
 /// Makes a project's disclosure public, or takes that back. What is so already stays as it is.
 pub fn publish(work: &mut Work<'_>, who: PersonId, project: ProjectId, public: bool) -> Result<(), Fault> {
     if store::is_public(work.sql()?, project)? == public {

@@ -3,13 +3,16 @@
 //! Reads the whole journal once, in table order, and believes nothing that it can recompute. Bounds: the state of every account and
 //! the natural key of every charge are held in memory.
 
+mod duties;
+mod rows;
+mod told;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
-use super::duties::Duties;
 use crate::amount::Unit;
 use crate::donations::{self, GRACE, Lot};
 use crate::id::LotId;
@@ -19,6 +22,8 @@ use crate::store::runs::{Trail, Trails};
 use crate::store::{Conn, Fault, Page, guards};
 use crate::time::Time;
 use crate::usage::{self, store::ChargeRow};
+use duties::Duties;
+use told::Told;
 
 /// One law and what was found.
 #[derive(Clone, Debug)]
@@ -53,7 +58,8 @@ impl Verification {
     }
 }
 
-const TITLES: [&str; 10] = [
+/// What the laws say, in their order.
+pub(super) const TITLES: [&str; 11] = [
     "every transaction sums to zero per unit, and so does the ledger",
     "of each lot: delivered = available + granted + held + spent + lapsed + returned",
     "of each grant and lot: what came in less what went out = available + held + spent",
@@ -64,6 +70,7 @@ const TITLES: [&str; 10] = [
     "the journal has no gap and its tables refuse to be changed",
     "what was drawn was usable when the job ended and reported in time",
     "what was decided was decided by other persons than asked for it, each once",
+    "the tables beside the journal say what the journal says",
 ];
 
 /// How many findings of one law are kept in words.
@@ -90,6 +97,10 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     for held in std::mem::take(&mut check.duties).rows(conn)? {
         check.law(10, held.is_ok(), || held.err().unwrap_or_default());
     }
+    let (told, found) = (std::mem::take(&mut check.told), rows::all(conn)?);
+    for held in told.compare(found) {
+        check.law(11, held.is_ok(), || held.err().unwrap_or_default());
+    }
     for (table, guarded) in guards::standing(conn)? {
         check.law(8, guarded, || format!("the guard of table {table} is missing"));
     }
@@ -109,6 +120,15 @@ struct Seen {
     postings: Trail,
 }
 
+/// What a charge's postings say of it.
+#[derive(Clone, Copy)]
+struct Charged {
+    spent: i64,
+    beyond: i64,
+    /// 0 for a charge of nothing, which posts nothing.
+    grant: i64,
+}
+
 struct Check {
     laws: Vec<Law>,
     entries: u64,
@@ -123,8 +143,9 @@ struct Check {
     /// By (grant, lot): awards less what left otherwise than by use.
     net_in: FxHashMap<(i64, i64), i128>,
     /// Charged by stamp: what the postings of the charge say.
-    charged: FxHashMap<i64, (i64, i64)>,
+    charged: FxHashMap<i64, Charged>,
     duties: Duties,
+    told: Told,
 }
 
 impl Check {
@@ -144,6 +165,7 @@ impl Check {
             net_in: FxHashMap::default(),
             charged: FxHashMap::default(),
             duties: Duties::default(),
+            told: Told::default(),
         })
     }
 
@@ -168,6 +190,7 @@ impl Check {
         if let Some(held) = self.duties.pass(entry) {
             self.law(10, held.is_ok(), || held.err().unwrap_or_default());
         }
+        self.told.pass(entry);
         if entry.lines.is_empty() && entry.kind != Kind::Charge {
             return;
         }
@@ -179,7 +202,8 @@ impl Check {
         self.law(1, sums.values().all(|sum| *sum == 0), || format!("entry {} does not sum to zero", entry.seq));
         if entry.kind == Kind::Charge {
             let of = |bucket| entry.lines.iter().filter(|l| l.account.bucket == bucket).map(|l| l.amount).sum::<i64>();
-            self.charged.insert(stamp, (of(Bucket::Spent), of(Bucket::OverdraftSpent)));
+            let grant = entry.lines.first().map_or(0, |line| line.account.grant);
+            self.charged.insert(stamp, Charged { spent: of(Bucket::Spent), beyond: of(Bucket::OverdraftSpent), grant });
         }
     }
 
@@ -276,7 +300,10 @@ impl Check {
             for row in &rows {
                 of_grants.entry(row.award).or_default().pass(row.id);
                 let posted = self.charged.remove(&row.id);
-                let same = posted.is_some_and(|(spent, beyond)| spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft);
+                let same = posted.is_some_and(|Charged { spent, beyond, grant }| {
+                    let amounts = spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft;
+                    amounts && (grant == row.award || grant == 0)
+                });
                 self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
                 let once = keys.insert((row.usage_key.clone(), row.part));
                 self.law(6, once, || format!("the usage of {} is charged twice", row.id()));
@@ -311,10 +338,14 @@ impl Check {
             let capped = left + sum == i128::from(row.amount) && left >= 0;
             self.law(5, own && capped, || format!("{}: charged {}, refunded {sum}, left {left}", row.id(), row.amount));
         }
-        for (seq, reverses) in ledger::store::reversals(conn)? {
-            let (mirror, first) = (ledger::store::entries(conn, seq, seq)?.pop(), ledger::store::entries(conn, reverses, reverses)?.pop());
-            let exact = mirror.zip(first).is_some_and(|(mirror, first)| is_mirror(&mirror, &first));
-            self.law(5, exact, || format!("entry {seq} is not the mirror of entry {reverses}"));
+        for row in ledger::store::reversals(conn)? {
+            let mut entry = |seq| Ok::<_, Fault>(ledger::store::entries(conn, seq, seq)?.pop());
+            let both = entry(row.seq)?.zip(entry(row.reverses)?);
+            let exact = both.as_ref().is_some_and(|(mirror, first)| is_mirror(mirror, first));
+            self.law(5, exact, || format!("entry {} is not the mirror of entry {}", row.seq, row.reverses));
+            let told = both.and_then(|(mirror, first)| first.actor.zip(mirror.actor));
+            let two = told == Some((row.booked_by, row.reversed_by)) && row.booked_by != row.reversed_by;
+            self.law(10, two, || format!("entry {} is not reversed by another person than booked it", row.reverses));
         }
         Ok(())
     }
