@@ -101,10 +101,11 @@ pub fn limited(policy: &str) {
 }
 
 /// All figures in Prometheus' text format.
-pub fn render(store: &Store, journal_head: i64) -> Result<String, String> {
+pub fn render(store: &Store, journal_head: i64, read_only: bool) -> Result<String, String> {
     let (commits, commands) = store.written();
     let figures = [
         ("almoner_journal_seq", "Last sequence of the journal", journal_head),
+        ("almoner_read_only", "Whether nothing is written because an audit found a law broken", i64::from(read_only)),
         ("almoner_writer_waiting", "Commands waiting for the writer", i64::try_from(store.waiting()).unwrap_or(i64::MAX)),
         ("almoner_writer_commits_total", "Commits of this process", i64::try_from(commits).unwrap_or(i64::MAX)),
         ("almoner_writer_commands_total", "Commands of this process", i64::try_from(commands).unwrap_or(i64::MAX)),

@@ -57,11 +57,13 @@ pub struct Manner {
     pub login: Option<Login>,
     /// How events are told and sent.
     pub errands: Errands,
+    /// How often the books verify themselves; `None` for never.
+    pub audit_every: Option<Duration>,
 }
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every, require_bindings, limits, login, errands } = manner;
+    let Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every } = manner;
     let rule = Rule { local: keys.local_issuer().map(String::from), require_bindings };
     let access = Arc::new(Access::open(store.clone(), rule.clone())?);
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
@@ -102,7 +104,8 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
             let server = server.shutdown_timeout(FINISH_WITHIN).listen(listener)?.run();
             let sweeper = sweep_every.map(|every| actix_web::rt::spawn(sweep_for_ever(store.clone(), every)));
             let keeper = actix_web::rt::spawn(access.keep_fresh());
-            let errands = errands::run(&store, &errands, &rule);
+            let mut errands = errands::run(&store, &errands, &rule);
+            errands.extend(audit_every.map(|every| actix_web::rt::spawn(errands::audit_for_ever(store.clone(), every))));
             announce(address);
             let ended = server.await;
             keeper.abort();

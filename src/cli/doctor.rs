@@ -252,6 +252,15 @@ fn books(found: &mut Findings, conn: &mut Conn) -> Result<(), Fault> {
             found.bad("guards", Exit::Broken, detail, "Somebody removed their triggers. Run almoner verify, and find out who.");
         }
     }
+    match conn.stopped()? {
+        None => found.fine("writing", "goes on"),
+        Some(why) => found.bad(
+            "writing",
+            Exit::Broken,
+            format!("it is stopped: {why}"),
+            "Run almoner verify, which lets it go on once all laws hold.",
+        ),
+    }
     match conn.try_turn() {
         Ok(()) => found.fine("writer", "its turn can be had"),
         Err(fault) => found.odd("writer", fault.to_string(), "Another process has it, as a dry run does; if none should, end that one."),

@@ -42,6 +42,9 @@ pub struct Options {
     /// How often events are told, alerts looked for and webhooks served, in seconds; 0 for never
     #[arg(long, value_name = "SECONDS", env = "ALMONER_EVENTS_EVERY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=3600))]
     pub events_every: u64,
+    /// How often the books verify themselves, in seconds, the first time at the start; 0 for never. Where a law is broken nothing more is written
+    #[arg(long, value_name = "SECONDS", env = "ALMONER_AUDIT_EVERY", default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(..=2_592_000))]
+    pub audit_every: u64,
     /// Waits before a webhook's second, third, … try, in seconds; by default those of the Standard Webhooks scheme, some three days in all
     #[arg(long, value_name = "SECONDS", env = "ALMONER_WEBHOOK_WAITS", value_delimiter = ',')]
     pub webhook_waits: Vec<u64>,
@@ -97,7 +100,8 @@ impl Options {
         let limits = Settings { person, address, failures, proxies };
         let login = self.signin.login(keys, clock)?;
         let errands = self.errands();
-        Ok(Manner { listen: self.listen, sweep_every, require_bindings: self.require_bindings, limits, login, errands })
+        let audit_every = (self.audit_every > 0).then(|| Duration::from_secs(self.audit_every));
+        Ok(Manner { listen: self.listen, sweep_every, require_bindings: self.require_bindings, limits, login, errands, audit_every })
     }
 
     /// How events are told and sent.

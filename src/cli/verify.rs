@@ -1,22 +1,34 @@
-//! `almoner verify`: every law of the books, recomputed from the postings.
+//! `almoner verify`: every law of the books, recomputed from the journal. What an audit of the service has stopped goes on by it.
 
 use std::io::{self, Write};
 
 use super::exit::{Exit, Failure};
 use super::place::Place;
 use super::table::{self, count};
+use crate::reports::audit;
 use crate::reports::verify::{Verification, verify};
+use crate::time::Clock;
 
 /// Findings shown for each law; the rest is counted.
 const SHOWN: usize = 5;
 
-/// Verifies and prints law by law; `Broken` unless all hold.
+/// Verifies and prints law by law; `Broken` unless all hold. Where writing was stopped and all laws hold, it goes on.
 pub fn run(place: &Place) -> Result<Exit, Failure> {
     let mut conn = place.books()?;
-    let found = conn.snapshot(verify)?;
+    let ran_at = Clock::system().now();
+    let (found, stopped) = conn.snapshot(|conn| Ok((verify(conn)?, conn.stopped()?)))?;
     match place.json {
         true => writeln!(io::stdout(), "{:#}", as_json(&found))?,
         false => print(&found)?,
+    }
+    if let Some(why) = stopped {
+        if found.holds() {
+            let clean = found.clone();
+            place.open()?.write_beside(move |work| audit::clear(work, &clean, ran_at))?;
+            eprintln!("Writing was stopped because {why}. It goes on now.");
+        } else {
+            eprintln!("Writing was stopped because {why}. It stays so until all laws hold.");
+        }
     }
     let broken: Vec<String> = found.laws.iter().filter(|law| law.broken > 0).map(|law| law.number.to_string()).collect();
     match broken.as_slice() {

@@ -106,7 +106,8 @@ impl Access {
             let person = person_for(work, &actor)?;
             reading::record(work, person, operation, object.as_deref())
         };
-        Ok(self.store.submit(1, command)?.arrive().await?)
+        // Also where the books may not be written: what is read then is read of books that are being looked into.
+        Ok(self.store.submit_beside(1, command)?.arrive().await?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the service does beside answering: it follows the journal, looks for alerts, and sends what webhooks are to be told.
+//! What the service does beside answering: it follows the journal, looks for alerts, sends what webhooks are to be told, and verifies its own
+//! books.
 //!
 //! Each step looks in a snapshot first and takes the writer's turn only where there is something new. Any number of processes may do
 //! this over the same books.
@@ -16,6 +17,7 @@ use crate::directory::standing::Rule;
 use crate::events::webhook::{self, Schedule, send};
 use crate::events::{alert, follow};
 use crate::ledger;
+use crate::reports::{audit, verify};
 use crate::store::{Conn, Fault, Store};
 use crate::time::{SECOND, Time};
 
@@ -139,4 +141,26 @@ async fn send_some(store: &Store, sender: &Arc<send::Sender>, schedule: &Schedul
         store.submit(tried.len(), move |work| send::settle(work, &tried, &schedule))?.arrive().await?;
     }
     Ok(any)
+}
+
+/// Verifies the books at once and then again and again. Where a law is broken the writing of every process stops.
+pub(super) async fn audit_for_ever(store: Store, every: Duration) {
+    loop {
+        if let Err(fault) = audit_once(&store).await {
+            tracing::error!(%fault, "the books could not be verified; it is tried again");
+        }
+        sleep(every).await;
+    }
+}
+
+async fn audit_once(store: &Store) -> Result<(), Fault> {
+    let ran_at = store.clock().now();
+    let found = look(store, verify::verify).await?;
+    for law in found.laws.iter().filter(|law| law.broken > 0) {
+        tracing::error!(law = law.number, broken = law.broken, findings = ?law.findings, "THE BOOKS DO NOT HOLD: {}", law.title);
+    }
+    if store.submit_beside(1, move |work| audit::record(work, &found, ran_at))?.arrive().await? {
+        tracing::error!("nothing is written any more until almoner verify finds that all laws hold");
+    }
+    Ok(())
 }

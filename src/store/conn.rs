@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::r2d2::ManageConnection;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::Fault;
@@ -146,12 +146,18 @@ fn take_lock(c: &mut SqliteConnection, patience: Duration) -> Result<(), Fault> 
     Ok(taken?)
 }
 
-#[derive(diesel::QueryableByName)]
-struct Head {
+/// The head of the journal as a turn finds it.
+#[derive(diesel::QueryableByName, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Head {
+    /// The last sequence.
     #[diesel(sql_type = BigInt)]
-    seq: i64,
+    pub seq: i64,
+    /// Its stamp.
     #[diesel(sql_type = BigInt)]
-    stamp: i64,
+    pub stamp: i64,
+    /// Why nothing is written any more, if that is so.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub stopped: Option<String>,
 }
 
 impl Conn {
@@ -175,30 +181,42 @@ impl Conn {
         seen
     }
 
-    /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head (sequence, stamp).
-    pub(super) fn begin_turn(&mut self) -> Result<(i64, i64), Fault> {
+    /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head.
+    pub(super) fn begin_turn(&mut self) -> Result<Head, Fault> {
         self.begin_turn_within(PATIENCE)
     }
 
     /// A turn whose head can't be read is given back at once, so that it keeps nobody out.
-    fn begin_turn_within(&mut self, patience: Duration) -> Result<(i64, i64), Fault> {
+    fn begin_turn_within(&mut self, patience: Duration) -> Result<Head, Fault> {
         let head: QueryResult<Head> = match self {
             Conn::Sqlite(c) => {
                 take_lock(c, patience)?;
-                sql_query("SELECT seq, stamp FROM head").get_result(c)
+                sql_query("SELECT seq, stamp, stopped FROM head").get_result(c)
             }
             Conn::Postgres(c) => {
                 // The row lock is the turn: who holds it is the one writer until the commit.
                 c.batch_execute("BEGIN")?;
-                sql_query("SELECT seq, stamp FROM head FOR UPDATE").get_result(c)
+                sql_query("SELECT seq, stamp, stopped FROM head FOR UPDATE").get_result(c)
             }
         };
         if head.is_err() {
             // If even this fails the connection is broken, and is replaced by who owns it.
             let _ = self.batch("ROLLBACK");
         }
-        let head = head?;
-        Ok((head.seq, head.stamp))
+        Ok(head?)
+    }
+
+    /// Why nothing is written any more, if that is so.
+    pub fn stopped(&mut self) -> Result<Option<String>, Fault> {
+        let head: Head = on!(self, c => sql_query("SELECT seq, stamp, stopped FROM head").get_result(c))?;
+        Ok(head.stopped)
+    }
+
+    /// Stops the writing of every process, or lets it go on. To be called in a turn of the writer.
+    pub fn set_stopped(&mut self, why: Option<&str>) -> Result<(), Fault> {
+        let update = sql_query("UPDATE head SET stopped = $1").bind::<Nullable<Text>, _>(why);
+        on!(self, c => update.execute(c))?;
+        Ok(())
     }
 
     /// Whether the writer's turn can be had within 2 s; it is given back at once. The connection is good for nothing else afterwards.

@@ -21,12 +21,15 @@ const COMMIT_RECORDS: usize = 10_000;
 
 /// A command on its way through the queue.
 trait Command: Send {
+    /// Whether it runs where writing is stopped.
+    fn beside(&self) -> bool;
     fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault>;
     /// Answers with what the last run gave, or with the fault that kept it from being committed.
     fn answer(self: Box<Self>, committed: Result<(), Fault>);
 }
 
 struct Call<T, F> {
+    beside: bool,
     verb: F,
     outcome: Option<T>,
     reply: oneshot::Sender<Result<T, Fault>>,
@@ -37,6 +40,10 @@ where
     T: Send,
     F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send,
 {
+    fn beside(&self) -> bool {
+        self.beside
+    }
+
     fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
         self.outcome = Some((self.verb)(work)?);
         Ok(())
@@ -103,12 +110,12 @@ impl Writer {
         Ok(Writer { queue: Some(queue), counts, thread: Some(thread), _checkpoints: checkpoints })
     }
 
-    pub(super) fn submit<T, F>(&self, weight: usize, verb: F) -> Result<Reply<T>, Fault>
+    pub(super) fn submit<T, F>(&self, weight: usize, beside: bool, verb: F) -> Result<Reply<T>, Fault>
     where
         T: Send + 'static,
         F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        let (waiting, reply) = wrap(weight, verb);
+        let (waiting, reply) = wrap(weight, beside, verb);
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         self.queue()?.try_send(waiting).map_err(|_| {
             self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -117,12 +124,12 @@ impl Writer {
         Ok(reply)
     }
 
-    pub(super) fn submit_waiting<T, F>(&self, weight: usize, verb: F) -> Result<Reply<T>, Fault>
+    pub(super) fn submit_waiting<T, F>(&self, weight: usize, beside: bool, verb: F) -> Result<Reply<T>, Fault>
     where
         T: Send + 'static,
         F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        let (waiting, reply) = wrap(weight, verb);
+        let (waiting, reply) = wrap(weight, beside, verb);
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         self.queue()?.blocking_send(waiting).map_err(|_| gone())?;
         Ok(reply)
@@ -150,13 +157,13 @@ impl Drop for Writer {
     }
 }
 
-fn wrap<T, F>(weight: usize, verb: F) -> (Waiting, Reply<T>)
+fn wrap<T, F>(weight: usize, beside: bool, verb: F) -> (Waiting, Reply<T>)
 where
     T: Send + 'static,
     F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let command = Box::new(Call { verb, outcome: None, reply });
+    let command = Box::new(Call { beside, verb, outcome: None, reply });
     (Waiting { command, weight }, Reply(answer))
 }
 
@@ -216,8 +223,8 @@ impl Desk {
     }
 
     fn transact(&mut self, batch: &mut [Box<dyn Command>]) -> Result<Ran, Fault> {
-        let (seq, stamp) = self.conn.begin_turn().inspect_err(|_| self.head = None)?;
-        let found = Birth { seq, stamp };
+        let turn = self.conn.begin_turn().inspect_err(|_| self.head = None)?;
+        let found = Birth { seq: turn.seq, stamp: turn.stamp };
         if self.head != Some(found) {
             self.memory.forget();
         }
@@ -226,6 +233,10 @@ impl Desk {
         let mut work = Work::new(&mut self.conn, &mut self.memory, found, self.clock.now());
         let mut refusals: Vec<Option<Fault>> = Vec::with_capacity(batch.len());
         for (place, command) in batch.iter_mut().enumerate() {
+            if let Some(why) = turn.stopped.as_deref().filter(|_| !command.beside()) {
+                refusals.push(Some(read_only(why).into()));
+                continue;
+            }
             let before = work.writes();
             let outcome = catch_unwind(AssertUnwindSafe(|| command.run(&mut work)));
             match outcome.unwrap_or_else(|_| Err(Fault::Internal("a command panicked".into()))) {
@@ -283,6 +294,13 @@ enum Ran {
     Committed(Vec<Option<Fault>>),
     /// Rolled back because of the command at this place.
     Spoiled(usize, Fault),
+}
+
+/// The refusal of everything that would be written while writing is stopped.
+fn read_only(why: &str) -> Refusal {
+    let detail =
+        format!("An audit found that {why}. Nothing is written until an operator has run almoner verify and the books hold again.");
+    Refusal::new(Code::ReadOnly, detail).with("broken", why)
 }
 
 fn answer_all(batch: Vec<Box<dyn Command>>, refusals: Vec<Option<Fault>>) {

@@ -120,6 +120,7 @@ impl Stage {
             limits: Settings { person: none(), address: none(), failures: none(), proxies: Vec::new() },
             login: None,
             errands: Errands { every: None, schedule: Schedule::default(), loopback: false },
+            audit_every: None,
         };
         let (said, heard) = channel();
         let service = std::thread::spawn(move || server::serve(served, known, manner, |address| said.send(address).expect("a listener")));

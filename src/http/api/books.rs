@@ -1,4 +1,4 @@
-//! The ledger over HTTP: accounts, entries, transactions, trial balance, audit.
+//! The ledger over HTTP: accounts, entries, transactions, trial balance.
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
@@ -17,7 +17,7 @@ use crate::id::{self, TransactionId};
 use crate::ledger::store::{self as ledger, Account, Of};
 use crate::ledger::{Entry, Key, Line};
 use crate::refusal::Refusal;
-use crate::reports::{balance, verify};
+use crate::reports::balance;
 use crate::store::{Conn, Fault, Page};
 use crate::usage;
 
@@ -317,45 +317,6 @@ pub async fn trial_balance<const R: u8>(_who: Permit<R>, query: Query, app: Data
             classes: classes.into_iter().map(|(class, sum)| (class.to_owned(), Amount::new(sum, unit).into())).collect(),
         });
         Ok(TrialBalance { object: "trial_balance", units: units.collect(), balanced })
-    })
-    .await
-}
-
-/// Every law of the books, recomputed from the postings.
-#[derive(Serialize, ToSchema)]
-pub struct Audit {
-    object: &'static str,
-    holds: bool,
-    entries: u64,
-    postings: u64,
-    laws: Vec<LawView>,
-}
-
-/// One law and what was found.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Law)]
-pub struct LawView {
-    number: u8,
-    title: String,
-    checked: u64,
-    broken: u64,
-    findings: Vec<String>,
-}
-
-/// Recomputes every law from the postings, now.
-pub async fn audit<const R: u8>(_who: Permit<R>, app: Data<App>) -> Answered {
-    app.show(|conn| {
-        let found = verify::verify(conn)?;
-        let holds = found.holds();
-        let law = |law: verify::Law| LawView {
-            number: law.number,
-            title: law.title.into(),
-            checked: law.checked,
-            broken: law.broken,
-            findings: law.findings,
-        };
-        let laws = found.laws.into_iter().map(law).collect();
-        Ok(Audit { object: "audit", holds, entries: found.entries, postings: found.postings, laws })
     })
     .await
 }

@@ -35,8 +35,8 @@ pub async fn readyz(app: Data<App>) -> Answered {
 
 /// Figures for Prometheus.
 pub async fn metrics(app: Data<App>) -> Answered {
-    let head = app.read(ledger::store::head).await?;
-    let text = metrics::render(&app.store, head).map_err(Problem::internal)?;
+    let (head, stopped) = app.read(|conn| Ok((ledger::store::head(conn)?, conn.stopped()?))).await?;
+    let text = metrics::render(&app.store, head, stopped.is_some()).map_err(Problem::internal)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
 

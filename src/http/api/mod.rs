@@ -4,6 +4,7 @@
 //! whose an object is in `scope`.
 
 pub mod amendments;
+pub mod audit;
 pub mod batch;
 pub mod bindings;
 pub mod books;

@@ -2,7 +2,7 @@
 //! A everybody), handler, what it takes, what it answers.
 
 use super::{
-    amendments, batch, bindings, books, decisions, disclosure, donations, events, forecast, grants, holds, meta, persons, policies,
+    amendments, audit, batch, bindings, books, decisions, disclosure, donations, events, forecast, grants, holds, meta, persons, policies,
     projects, quarantine, resources, usage, webhooks,
 };
 use crate::http::{openapi, problem};
@@ -81,8 +81,8 @@ routes! {
     post "/v1/grants"                               [O R]       grants::create_grant (grants::GrantBody)                     => 201 (grants::GrantView) .key();
     get  "/v1/grants/{id:grt}"                      [O R U]     grants::get_grant                                            => 200 (grants::GrantView);
     post "/v1/grants/{id:grt}/revision"             [R]         grants::revise_grant (grants::RevisionBody)                  => 201 (grants::GrantView) .key().version();
-    post "/v1/grants/{id:grt}/submit"               [R]         grants::submit_grant (grants::OptionalReasonBody)            => 201 (grants::GrantView) .key();
-    post "/v1/grants/{id:grt}/review"               [O]         grants::review_grant (grants::OptionalReasonBody)            => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/submit"               [R]         grants::submit_grant (grants::ReasonBody)                    => 201 (grants::GrantView) .key();
+    post "/v1/grants/{id:grt}/review"               [O]         grants::review_grant (grants::ReasonBody)                    => 201 (grants::GrantView) .key();
     post "/v1/grants/{id:grt}/withdraw"             [R]         grants::withdraw_grant (grants::ReasonBody)                  => 201 (grants::GrantView) .key();
     post "/v1/grants/{id:grt}/suspend"              [O]         grants::suspend_grant (grants::ReasonBody)                   => 201 (grants::GrantView) .key();
     post "/v1/grants/{id:grt}/resume"               [O]         grants::resume_grant (grants::ReasonBody)                    => 201 (grants::GrantView) .key();
@@ -135,7 +135,7 @@ routes! {
     get  "/v1/transactions/{id:txn}"                [O U]       books::get_transaction                                       => 200 (books::TransactionView);
     post "/v1/transactions/{id:txn}/reversal"       [O]         books::reverse_transaction (books::ReversalBody)             => 201 (books::TransactionView) .key();
     get  "/v1/trial-balance"                        [O U]       books::trial_balance                                         => 200 (books::TrialBalance) .query(grants::MOMENT);
-    get  "/v1/audit"                                [O U]       books::audit                                                 => 200 (books::Audit);
+    get  "/v1/audit"                                [O U]       audit::audit                                                 => 200 (audit::AuditView) .query(audit::AUDIT);
 }
 
 /// A body without fields: `{}`.
