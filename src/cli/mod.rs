@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, talk to standard error. It may not decide anything about credits.
 
+mod backup;
 mod completions;
 mod config;
 mod demo;
@@ -13,6 +14,7 @@ mod init;
 mod migrate;
 mod place;
 mod progress;
+mod restore;
 mod serve;
 mod signin;
 mod table;
@@ -54,8 +56,12 @@ enum Command {
     Import(Box<import::Options>),
     /// Write the journal for beancount, hledger, ledger, or as rows
     Export(export::Options),
-    /// Recompute every law of the books from the postings
+    /// Recompute every law of the books from the journal; what an audit stopped goes on where they hold
     Verify,
+    /// Write all the books to one file, while they are served or not
+    Backup(backup::Options),
+    /// Make books of a backup, in either database, where there are none
+    Restore(restore::Options),
     /// Look for what is wrong with the installation, and say what to do
     Doctor(Box<doctor::Options>),
     /// Bring the database's schema up to date
@@ -97,6 +103,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
         Command::Verify => verify::run(place),
+        Command::Backup(options) => backup::run(place, &options),
+        Command::Restore(options) => restore::run(place, &options).map(done),
         Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),
         Command::Config(options) => config::run(place, &options).map(done),

@@ -5,8 +5,10 @@
 //! [`QUEUE`] commands and refuses more (`busy`); a pool holds [`READERS`] connections.
 
 pub mod answers;
+pub mod backup;
 mod checkpoint;
 mod conn;
+pub mod copy;
 mod fault;
 pub mod guards;
 pub mod migrate;
@@ -92,7 +94,16 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        self.inner.writer.submit(weight, command)
+        self.inner.writer.submit(weight, false, command)
+    }
+
+    /// As `submit`, for what is written beside the books: it goes on where their writing is stopped.
+    pub fn submit_beside<T, F>(&self, weight: usize, command: F) -> Result<Reply<T>, Fault>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.inner.writer.submit(weight, true, command)
     }
 
     /// Hands a command to the writer and waits until it is durable. Blocks the calling thread, also while the queue is full.
@@ -101,7 +112,16 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        self.inner.writer.submit_waiting(1, command)?.wait()
+        self.inner.writer.submit_waiting(1, false, command)?.wait()
+    }
+
+    /// As `write`, for what is written beside the books: it goes on where their writing is stopped.
+    pub fn write_beside<T, F>(&self, command: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.inner.writer.submit_waiting(1, true, command)?.wait()
     }
 
     /// Commands that wait for the writer now.
