@@ -7,5 +7,6 @@ pub mod export;
 pub mod under_used;
 pub mod disclosure;
 pub mod forecast;
+pub mod statement;
 pub mod used;
 pub mod verify;
