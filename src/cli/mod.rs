@@ -15,6 +15,7 @@ mod place;
 mod progress;
 mod serve;
 mod signin;
+mod statement;
 mod table;
 mod token;
 mod verify;
@@ -54,6 +55,8 @@ enum Command {
     Import(Box<import::Options>),
     /// Write the journal for beancount, hledger, ledger, or as rows
     Export(export::Options),
+    /// Write what became of a donor's, a project's or a provider's credits over a period
+    Statement(statement::Options),
     /// Recompute every law of the books from the postings
     Verify,
     /// Look for what is wrong with the installation, and say what to do
@@ -96,6 +99,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Token(options) => token::run(place, options).map(done),
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
+        Command::Statement(options) => statement::run(place, &options).map(done),
         Command::Verify => verify::run(place),
         Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),

@@ -1,5 +1,5 @@
-//! Reports: balances, whereabouts of credits, forecasts, disclosure of funding, trial balance, verification, exports. Reads everything,
-//! writes nothing but whether a project's disclosure is public.
+//! Reports: balances, statements, whereabouts of credits, forecasts, disclosure of funding, trial balance, verification, exports. Reads
+//! everything, writes nothing but that a statement was made and whether a project's disclosure is public.
 
 pub mod balance;
 mod duties;

@@ -136,7 +136,7 @@ pub fn ror(donor: &Donor) -> Option<String> {
 
 /// Shares that add up to `WHOLE`: each rounded down, what is missing goes to the largest remainders, the first of equal ones first.
 /// None where all parts are nothing.
-fn shares(parts: &[i64]) -> Vec<i64> {
+pub fn shares(parts: &[i64]) -> Vec<i64> {
     let total: i128 = parts.iter().map(|part| i128::from(*part)).sum();
     if total <= 0 {
         return vec![0; parts.len()];

@@ -75,8 +75,11 @@ fn join(group: &mut Option<Cell>, cell: Cell) -> Result<(), Refusal> {
 mod tests {
     use super::*;
 
+    /// Names with amounts, and projects with the amount of the rest.
+    type Told = (Vec<(String, i64)>, Option<(usize, i64)>);
+
     /// Cells of so many projects, each of which used so much; the projects of different cells are different ones.
-    fn cells(of: &[(&str, i64, i64)]) -> (Vec<(String, i64)>, Option<(usize, i64)>) {
+    fn cells(of: &[(&str, i64, i64)]) -> Told {
         let mut cells = Cells::default();
         for (at, (name, projects, each)) in of.iter().enumerate() {
             for project in 0..*projects {

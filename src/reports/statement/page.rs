@@ -13,7 +13,9 @@ use super::Drawn;
 use super::figures::{Column, Figures};
 use super::jobs::Jobs;
 use super::text::{Line, Section, Text, Total, UsedBy};
-use number::{Shown, date, month, share};
+use crate::reports::disclosure::shares;
+use crate::reports::disclosure::words::percent;
+use number::{Shown, date, month};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -55,7 +57,7 @@ pub fn page(drawn: &Drawn, jobs: &Jobs) -> String {
                 }
                 (decisions(text))
                 (metered(text))
-                @if !text.sections.is_empty() { h2 { (heading(text.kind)) } }
+                @if !text.sections.is_empty() { h2 id="sections" { (heading(text.kind)) } }
                 @for section in &text.sections { (section_of(section, text.kind, jobs)) }
                 footer { (foot(drawn)) }
             } }
@@ -85,6 +87,7 @@ fn total_of(total: &Total) -> Markup {
     html! {
         section.of {
             h3 { (total.unit.code()) }
+            p.soft { a href="#sections" { "what it is made of" } }
             (bar(&total.closing))
             (roll([("Opening", &total.opening), ("Change", &total.change), ("Closing", &total.closing)]))
         }
@@ -111,11 +114,13 @@ fn roll(of: [(&str, &Figures); 3]) -> Markup {
 fn bar(closing: &Figures) -> Markup {
     let parts: Vec<(Column, i64)> =
         DRAWN.into_iter().map(|column| (column, closing.minor(column))).filter(|(_, minor)| *minor > 0).collect();
-    let whole: i128 = parts.iter().map(|(_, minor)| i128::from(*minor)).sum();
+    let shares = shares(&parts.iter().map(|(_, minor)| *minor).collect::<Vec<_>>());
+    let parts: Vec<(Column, String)> = parts.iter().zip(shares).map(|((column, _), share)| (*column, percent(share))).collect();
+    let width = |share: &str| share.trim_end_matches(" %").to_owned();
     html! {
         @if !parts.is_empty() {
-            div.bar aria-hidden="true" { @for (column, minor) in &parts { i class=(column.word()) style={ "width:" (share(*minor, whole)) "%" } {} } }
-            ul.key { @for (column, minor) in &parts { li { i class=(column.word()) {} (column.head()) " " (share(*minor, whole)) " %" } } }
+            div.bar aria-hidden="true" { @for (column, share) in &parts { i class=(column.word()) style={ "width:" (width(share)) "%" } {} } }
+            ul.key { @for (column, share) in &parts { li { i class=(column.word()) {} (column.head()) " " (share) } } }
         }
     }
 }
@@ -143,7 +148,7 @@ fn used_by(one: &UsedBy) -> Markup {
             thead { tr { th scope="col" { (head) } th.n scope="col" { (one.unit.code()) " used" } } }
             tbody {
                 @for cell in &one.cells { tr { td { (name(&cell.name)) } td.n { (shown.amount(cell.spent)) } } }
-                @if let Some(other) = one.other { tr { td { i { "Other, of few projects each" } } td.n { (shown.amount(other)) } } }
+                @if let Some(other) = one.other { tr { td { i { "Other, grouped" } } td.n { (shown.amount(other)) } } }
             }
         }
     }
@@ -268,10 +273,10 @@ fn table(section: &Section, heads: &[&str], rows: Vec<(Markup, bool, Figures)>) 
             div.wide { table {
                 thead { tr { @for head in heads { th scope="col" { (head) } } @for column in &columns { th.n scope="col" { (column.head()) } } } }
                 tbody {
-                    tr { th scope="row" colspan=(wide) { "Opening, " (section.unit.code()) } (figures(&section.opening)) }
+                    tr { th scope="row" colspan=(wide) { a href=(section.entries) { "Opening" } ", " (section.unit.code()) } (figures(&section.opening)) }
                     @for (cells, late, moved) in &rows { tr.late[*late] { (cells) (figures(moved)) } }
                     @if !section.set_aside.is_nothing() { tr { td colspan=(wide) { "Set aside for jobs, less released" } (figures(&section.set_aside)) } }
-                    tr.end { th scope="row" colspan=(wide) { "Closing, " (section.unit.code()) } (figures(&section.closing)) }
+                    tr.end { th scope="row" colspan=(wide) { a href=(section.entries) { "Closing" } ", " (section.unit.code()) } (figures(&section.closing)) }
                 }
             } }
         }

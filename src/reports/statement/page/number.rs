@@ -64,12 +64,6 @@ pub fn count(number: i64) -> String {
     grouped(&number.to_string())
 }
 
-/// A part of a whole as a percentage with two decimals, rounded down.
-pub fn share(part: i64, whole: i128) -> String {
-    let hundredths = (i128::from(part) * 10_000).checked_div(whole).unwrap_or(0);
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
-}
-
 const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
@@ -110,7 +104,6 @@ mod tests {
         assert_eq!([usd(1_000_000), usd(1_234)].map(|a| fine.amount(a)), ["1.000000", "0.001234"]);
         let whole = Amount::new(1234, Unit::new("NODE", 0).expect("a unit"));
         assert_eq!(Shown::of([whole]).amount(whole), "1,234");
-        assert_eq!([share(1, 3), share(3, 3), share(0, 0)], ["33.33", "100.00", "0.00"]);
     }
 
     #[test]
