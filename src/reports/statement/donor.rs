@@ -19,7 +19,7 @@ use crate::time::Period;
 
 use super::cells::{Cell, Cells};
 use super::figures::{Column, Figures, OF_DONATION, OF_LOT, of_lot};
-use super::gather::{Gather, Roll, Span, totals};
+use super::gather::{self, Gather, Roll, Span};
 use super::text::{Line, Named, Section, Text, UsedBy, UsedCell};
 
 /// How a donor's statement is to be read.
@@ -27,7 +27,7 @@ const NOTES: &[&str] = &[
     "Lines are those that the ledger recorded on the days of the period; what happened before it is marked late. Opening and lines make the closing.",
     "Delivered is all that was received, wherever it is: available, granted, held, used, lapsed or returned.",
     "Use is counted net of refunds. By month it stands under the month in which the job ended, whenever that was recorded.",
-    "What fewer than three projects have in common is grouped as other, with as much beside it as is needed to hide it.",
+    "What jobs have in common is told of whole months only. What fewer than three projects have in common is grouped as other, with as much beside it as is needed to hide it.",
     "Persons, jobs and projects are not told. Each line has a handle, the same in every statement and proof.",
 ];
 
@@ -73,23 +73,15 @@ pub fn text(conn: &mut Conn, id: DonorId, period: Period) -> Result<Text, Fault>
             Ok(Line { handle: Some(handles.name(Handle::Line(lot.id.stamp(), entry.seq))), ..line })
         })?);
     }
-    Ok(Text {
-        object: "statement_text",
-        version: 1,
-        kind: "donor",
-        whom: Named { id: id.to_string(), name: donor.about.name },
-        period: span.days(),
-        opening_seq: span.before,
-        seq: span.last,
-        totals: totals(&sections)?,
-        used: used(conn, &uses)?,
-        sections,
-        thanks: None,
-        decisions: Vec::new(),
-        metered: Vec::new(),
-        quarantine: None,
-        notes: NOTES.to_vec(),
-    })
+    let whom = Named { id: id.to_string(), name: donor.about.name };
+    let text = gather::text("donor", whom, &span, sections, NOTES)?;
+    Ok(if whole_months(period) { Text { used: used(conn, &uses)?, ..text } } else { text })
+}
+
+/// Whether a period is whole months. What jobs have in common is told of no other: two statements that differ by a day would tell by their
+/// difference what was hidden in both.
+fn whole_months(period: Period) -> bool {
+    [period.from, period.to].into_iter().all(|end| end.day().ends_with("-01"))
 }
 
 fn month(day: &str) -> String {

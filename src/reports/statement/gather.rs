@@ -16,7 +16,7 @@ use crate::time::{Period, Time};
 use crate::usage::{self, ChargeRow};
 
 use super::figures::{Column, Figures};
-use super::text::{Days, Line, LotNamed, Named, Section, Total};
+use super::text::{Days, Line, LotNamed, Named, Section, Text, Total};
 
 /// Lines that a statement may have: beyond, a shorter period must be asked for.
 pub const MOST: usize = 250_000;
@@ -271,7 +271,7 @@ fn summed(section: &Section) -> Result<Figures, Refusal> {
 }
 
 /// All sections together, by unit. Errors: internal where a section's opening and lines do not make its closing.
-pub fn totals(sections: &[Section]) -> Result<Vec<Total>, Fault> {
+fn totals(sections: &[Section]) -> Result<Vec<Total>, Fault> {
     let mut totals: BTreeMap<Unit, Total> = BTreeMap::new();
     for section in sections {
         if summed(section)?.trimmed() != section.closing.clone().trimmed() {
@@ -293,6 +293,27 @@ pub fn totals(sections: &[Section]) -> Result<Vec<Total>, Fault> {
         total.change.plus(&Figures::none(section.unit, &section.opening.columns().collect::<Vec<_>>()))?;
     }
     Ok(totals.into_values().collect())
+}
+
+/// The text that every kind of statement begins as: its sections, which must add up, and their totals.
+pub fn text(kind: &'static str, whom: Named, span: &Span, sections: Vec<Section>, notes: &[&'static str]) -> Result<Text, Fault> {
+    Ok(Text {
+        object: "statement_text",
+        version: 1,
+        kind,
+        whom,
+        period: span.days(),
+        opening_seq: span.before,
+        seq: span.last,
+        totals: totals(&sections)?,
+        sections,
+        used: Vec::new(),
+        thanks: None,
+        decisions: Vec::new(),
+        metered: Vec::new(),
+        quarantine: None,
+        notes: notes.to_vec(),
+    })
 }
 
 /// The address of a charge.

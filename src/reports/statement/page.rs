@@ -1,6 +1,6 @@
 //! A statement as a page, for a screen and for paper: no script, nothing from elsewhere, every name escaped.
 //!
-//! Amounts are shown to the last digit that any of their table needs, never rounded. A donor's lines are summed by month; all of them are in
+//! Amounts are shown to the last digit that any of their table needs, never rounded. Lines of donors and providers are summed by month; all are in
 //! the other forms. Pure.
 
 mod number;
@@ -192,7 +192,7 @@ fn metered(text: &Text) -> Markup {
 }
 
 fn section_of(section: &Section, kind: &str, jobs: &Jobs) -> Markup {
-    let change = html! {
+    let about = html! {
         @if let Some(lot) = &section.lot {
             "Lot " span.id { (lot.id) } ", delivered " (date(&lot.delivered_on))
             @match &lot.expires_on { Some(day) => { ", expires " (date(day)) } None => { ", never expires" } }
@@ -211,9 +211,9 @@ fn section_of(section: &Section, kind: &str, jobs: &Jobs) -> Markup {
     html! {
         section.of {
             h3 { (title) }
-            p.soft { (change) }
+            p.soft { (about) }
             (bar(&section.closing))
-            @if kind == "donor" { (by_month(section)) } @else { (line_by_line(section, jobs)) }
+            @if kind == "project" { (line_by_line(section, jobs)) } @else { (by_month(section)) }
         }
     }
 }
@@ -244,8 +244,8 @@ fn by_month(section: &Section) -> Markup {
         let _ = sum.2.plus(&line.figures);
     }
     let rows = sums.into_iter().map(|((recorded, _, late), (kind, count, figures))| {
-        let what = html! { (words(kind)) @if count > 1 { " " span.soft { "× " (number::count(count as i64)) } } };
-        (html! { td { (month(recorded)) } td { (what) } }, late, figures)
+        let what = html! { (words(kind)) @if count > 1 { " " span.soft { "× " (number::count(count as i64)) } } @if late { " " span.late { "late" } } };
+        (html! { td { (month(recorded)) } td { (what) } }, figures)
     });
     table(section, &["Recorded", "What"], rows.collect())
 }
@@ -255,16 +255,16 @@ fn line_by_line(section: &Section, jobs: &Jobs) -> Markup {
     let job = |line: &Line| line.charge.and_then(|charge| jobs.get(&charge)).cloned().unwrap_or_default();
     let row = |line: &Line| {
         let what = html! { @match &line.link { Some(link) => { a href=(link) { (words(line.kind)) } } None => { (words(line.kind)) } } };
-        let cells = html! { td { (line.recorded_on) } td { (line.effective_on) } td { (what) } td { (job(line)) } };
-        (cells, line.late, line.figures.clone())
+        let cells = html! { td { (line.recorded_on) } td { (line.effective_on) @if line.late { " " span.late { "late" } } } td { (what) } td { (job(line)) } };
+        (cells, line.figures.clone())
     };
     table(section, &["Recorded", "Happened", "What", "Job"], section.lines.iter().map(row).collect())
 }
 
 /// A section from its opening through rows to its closing.
-fn table(section: &Section, heads: &[&str], rows: Vec<(Markup, bool, Figures)>) -> Markup {
+fn table(section: &Section, heads: &[&str], rows: Vec<(Markup, Figures)>) -> Markup {
     let columns = moving(section);
-    let all = [&section.opening, &section.closing, &section.set_aside].into_iter().chain(rows.iter().map(|(_, _, figures)| figures));
+    let all = [&section.opening, &section.closing, &section.set_aside].into_iter().chain(rows.iter().map(|(_, figures)| figures));
     let shown = Shown::of(all.flat_map(|figures| figures.columns().filter_map(|column| figures.get(column))));
     let wide = heads.len();
     let figures = |figures: &Figures| html! { @for column in &columns { td.n { (shown.signed(figures, *column)) } } };
@@ -274,7 +274,7 @@ fn table(section: &Section, heads: &[&str], rows: Vec<(Markup, bool, Figures)>) 
                 thead { tr { @for head in heads { th scope="col" { (head) } } @for column in &columns { th.n scope="col" { (column.head()) } } } }
                 tbody {
                     tr { th scope="row" colspan=(wide) { a href=(section.entries) { "Opening" } ", " (section.unit.code()) } (figures(&section.opening)) }
-                    @for (cells, late, moved) in &rows { tr.late[*late] { (cells) (figures(moved)) } }
+                    @for (cells, moved) in &rows { tr { (cells) (figures(moved)) } }
                     @if !section.set_aside.is_nothing() { tr { td colspan=(wide) { "Set aside for jobs, less released" } (figures(&section.set_aside)) } }
                     tr.end { th scope="row" colspan=(wide) { a href=(section.entries) { "Closing" } ", " (section.unit.code()) } (figures(&section.closing)) }
                 }

@@ -14,7 +14,7 @@ use crate::store::{Conn, Fault, Page};
 use crate::time::Period;
 
 use super::figures::{Column, OF_OVERDRAFT, OF_SHARE, of_share};
-use super::gather::{Gather, Roll, Span, link, lots, totals};
+use super::gather::{self, Gather, Roll, Span, link, lots};
 use super::text::{Decided, Line, Named, Section, Text, Thanked, Thanks};
 
 /// How a project's statement is to be read.
@@ -50,23 +50,10 @@ pub fn text(conn: &mut Conn, id: ProjectId, period: Period) -> Result<Text, Faul
         paid.entry(section.unit).or_default().add(lot, used)?;
         sections.push(section);
     }
-    Ok(Text {
-        object: "statement_text",
-        version: 1,
-        kind: "project",
-        whom: Named { id: id.to_string(), name: project.about.title.clone() },
-        period: span.days(),
-        opening_seq: span.before,
-        seq: span.last,
-        totals: totals(&sections)?,
-        sections,
-        used: Vec::new(),
-        thanks: Some(thanks(conn, project, paid, period)?),
-        decisions: decisions(conn, &grants, &span)?,
-        metered: Vec::new(),
-        quarantine: None,
-        notes: NOTES.to_vec(),
-    })
+    let whom = Named { id: id.to_string(), name: project.about.title.clone() };
+    let text = gather::text("project", whom, &span, sections, NOTES)?;
+    let (thanks, decisions) = (Some(thanks(conn, project, paid, period)?), decisions(conn, &grants, &span)?);
+    Ok(Text { thanks, decisions, ..text })
 }
 
 /// A grant's part of each lot, and its overdraft, followed through the period.

@@ -17,7 +17,7 @@ use crate::usage::totals::{Totals, totals_by};
 use crate::usage::{self, ChargeRow};
 
 use super::figures::{Column, Figures, OF_RESOURCE};
-use super::gather::{Gather, Roll, Span, link, totals};
+use super::gather::{self, Gather, Roll, Span, link};
 use super::text::{Line, Metered, Named, Quarantine, Section, Text};
 
 /// How a provider's statement is to be read.
@@ -46,23 +46,10 @@ pub fn text(conn: &mut Conn, id: InstitutionId, period: Period) -> Result<Text, 
         rolls.back(back, &span)?;
     }
     let sections = rolls.sections();
-    Ok(Text {
-        object: "statement_text",
-        version: 1,
-        kind: "provider",
-        whom: Named { id: id.to_string(), name: institution.about.name },
-        period: span.days(),
-        opening_seq: span.before,
-        seq: span.last,
-        totals: totals(&sections)?,
-        sections,
-        used: Vec::new(),
-        thanks: None,
-        decisions: Vec::new(),
-        metered: metered(gather.conn, id, &resources, &span)?,
-        quarantine: Some(quarantine(gather.conn, id, &span)?),
-        notes: NOTES.to_vec(),
-    })
+    let whom = Named { id: id.to_string(), name: institution.about.name };
+    let text = gather::text("provider", whom, &span, sections, NOTES)?;
+    let metered = metered(gather.conn, id, &resources, &span)?;
+    Ok(Text { metered, quarantine: Some(quarantine(gather.conn, id, &span)?), ..text })
 }
 
 /// Tells each of a provider's charges in the period, in order.
