@@ -47,6 +47,10 @@ CREATE TRIGGER outflows_refuses_update BEFORE UPDATE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
 CREATE TRIGGER outflows_refuses_delete BEFORE DELETE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
+CREATE TRIGGER statements_refuses_update BEFORE UPDATE ON statements
+BEGIN SELECT RAISE(ABORT, 'statements is append-only'); END;
+CREATE TRIGGER statements_refuses_delete BEFORE DELETE ON statements
+BEGIN SELECT RAISE(ABORT, 'statements is append-only'); END;
 CREATE TRIGGER events_refuses_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
 CREATE TRIGGER events_refuses_delete BEFORE DELETE ON events

@@ -29,6 +29,12 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_by_age ON answers (saved_at);
 
+-- What nobody is told, made with the schema from the system's randomness: by `handle` lines are named to those who may not know their place.
+CREATE TABLE secrets (
+  name TEXT NOT NULL PRIMARY KEY,
+  secret {BYTES} NOT NULL
+);
+
 -- Lists kept by runs: the members of an owner that one commit added, as the first and the differences to it.
 CREATE TABLE runs (
   list INTEGER NOT NULL,
@@ -468,6 +474,7 @@ CREATE TABLE covers (
 );
 CREATE INDEX covers_of_charge ON covers (charge);
 
+-- `closed` is the sequence of the entry that charged or dismissed the record.
 CREATE TABLE quarantine (
   id {KEY},
   usage_key {BYTES} NOT NULL,
@@ -478,7 +485,9 @@ CREATE TABLE quarantine (
   detail TEXT NOT NULL,
   record TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('open', 'charged', 'dismissed')),
-  charge BIGINT
+  charge BIGINT,
+  closed BIGINT,
+  CHECK ((closed IS NULL) = (state = 'open'))
 );
 CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key, part) WHERE state = 'open';
 CREATE INDEX quarantine_by_key ON quarantine (usage_key);
@@ -499,6 +508,21 @@ CREATE TABLE publications (
   project {KEY} REFERENCES projects (id),
   public BOOLEAN NOT NULL,
   seq BIGINT NOT NULL
+);
+
+-- Statements that were made: of whom, over which days, up to which entry of the journal, and what their text hashes to. The text is made
+-- again whenever it is read.
+CREATE TABLE statements (
+  id {KEY},
+  kind TEXT NOT NULL CHECK (kind IN ('donor', 'project', 'provider')),
+  whom BIGINT NOT NULL,
+  from_at BIGINT NOT NULL,
+  to_at BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  sha256 TEXT NOT NULL,
+  made_by BIGINT NOT NULL REFERENCES persons (id),
+  CHECK (from_at < to_at),
+  UNIQUE (whom, kind, from_at, to_at)
 );
 
 -- Events. Their ids are the begin of a day and a running number: they tell no finer time. `mark` says which event it is; `seq` is the

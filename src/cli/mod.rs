@@ -17,6 +17,7 @@ mod progress;
 mod restore;
 mod serve;
 mod signin;
+mod statement;
 mod table;
 mod token;
 mod verify;
@@ -56,6 +57,8 @@ enum Command {
     Import(Box<import::Options>),
     /// Write the journal for beancount, hledger, ledger, or as rows
     Export(export::Options),
+    /// Write what became of a donor's, a project's or a provider's credits over a period
+    Statement(statement::Options),
     /// Recompute every law of the books from the journal; what an audit stopped goes on where they hold
     Verify,
     /// Write all the books to one file, while they are served or not
@@ -102,6 +105,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Token(options) => token::run(place, options).map(done),
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
+        Command::Statement(options) => statement::run(place, &options).map(done),
         Command::Verify => verify::run(place),
         Command::Backup(options) => backup::run(place, &options),
         Command::Restore(options) => restore::run(place, &options).map(done),

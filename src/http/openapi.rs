@@ -147,7 +147,7 @@ fn statuses(route: &Route) -> Vec<u16> {
         (signed_in, &[401]),
         (signed_in && route.roles != Roles(crate::roles!(ANY)), &[403]),
         (route.path_params().next().is_some(), &[404]),
-        (route.lists, &[406]),
+        (route.lists || route.negotiates, &[406]),
         (posts, &[409, 503]),
         (route.wants_version, &[412, 428]),
         (body, &[413, 415]),

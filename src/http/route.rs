@@ -73,6 +73,8 @@ pub struct Route {
     pub recorded: bool,
     /// The media types it answers in beside those.
     pub forms: &'static [&'static str],
+    /// Whether `Accept` chooses among them.
+    pub negotiates: bool,
     /// Whether it wants an `Idempotency-Key`.
     pub wants_key: bool,
     /// Whether it wants an `If-Match`.
@@ -101,6 +103,7 @@ impl Route {
             streams: false,
             recorded: false,
             forms: &[],
+            negotiates: false,
             wants_key: false,
             wants_version: false,
             own_params: &[],
@@ -146,6 +149,11 @@ impl Route {
     /// Answers in these media types too.
     pub fn forms(self, forms: &'static [&'static str]) -> Route {
         Route { forms, ..self }
+    }
+
+    /// Answers in these media types too, as `Accept` prefers.
+    pub fn accepted(self, forms: &'static [&'static str]) -> Route {
+        Route { forms, negotiates: true, ..self }
     }
 
     /// Wants an `Idempotency-Key`.

@@ -5,6 +5,7 @@
 //! after it. It may not know what a donation or a job is. Bounds: 1,023 accounts a transaction, 2^53 entries.
 
 pub mod account;
+pub mod handle;
 mod books;
 pub mod journal;
 pub mod store;

@@ -29,6 +29,7 @@ pub const APPEND_ONLY: &[&str] = &[
     "covers",
     "outflows",
     "readings",
+    "statements",
     "events",
     "accounts",
     "grants",

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::rand;
 use diesel::backend::Backend;
 use diesel::connection::BoxableConnection;
 use diesel::migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion};
@@ -46,6 +47,8 @@ trait Dialect: Backend {
     const KEY: &'static str;
     /// `BYTES`.
     const BYTES: &'static str;
+    /// Around the hexadecimal digits of a byte string.
+    const HEX: (&'static str, &'static str);
     /// `CLUSTERED`: PostgreSQL has no such tables.
     const CLUSTERED: &'static str;
     fn guards(step: &Step) -> &'static str;
@@ -54,6 +57,7 @@ trait Dialect: Backend {
 impl Dialect for Sqlite {
     const KEY: &'static str = "INTEGER PRIMARY KEY";
     const BYTES: &'static str = "BLOB";
+    const HEX: (&'static str, &'static str) = ("x'", "'");
     const CLUSTERED: &'static str = " WITHOUT ROWID";
     fn guards(step: &Step) -> &'static str {
         step.guards_sqlite
@@ -63,6 +67,7 @@ impl Dialect for Sqlite {
 impl Dialect for Pg {
     const KEY: &'static str = "BIGINT PRIMARY KEY";
     const BYTES: &'static str = "BYTEA";
+    const HEX: (&'static str, &'static str) = ("'\\x", "'");
     const CLUSTERED: &'static str = "";
     fn guards(step: &Step) -> &'static str {
         step.guards_postgres
@@ -77,8 +82,19 @@ impl Step {
 
     /// SHA-256 of that text, in hexadecimal.
     fn fingerprint<D: Dialect>(&self) -> String {
-        Sha256::digest(self.text::<D>()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&Sha256::digest(self.text::<D>()))
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A new secret of the books, in hexadecimal digits.
+fn fresh_secret() -> Result<String, Fault> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| Fault::Internal("the system gives no randomness".into()))?;
+    Ok(hexadecimal(&bytes))
 }
 
 struct Source;
@@ -115,7 +131,11 @@ impl<D: Dialect> Migration<D> for Bound {
         conn.batch_execute(&self.0.text::<D>())?;
         // Both are words of our own, so they may stand in the statement as they are.
         let (name, fingerprint) = (self.0.name, self.0.fingerprint::<D>());
-        Ok(conn.batch_execute(&format!("INSERT INTO steps (name, fingerprint) VALUES ('{name}', '{fingerprint}')"))?)
+        conn.batch_execute(&format!("INSERT INTO steps (name, fingerprint) VALUES ('{name}', '{fingerprint}')"))?;
+        let ((before, after), secret) = (D::HEX, fresh_secret()?);
+        // A later step leaves the secret that the first has made.
+        let insert = format!("INSERT INTO secrets (name, secret) VALUES ('handle', {before}{secret}{after}) ON CONFLICT DO NOTHING");
+        Ok(conn.batch_execute(&insert)?)
     }
 
     fn revert(&self, conn: &mut dyn BoxableConnection<D>) -> diesel::migration::Result<()> {

@@ -204,7 +204,7 @@ fn charge_one(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, incom
     match attempt(work, who, provider, incoming, incoming.record.grant, parted) {
         Ok(charge) => {
             if let Some(entry) = waiting {
-                store::close_quarantine(work.sql_mut()?, entry.stamp(), "charged", Some(charge.row.id()))?;
+                store::close_quarantine(work.sql_mut()?, entry.stamp(), charge.row.seq, Some(charge.row.id()))?;
             }
             Ok(Outcome::Charged(Box::new(charge)))
         }
@@ -335,6 +335,7 @@ fn set_aside(
         record: incoming.text.clone(),
         state: "open".into(),
         charge: None,
+        closed: None,
     };
     store::insert_quarantine(work.sql_mut()?, &row)?;
     Ok(row.id())

@@ -37,7 +37,7 @@ mod tables {
     diesel::table! {
         quarantine (id) {
             id -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, reason -> Text, detail -> Text,
-            record -> Text, state -> Text, charge -> Nullable<BigInt>,
+            record -> Text, state -> Text, charge -> Nullable<BigInt>, closed -> Nullable<BigInt>,
         }
     }
 }
@@ -457,6 +457,8 @@ pub struct QuarantineRow {
     pub state: String,
     /// Stamp of the charge that resolved it.
     pub charge: Option<i64>,
+    /// Sequence of the entry that charged or dismissed it.
+    pub closed: Option<i64>,
 }
 
 impl QuarantineRow {
@@ -481,8 +483,10 @@ pub(super) fn insert_quarantine(conn: &mut Conn, row: &QuarantineRow) -> Result<
     Ok(())
 }
 
-pub(super) fn close_quarantine(conn: &mut Conn, id: i64, state: &str, charge: Option<ChargeId>) -> Result<(), Fault> {
-    let changes = (quarantine::state.eq(state), quarantine::charge.eq(charge.map(ChargeId::stamp)));
+/// Closes a record of the quarantine by the entry of the journal that charged it, and made a charge of it, or dismissed it.
+pub(super) fn close_quarantine(conn: &mut Conn, id: i64, seq: i64, charge: Option<ChargeId>) -> Result<(), Fault> {
+    let state = if charge.is_some() { "charged" } else { "dismissed" };
+    let changes = (quarantine::state.eq(state), quarantine::charge.eq(charge.map(ChargeId::stamp)), quarantine::closed.eq(seq));
     on!(conn, c => diesel::update(quarantine::table.find(id)).set(changes).execute(c))?;
     Ok(())
 }

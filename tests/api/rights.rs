@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::golden;
 use crate::support::database::databases;
-use crate::town::{Side, Town, actor, day, job, text, usd};
+use crate::town::{Side, Town, actor, day, job, midnight, text, usd};
 
 const FILE: &str = "tests/api/rights.txt";
 
@@ -144,6 +144,7 @@ pub fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("chg") => side.charge.clone(),
             Some("whk") => side.webhook.clone(),
             Some("evt") => side.event.clone(),
+            Some("stm") => side.statement.clone(),
             // A charge and its transaction are one entry of the journal.
             Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),
@@ -181,6 +182,7 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         "create_amendment" => json!({"kind": "closing", "reason": "To be seen."}),
         "revoke_token" => json!({"jti": 1}),
         "declare_affiliation" => json!({"institution": side.centre, "since": day(-1)}),
+        "create_statement" => json!({"donor": side.donor, "period": {"from": midnight(-3), "to": midnight(-2)}}),
         "publish_disclosure" => json!({"public": false}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",

@@ -111,6 +111,7 @@ const ROWS: &str = "
     INSERT INTO readings (id, person, operation) SELECT 1, max(id), 'a row' FROM persons;
     INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
     INSERT INTO events (id, kind, subject, mark, at, body) VALUES (1, 'a row', 'a row', 'a row', 1, '{}');
+    INSERT INTO statements (id, kind, whom, from_at, to_at, seq, sha256, made_by) SELECT 1, 'donor', 1, 1, 2, 1, 'a row', max(id) FROM persons;
     INSERT INTO amendments (id, award, kind, requester, reason, state, version)
         SELECT 1, id, 'closing', requester, 'a row', 'requested', 1 FROM grants;
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
@@ -131,6 +132,7 @@ fn what_was_written_stays_written() {
                 "runs" => "members",
                 "readings" => "operation",
                 "events" => "body",
+                "statements" => "sha256",
                 "journal" => "effective_at",
                 "grants" | "amendments" => "requester",
                 _ => "reason",

@@ -11,6 +11,7 @@ mod driver;
 mod model;
 mod play;
 mod rows;
+mod statements;
 #[path = "../support/mod.rs"]
 mod support;
 mod tally;

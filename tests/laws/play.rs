@@ -12,6 +12,7 @@ use crate::dice::Dice;
 use crate::driver::Driver;
 use crate::model::{Model, Said};
 use crate::rows;
+use crate::statements;
 use crate::support::database::TestDatabase;
 use crate::tally::Tally;
 use crate::world;
@@ -53,11 +54,16 @@ impl Ledger {
         Ledger { store, clock, audit: Audit::default(), played: 0, every, _keeper: keeper, _database: owned }
     }
 
-    /// The program's own verification of the whole ledger, which must find what the audit found: nothing broken.
+    /// The program's own verification of the whole ledger, which must find what the audit found: nothing broken; and statements that add up.
     pub fn verify(&self) -> Result<(), String> {
         let found = self.store.read(almoner::reports::verify::verify).map_err(|fault| fault.to_string())?;
         let broken: Vec<&String> = found.laws.iter().flat_map(|law| &law.findings).collect();
-        if found.holds() { Ok(()) } else { Err(format!("the program's own verification: {broken:?}")) }
+        if !found.holds() {
+            return Err(format!("the program's own verification: {broken:?}"));
+        }
+        let now = self.clock.now();
+        let drawn = self.store.read(|conn| Ok(statements::meet(conn, now))).map_err(|fault| fault.to_string())??;
+        if drawn > 0 { Ok(()) } else { Err("no statement was drawn".into()) }
     }
 }
 

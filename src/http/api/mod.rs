@@ -25,6 +25,7 @@ pub mod resources;
 pub mod routes;
 pub mod scope;
 pub mod sight;
+pub mod statements;
 pub mod usage;
 pub mod view;
 pub mod webhooks;

@@ -3,9 +3,10 @@
 
 use super::{
     amendments, audit, batch, bindings, books, decisions, disclosure, donations, events, forecast, grants, holds, meta, persons, policies,
-    projects, quarantine, resources, usage, webhooks,
+    projects, quarantine, resources, statements, usage, webhooks,
 };
 use crate::http::{openapi, problem};
+use crate::reports::statement::Text as StatementText;
 use crate::routes;
 
 routes! {
@@ -119,6 +120,9 @@ routes! {
     get  "/v1/charges/{id:chg}/refunds"             [R P O U]   usage::list_refunds                                          => 200 (usage::RefundView) .list();
     post "/v1/charges/{id:chg}/refunds"             [P O]       usage::create_refund (usage::RefundBody)                     => 201 (usage::RefundPosted) .key();
     get  "/v1/refunds/{id:rfd}"                     [R P O U]   usage::get_refund                                            => 200 (usage::RefundView);
+    get  "/v1/statements"                           [D O R P U] statements::list_statements                                  => 200 (statements::StatementView) .list().query(statements::STATEMENTS);
+    post "/v1/statements"                           [D O R P U] statements::create_statement (statements::StatementBody)     => 201 (statements::StatementView) .key().otherwise(statements::MADE_BEFORE);
+    get  "/v1/statements/{id:stm}"                  [D O R P U] statements::get_statement                                    => 200 (StatementText) .query(statements::FORM).accepted(statements::FORMS).recorded();
     get  "/v1/events"                               [ANY]       events::list_events                                          => 200 (events::EventView) .list().query(events::EVENTS).forms(events::FORMS);
     get  "/v1/webhooks"                             [ANY]       webhooks::list_webhooks                                      => 200 (webhooks::WebhookView) .list();
     post "/v1/webhooks"                             [ANY]       webhooks::create_webhook (webhooks::WebhookBody)             => 201 (webhooks::WebhookSecret);
