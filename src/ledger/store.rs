@@ -474,12 +474,6 @@ pub fn reversals_of(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, i64>, 
     Ok(rows.into_iter().collect())
 }
 
-/// Which of these entries were reversed.
-pub fn reversed_among(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<i64>, Fault> {
-    let found = reversals::table.filter(reversals::reverses.eq_any(seqs)).select(reversals::reverses);
-    Ok(on!(conn, c => found.load(c))?)
-}
-
 /// Which entry reverses which, and the two persons.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reversal {

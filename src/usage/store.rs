@@ -345,8 +345,8 @@ pub(super) fn parts_of(conn: &mut Conn, key: &[u8; 16]) -> Result<Vec<ChargeRow>
     let own = charges::table.filter(charges::usage_key.eq(key.as_slice()).and(charges::part.gt(0))).order(charges::id);
     let rows: Vec<ChargeRow> = on!(conn, c => own.load(c))?;
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
-    let reversed = ledger::store::reversed_among(conn, &seqs)?;
-    Ok(rows.into_iter().filter(|row| !reversed.contains(&row.seq)).collect())
+    let reversed = ledger::store::reversals_of(conn, &seqs)?;
+    Ok(rows.into_iter().filter(|row| !reversed.contains_key(&row.seq)).collect())
 }
 
 /// A refund as the database has it.

@@ -193,8 +193,24 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
 
 /// Batches answer record by record, and an empty one concerns nobody.
 const OF_NOBODY: [&str; 1] = ["charge_batch"];
-/// What the sides' usage record, which is in quarantine, is to researchers.
-const OF_NO_PROJECT: (&str, Role) = ("get_usage", Role::Researcher);
+const MINE_TO_SEE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider];
+const NOT_STAFF: &[Role] = &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider];
+const MINE_TO_CHANGE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider, Role::Auditor];
+/// What is there for none of those with a role, whoever's the object is: the sides' usage record is in quarantine and so of no project; their person
+/// is none of those who ask; their webhook and amendment are the researcher's; their disclosure is not public.
+const HIDDEN: &[(&str, &[Role])] = &[
+    ("get_usage", &[Role::Researcher]),
+    ("list_affiliations", NOT_STAFF),
+    ("declare_affiliation", &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider, Role::Auditor]),
+    ("get_webhook", MINE_TO_SEE),
+    ("list_webhook_deliveries", MINE_TO_SEE),
+    ("revoke_webhook", MINE_TO_CHANGE),
+    ("test_webhook", MINE_TO_CHANGE),
+    ("redeliver_event", MINE_TO_CHANGE),
+    ("rotate_webhook", &[Role::Donor, Role::Officer, Role::Provider, Role::Auditor, Role::Admin]),
+    ("withdraw_amendment", &[Role::Officer]),
+    ("public_disclosure", &Role::ALL),
+];
 /// What is a person's own, and not their organisation's.
 const PERSONAL: [&str; 3] = ["oneself", "affiliations", "webhooks"];
 
@@ -238,8 +254,8 @@ fn let_in(route: &Route, role: Role, told: &[&str; RELATIONS]) -> Option<&'stati
     if asked.iter().any(|one| kept_out(one)) {
         return Some("the route admits the role");
     }
-    if (route.operation, role) == OF_NO_PROJECT {
-        return (!told.iter().all(|one| *one == "404")).then_some("a record that nobody was charged for is of no project");
+    if HIDDEN.iter().any(|(operation, roles)| *operation == route.operation && roles.contains(&role)) {
+        return (!told.iter().all(|one| *one == "404")).then_some("it is not there for them");
     }
     let of_an_object = route.path_params().next().is_some();
     let hidden = |one: &str| one == "404";
@@ -256,8 +272,11 @@ fn let_in(route: &Route, role: Role, told: &[&str; RELATIONS]) -> Option<&'stati
         }
         Some(_) => (!told.iter().all(|one| one.starts_with("200"))).then_some("it is shown whole"),
         None if route.method == "post" && [Role::Donor, Role::Researcher, Role::Provider].contains(&role) => {
-            let refused = OTHERS.iter().all(|place| ["404", "422"].contains(&told[*place]) || (for_nobody && *place == OTHERS[1]));
-            (!refused && !OF_NOBODY.contains(&route.operation)).then_some("nobody changes what is another's")
+            // Of a provider or a donor another person may the same, of a project's institution not.
+            let others: &[usize] = if role == Role::Researcher { &[1, 2, 3] } else { &OTHERS };
+            let refused = |place: &usize| ["404", "422"].contains(&told[*place]) || (for_nobody && *place == OTHERS[1]);
+            let right = if OF_NOBODY.contains(&route.operation) { for_nobody } else { others.iter().all(refused) };
+            (!right).then_some("nobody changes what is another's")
         }
         None => None,
     }

@@ -262,6 +262,9 @@ fn given_back(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
         let said = [("charge", whole(one.charge)), ("amount", whole(one.amount)), ("seq", whole(one.seq))];
         rows.push(row(id::<id::Refund>(one.id), said));
     }
+    for one in ledger::store::reversals(conn)? {
+        rows.push(row(named("reversal", one.seq), [("reversed_by", json!(one.reversed_by))]));
+    }
     for one in usage::store::all_covers(conn)? {
         let said = [("charge", whole(one.charge)), ("amount", whole(one.amount)), ("lot", whole(one.lot)), ("seq", whole(one.seq))];
         rows.push(row(named("cover", one.id), said));

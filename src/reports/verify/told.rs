@@ -89,7 +89,8 @@ impl Told {
         use Kind::*;
         match entry.kind {
             // Of these there are too many, and laws of their own.
-            Charge | Hold | HoldExtension | Release | HoldExpiry | Quarantine | Dismissal | Reversal => {}
+            Charge | Hold | HoldExtension | Release | HoldExpiry | Quarantine | Dismissal => {}
+            Reversal => self.born(named("reversal", entry.seq), Fields::new(), &[("reversed_by", actor(entry))]),
             Unit | Person | PersonRevision | PersonRevocation | Institution | Project | Member | AccountMapping | Resource
             | Affiliation | Binding | BindingConfirmation | BindingRevocation | Conflict | Reading => self.directory(entry),
             Donor | Donation | Pledge | Cancellation | Delivery | Rate | RateConfirmation | Policy | PolicyConfirmation => {
