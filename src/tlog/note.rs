@@ -94,7 +94,7 @@ impl Signature {
 
 /// Whether a key may have this name: not empty, no space, no plus, no control character (C2SP signed-note, "Format").
 pub fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_ascii_control() || c == '+')
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c < ' ' || c == '+')
 }
 
 /// A text with its signatures.
