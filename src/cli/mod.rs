@@ -10,6 +10,7 @@ mod exit;
 mod export;
 mod import;
 mod init;
+mod log;
 mod migrate;
 mod place;
 mod progress;
@@ -54,6 +55,9 @@ enum Command {
     Import(Box<import::Options>),
     /// Write the journal for beancount, hledger, ledger, or as rows
     Export(export::Options),
+    /// The verifiable log: bring it up to date, print its checkpoint and its key
+    #[command(subcommand)]
+    Log(log::Options),
     /// Recompute every law of the books from the postings
     Verify,
     /// Look for what is wrong with the installation, and say what to do
@@ -96,6 +100,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Token(options) => token::run(place, options).map(done),
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
+        Command::Log(options) => log::run(place, &options).map(done),
         Command::Verify => verify::run(place),
         Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),
