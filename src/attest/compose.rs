@@ -28,7 +28,7 @@ pub const SECRET: usize = 32;
 pub trait Salting {
     /// That of an entry's disclosure.
     fn entry(&mut self) -> Result<Salt, Fault>;
-    /// That of a job's; `None` where it was erased, with the digest and the nullifier that its leaf has.
+    /// That of a job's, or what its leaf has where it was erased.
     fn job(&mut self) -> Result<Job, Fault>;
     /// That of a line of a lot.
     fn line(&mut self, lot: i64, n: u64) -> Result<Salt, Fault>;
@@ -38,8 +38,8 @@ pub trait Salting {
 pub enum Job {
     /// Its salt.
     Salt(Salt),
-    /// It was erased: its digest, and the nullifier of its usage.
-    Erased(String, Option<String>),
+    /// It was erased: the digests of its leaf, and the nullifier of its usage.
+    Erased(Vec<String>, Option<String>),
 }
 
 /// A leaf, and what it shuts in.
@@ -162,8 +162,9 @@ impl Composer {
                     nul = Some(known.ok_or_else(|| Fault::Internal(format!("{} has no usage record that can be read", row.id())))?);
                     job = Some(salt);
                 }
-                Job::Erased(digest, was) => {
-                    sd.push(digest);
+                Job::Erased(digests, was) => {
+                    // Beside the entry's it is the only one.
+                    sd.extend(digests.into_iter().find(|digest| !sd.contains(digest)));
                     nul = was;
                 }
             }

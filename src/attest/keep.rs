@@ -1,6 +1,7 @@
 //! Where a log is kept: beside its books.
 
 use super::store;
+use crate::refusal::Refusal;
 use crate::store::migrate::{self, Part};
 use crate::store::{Conn, Database, Fault, Readers};
 use crate::tlog::Hash;
@@ -89,4 +90,11 @@ fn unread(why: Unread<Fault>) -> Fault {
         Unread::Short(tile) => Fault::Internal(format!("{} of the log is cut", tile.path())),
         Unread::Beyond(node) => Fault::Internal(format!("the log's tree does not reach {node:?}")),
     }
+}
+
+/// The key that the log was begun with, from its first leaf.
+pub fn vkey(conn: &mut Conn) -> Result<String, Fault> {
+    let first = store::leaves(conn, 0, 1)?.pop().ok_or_else(Refusal::not_found)?;
+    let read = super::canon::read(&first.leaf).and_then(|leaf| leaf.get("key")?.as_str().map(String::from));
+    read.ok_or_else(|| Fault::Internal("the log's first leaf names no key".into()))
 }

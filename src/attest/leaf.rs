@@ -83,6 +83,8 @@ pub fn seal(root: &Hash, lots: usize) -> String {
 pub struct Found {
     /// What happened.
     pub kind: String,
+    /// Digests of disclosures.
+    pub sd: Vec<String>,
     /// Digests of lines.
     pub lines: Vec<String>,
     /// The nullifier.
@@ -99,13 +101,13 @@ pub fn read_entry(leaf: &str) -> Option<Found> {
         let texts: Vec<String> = list.as_array()?.iter().map(|one| one.as_str().map(String::from)).collect::<Option<_>>()?;
         texts.is_sorted_by(|a, b| a < b).then_some(texts)
     };
-    digests("_sd")?;
+    let (sd, lines) = (digests("_sd")?, digests("lines")?);
     let nul = match fields.get("nul") {
         Some(nul) => Some(nul.as_str()?.to_owned()),
         None => None,
     };
     let kind = fields.get("t")?.as_str()?.to_owned();
-    (known && fields.get("v")?.as_u64() == Some(VERSION.into())).then_some(Found { kind, lines: digests("lines")?, nul })
+    (known && fields.get("v")?.as_u64() == Some(VERSION.into())).then_some(Found { kind, sd, lines, nul })
 }
 
 /// Reads a seal: the root over the lots' heads, and how many there are.

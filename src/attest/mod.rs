@@ -17,3 +17,6 @@ pub mod keep;
 pub mod integrate;
 pub mod bundle;
 pub mod check;
+pub mod audit;
+pub mod receipt;
+pub mod memory;

@@ -304,7 +304,7 @@ impl Tiles for Kept<'_> {
             }
         }
         // What is partial now was partial then, and began with the same hashes.
-        let edge = if wanted.iter().all(|tile| tile.is_full()) { HashMap::new() } else { edge_rows(self.conn)? };
+        let edge: HashMap<i64, Vec<u8>> = if wanted.iter().all(|tile| tile.is_full()) { HashMap::new() } else { edge_tiles(self.conn)?.into_iter().collect() };
         let bytes = |tile: &Tile| {
             let of_edge = || edge.get(&i64::from(tile.level)).filter(|_| !tile.is_full());
             full.get(&(tile.level, tile.index.cast_signed())).or_else(of_edge).and_then(|bytes| cut(bytes, *tile))
@@ -318,14 +318,20 @@ fn cut(bytes: &[u8], tile: Tile) -> Option<Vec<Hash>> {
     decode(bytes.get(..usize::from(tile.width) * size_of::<Hash>())?, tile.width)
 }
 
-fn edge_rows(conn: &mut Conn) -> Result<HashMap<i64, Vec<u8>>, Fault> {
-    let rows: Vec<(i64, Vec<u8>)> = on!(conn, c => log_edge::table.order(log_edge::level).load(c))?;
-    Ok(rows.into_iter().collect())
+/// The partial tiles by level, as they are kept.
+pub fn edge_tiles(conn: &mut Conn) -> Result<Vec<(i64, Vec<u8>)>, Fault> {
+    Ok(on!(conn, c => log_edge::table.order(log_edge::level).load(c))?)
+}
+
+/// A full tile, as it is kept.
+pub fn full_tile(conn: &mut Conn, tile: Tile) -> Result<Option<Vec<u8>>, Fault> {
+    let full = log_tiles::table.find((i32::from(tile.level), whole(tile.index)?)).select(log_tiles::hashes);
+    Ok(on!(conn, c => full.first(c).optional())?)
 }
 
 /// The edge of the tree of that size.
 pub fn edge(conn: &mut Conn, size: u64) -> Result<Edge, Fault> {
-    let by_level = edge_rows(conn)?;
+    let by_level: HashMap<i64, Vec<u8>> = edge_tiles(conn)?.into_iter().collect();
     let tiles = Tile::partial(size).map(|tile| by_level.get(&i64::from(tile.level)).and_then(|bytes| decode(bytes, tile.width)));
     let tiles: Option<Vec<Vec<Hash>>> = tiles.collect();
     tiles.and_then(|tiles| Edge::from_parts(size, tiles)).ok_or_else(|| Fault::Internal("the edge of the log's tree is broken".into()))

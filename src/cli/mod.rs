@@ -58,8 +58,8 @@ enum Command {
     /// The verifiable log: bring it up to date, print its checkpoint and its key
     #[command(subcommand)]
     Log(log::Options),
-    /// Recompute every law of the books from the postings
-    Verify,
+    /// Recompute every law of the books and of their log; or check a statement that proves itself
+    Verify(Box<verify::Options>),
     /// Look for what is wrong with the installation, and say what to do
     Doctor(Box<doctor::Options>),
     /// Bring the database's schema up to date
@@ -101,7 +101,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
         Command::Log(options) => log::run(place, &options).map(done),
-        Command::Verify => verify::run(place),
+        Command::Verify(options) => verify::run(place, &options),
         Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),
         Command::Config(options) => config::run(place, &options).map(done),

@@ -62,7 +62,7 @@ pub const TABLE: &[Row] = &[
     tells("usage",          [Nothing, All,     Own,     Own,     All,     Nothing], &["list_usage", "get_usage"]),
     plain("usage totals",   [Nothing, All,     Own,     Own,     All,     Nothing], &["usage_totals"]),
     tells("quarantine",     [Nothing, All,     Nothing, Own,     All,     Nothing], &["list_quarantine"]),
-    tells("charges",        [Nothing, All,     Own,     Own,     All,     Nothing], &["list_charges", "get_charge"]),
+    tells("charges",        [Nothing, All,     Own,     Own,     All,     Nothing], &["list_charges", "get_charge", "charge_receipt"]),
     plain("refunds",        [Nothing, All,     Own,     Own,     All,     Nothing], &["list_refunds", "get_refund"]),
     plain("accounts",       [Nothing, All,     Nothing, Nothing, All,     Nothing], &["list_accounts", "get_account", "list_account_entries"]),
     plain("transactions",   [Nothing, All,     Nothing, Nothing, All,     Nothing], &["list_transactions", "get_transaction"]),
