@@ -12,9 +12,10 @@ use super::keep;
 use super::seal::Heads;
 use super::store::{self, HeadRow, LineRow};
 use super::sublog::SubLog;
-use crate::id::LotId;
+use crate::donations;
+use crate::id::{DonorId, LotId};
 use crate::refusal::Refusal;
-use crate::store::{Conn, Fault};
+use crate::store::{Conn, Fault, Page};
 use crate::tlog::Hash;
 use crate::tlog::hash::to_base64;
 use crate::tlog::proof::prove_inclusion;
@@ -136,6 +137,15 @@ pub struct Asked {
     pub period: Option<Span>,
     /// The size of the checkpoint that it continues: the one the donor keeps.
     pub since: Option<u64>,
+}
+
+/// What a donor asks for. Errors: `not_found` where there is no such donor.
+pub fn asked(books: &mut Conn, donor: DonorId, since: Option<u64>) -> Result<Asked, Fault> {
+    let of = donations::store::Of { ids: Some(vec![donor.stamp()]), ..Default::default() };
+    let found = donations::store::donors(books, &of, Page::ALL)?.pop().ok_or_else(Refusal::not_found)?;
+    let of = donations::store::Of { donors: Some(vec![donor.stamp()]), ..Default::default() };
+    let lots = donations::store::lots(books, &of, Page::ALL)?.into_iter().map(|lot| lot.id).collect();
+    Ok(Asked { donor: Donor { id: donor.to_string(), name: found.about.name }, lots, period: None, since })
 }
 
 /// The heads that a seal commits to.

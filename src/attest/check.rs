@@ -364,3 +364,6 @@ fn in_seal(head: &str, place: &str, path: &[String], (root, lots): Seal) -> Resu
         false => refuse(Reason::Inclusion, "a lot's head is not among those of its seal"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! `almoner log`: the verifiable log of the books: brought up to date, and what others need to check it.
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -9,7 +11,8 @@ use super::place::Place;
 use super::progress;
 use super::table::count;
 use crate::attest::integrate::{Integrator, Progress};
-use crate::attest::store;
+use crate::attest::{bundle, store};
+use crate::id::DonorId;
 
 /// What a new log is called.
 #[derive(Args, Clone, Debug, Default)]
@@ -36,12 +39,38 @@ pub enum Options {
     Checkpoint,
     /// Print the public key that checkpoints are signed with
     Vkey,
+    /// Write what a donor needs to check a statement offline, by almoner verify --bundle
+    Bundle(Asked),
+}
+
+/// For whom, and from where on.
+#[derive(Args, Debug)]
+pub struct Asked {
+    /// The donor
+    #[arg(long, value_name = "ID")]
+    donor: String,
+    /// Size of the checkpoint that the donor keeps: only what came after it is told
+    #[arg(long, value_name = "SIZE")]
+    since: Option<u64>,
+    /// File to write [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Does it; data goes to standard output.
 pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
-    drop(place.books()?);
+    let mut books = place.books()?;
     match options {
+        Options::Bundle(asked) => {
+            let donor = DonorId::parse(&asked.donor)?;
+            let wanted = books.snapshot(|conn| bundle::asked(conn, donor, asked.since))?;
+            let made = place.log(None)?.0.read(|conn| bundle::make(conn, &wanted))?;
+            let text = serde_json::to_string(&made).map_err(|error| Failure::error(error.to_string()))?;
+            match &asked.output {
+                Some(path) => fs::write(path, text).map_err(|error| Failure::file(path, &error)),
+                None => Ok(writeln!(io::stdout(), "{text}")?),
+            }
+        }
         Options::Integrate(origin) => {
             let progress = integrate(place, origin.name())?;
             eprintln!("The log has {} leaves; {} entries were new.", count(progress.size), count(progress.taken as u64));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::actor::{Actor, Roles};
-use crate::attest::{keep, receipt, store};
+use crate::attest::{bundle, keep, receipt, store};
 use crate::http::body::PathId;
 use crate::http::permit::Permit;
 use crate::http::query::{Form, Param, Query};
@@ -19,6 +19,7 @@ use crate::tlog::hash::{self, to_base64};
 use crate::tlog::tile::{Tile, Tiles, encode, encode_bundle};
 
 use super::door::{Answered, App};
+use super::scope::Scope;
 use super::usage::own_charge;
 
 /// What texts are sent as.
@@ -133,6 +134,20 @@ pub async fn prove_consistency(query: Query, app: Data<App>) -> Answered {
         Ok(ConsistencyProof { from, to, path: path.iter().map(to_base64).collect() })
     });
     Ok(HttpResponse::Ok().json(proof.await?))
+}
+
+/// The size of the checkpoint that the donor keeps.
+pub const SINCE: &[Param] = &[Param::one("since", Form::Number(1, i64::MAX))];
+
+/// Hands a donor what proves the lines of their lots, to be checked offline; since a checkpoint that they keep, if they say which.
+pub async fn donor_proof<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Donor>, query: Query, app: Data<App>) -> Answered {
+    let since = asked(&query, "since");
+    let wanted = app.read(move |conn| {
+        Scope::of(conn, &who, Roles(R))?.donor_is(id.stamp())?;
+        bundle::asked(conn, id, since)
+    });
+    let wanted = wanted.await?;
+    Ok(HttpResponse::Ok().json(app.read_log(move |conn| bundle::make(conn, &wanted)).await?))
 }
 
 /// Shows the receipt of a charge (C2SP tlog-proof), once the log has it.

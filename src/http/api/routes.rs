@@ -38,6 +38,7 @@ routes! {
     post "/v1/donors"                               [O M]       donations::create_donor (donations::DonorBody)               => 201 (donations::DonorView) .key();
     get  "/v1/donors/{id:dnr}"                      [D O U M]   donations::get_donor                                         => 200 (donations::DonorView);
     get  "/v1/donors/{id:dnr}/summary"              [D O U M]   donations::donor_summary                                     => 200 (donations::DonorSummary);
+    get  "/v1/donors/{id:dnr}/proof"                [D O U]     log::donor_proof                                             => 200 .query(log::SINCE);
     get  "/v1/donations"                            [D O U M]   donations::list_donations                                    => 200 (donations::DonationView) .list().query(donations::DONATIONS);
     post "/v1/donations"                            [O]         donations::create_donation (donations::DonationBody)         => 201 (donations::DonationView) .key();
     get  "/v1/donations/{id:dnt}"                   [D O U M]   donations::get_donation                                      => 200 (donations::DonationView);

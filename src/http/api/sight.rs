@@ -45,7 +45,7 @@ pub const TABLE: &[Row] = &[
     plain("policies",       [Open,    Open,    Open,    Open,    Open,    Open],    &["list_policies", "get_policy"]),
     plain("donors",         [Own,     All,     Nothing, Nothing, All,     All],     &["list_donors", "get_donor", "donor_summary"]),
     plain("donations",      [Own,     All,     Nothing, Nothing, All,     All],     &["list_donations", "get_donation"]),
-    plain("lots",           [Own,     All,     Nothing, Nothing, All,     Nothing], &["list_deliveries", "list_lots", "get_lot", "lot_forecast"]),
+    plain("lots",           [Own,     All,     Nothing, Nothing, All,     Nothing], &["list_deliveries", "list_lots", "get_lot", "lot_forecast", "donor_proof"]),
     plain("lot entries",    [Own,     All,     Nothing, Nothing, All,     Nothing], &["list_lot_entries"]),
     tells("persons",        [Nothing, Nothing, Nothing, Nothing, All,     All],     &["list_persons", "get_person"]),
     tells("affiliations",   [Own,     Own,     Own,     Own,     All,     All],     &["list_affiliations"]),
