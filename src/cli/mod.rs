@@ -10,6 +10,7 @@ mod exit;
 mod export;
 mod import;
 mod init;
+mod log;
 mod migrate;
 mod place;
 mod progress;
@@ -54,8 +55,11 @@ enum Command {
     Import(Box<import::Options>),
     /// Write the journal for beancount, hledger, ledger, or as rows
     Export(export::Options),
-    /// Recompute every law of the books from the postings
-    Verify,
+    /// The verifiable log: bring it up to date, print its checkpoint and its key
+    #[command(subcommand)]
+    Log(log::Options),
+    /// Recompute every law of the books and of their log; or check a statement that proves itself
+    Verify(Box<verify::Options>),
     /// Look for what is wrong with the installation, and say what to do
     Doctor(Box<doctor::Options>),
     /// Bring the database's schema up to date
@@ -96,7 +100,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Token(options) => token::run(place, options).map(done),
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
-        Command::Verify => verify::run(place),
+        Command::Log(options) => log::run(place, &options).map(done),
+        Command::Verify(options) => verify::run(place, &options),
         Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),
         Command::Config(options) => config::run(place, &options).map(done),

@@ -134,6 +134,8 @@ pub fn path(town: &Town, route: &Route, side: &Side) -> String {
             // A charge and its transaction are one entry of the journal.
             Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),
+            None if name == "level" => "0".into(),
+            None if name == "index" => "000.p/1".into(),
             None if route.pattern.starts_with("/v1/accounts/") => account(),
             other => panic!("{}: no example of {name}, {other:?}", route.pattern),
         };

@@ -14,6 +14,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use almoner::attest::keep::Log;
 use almoner::actor::{Actor, Role};
 use almoner::events::webhook::Schedule;
 use almoner::http::keys::Keys;
@@ -120,6 +121,8 @@ impl Stage {
             limits: Settings { person: none(), address: none(), failures: none(), proxies: Vec::new() },
             login: None,
             errands: Errands { every: None, schedule: Schedule::default(), loopback: false },
+            log: Log::open(store.database()).expect("a log"),
+            logging: None,
         };
         let (said, heard) = channel();
         let service = std::thread::spawn(move || server::serve(served, known, manner, |address| said.send(address).expect("a listener")));

@@ -1,0 +1,36 @@
+-- What was logged stays as it was.
+CREATE TRIGGER log_leaves_refuses_update BEFORE UPDATE ON log_leaves
+BEGIN SELECT RAISE(ABORT, 'log_leaves is append-only'); END;
+CREATE TRIGGER log_leaves_refuses_delete BEFORE DELETE ON log_leaves
+BEGIN SELECT RAISE(ABORT, 'log_leaves is append-only'); END;
+CREATE TRIGGER log_lines_refuses_update BEFORE UPDATE ON log_lines
+BEGIN SELECT RAISE(ABORT, 'log_lines is append-only'); END;
+CREATE TRIGGER log_lines_refuses_delete BEFORE DELETE ON log_lines
+BEGIN SELECT RAISE(ABORT, 'log_lines is append-only'); END;
+CREATE TRIGGER log_lots_refuses_update BEFORE UPDATE ON log_lots
+BEGIN SELECT RAISE(ABORT, 'log_lots is append-only'); END;
+CREATE TRIGGER log_lots_refuses_delete BEFORE DELETE ON log_lots
+BEGIN SELECT RAISE(ABORT, 'log_lots is append-only'); END;
+CREATE TRIGGER log_providers_refuses_update BEFORE UPDATE ON log_providers
+BEGIN SELECT RAISE(ABORT, 'log_providers is append-only'); END;
+CREATE TRIGGER log_providers_refuses_delete BEFORE DELETE ON log_providers
+BEGIN SELECT RAISE(ABORT, 'log_providers is append-only'); END;
+CREATE TRIGGER log_secrets_refuses_update BEFORE UPDATE ON log_secrets
+BEGIN SELECT RAISE(ABORT, 'log_secrets is append-only'); END;
+CREATE TRIGGER log_secrets_refuses_delete BEFORE DELETE ON log_secrets
+BEGIN SELECT RAISE(ABORT, 'log_secrets is append-only'); END;
+CREATE TRIGGER log_tiles_refuses_update BEFORE UPDATE ON log_tiles
+BEGIN SELECT RAISE(ABORT, 'log_tiles is append-only'); END;
+CREATE TRIGGER log_tiles_refuses_delete BEFORE DELETE ON log_tiles
+BEGIN SELECT RAISE(ABORT, 'log_tiles is append-only'); END;
+CREATE TRIGGER log_heads_refuses_update BEFORE UPDATE ON log_heads
+BEGIN SELECT RAISE(ABORT, 'log_heads is append-only'); END;
+CREATE TRIGGER log_heads_refuses_delete BEFORE DELETE ON log_heads
+BEGIN SELECT RAISE(ABORT, 'log_heads is append-only'); END;
+CREATE TRIGGER log_checkpoints_refuses_update BEFORE UPDATE ON log_checkpoints
+BEGIN SELECT RAISE(ABORT, 'log_checkpoints is append-only'); END;
+CREATE TRIGGER log_checkpoints_refuses_delete BEFORE DELETE ON log_checkpoints
+BEGIN SELECT RAISE(ABORT, 'log_checkpoints is append-only'); END;
+-- Salts of jobs go, and never become others.
+CREATE TRIGGER log_jobs_refuses_update BEFORE UPDATE ON log_jobs
+BEGIN SELECT RAISE(ABORT, 'log_jobs is append-only'); END;
