@@ -296,7 +296,9 @@ impl<'b> Walk<'b> {
     fn line(&mut self, log: &mut SubLog, part: &LinePart, last: Option<u64>) -> Result<u64, Refused> {
         let index = whole(&part.index)?;
         let at = |what: &str| format!("lot {}, line {}: {what}", log.handle, log.tree.size() + 1);
-        let Some(leaf) = leaf::read_entry(&part.leaf) else { return refuse(Reason::NonCanonical, at("its leaf is not in the form of leaves")) };
+        let Some(leaf) = leaf::read_entry(&part.leaf) else {
+            return refuse(Reason::NonCanonical, at("its leaf is not in the form of leaves"));
+        };
         let opened = disclosure::open(&part.disclosure, line::NAME).and_then(|(_, value)| line::read(&value));
         let Some(line) = opened else { return refuse(Reason::NonCanonical, at("it is not in the form of lines")) };
         let digest = disclosure::digest(&part.disclosure);

@@ -8,4 +8,7 @@ mod clean;
 mod kill;
 mod mutated;
 mod scene;
+mod served;
 mod tampered;
+#[path = "../verifier/mod.rs"]
+mod verifier;

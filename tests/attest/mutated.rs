@@ -3,8 +3,12 @@
 use almoner::attest::check::check;
 use serde_json::Value;
 
+use almoner::attest::check::Kept;
+use almoner::attest::memory::Memory;
+
 use crate::scene::Scene;
 use crate::support::database::sqlite;
+use crate::verifier::{Asked, script, verdicts};
 
 /// Changes tried on each bundle unless `ALMONER_MUTATIONS` says another number.
 const MUTATIONS: u64 = 4_000;
@@ -110,4 +114,57 @@ fn cut_bundles_and_noise_are_refused() {
     for noise in ["", "null", "[]", "{}", "\"\"", "0", "{\"format\":\"almoner-statement/1\"}"] {
         assert!(check(noise, &trust, None).is_err(), "{noise}");
     }
+}
+
+/// Changes one character of the text.
+fn scratch(text: &str, seed: &mut u64) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let at = pick(seed, bytes.len());
+    let others = b" \"\\,:[]{}0129AZaz-_=+/.\n";
+    bytes[at] = others[pick(seed, others.len())];
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// What ours says of each bundle, by the words of the reasons.
+fn ours(scene: &Scene, kept: Option<&Kept>, bundles: &[String]) -> Vec<String> {
+    let word = |text: &String| check(text, &scene.trust(), kept).map_or_else(|refused| refused.reason.word(), |_| "holds");
+    bundles.iter().map(|text| word(text).to_owned()).collect()
+}
+
+#[test]
+fn the_second_verifier_says_the_same_of_every_bundle() {
+    let scene = Scene::play(sqlite());
+    let (keys, folder, mut seed) = (vec![scene.keeper().verifier().text()], scene.database.folder().join("kept"), 11);
+    let tries = std::env::var("ALMONER_MUTATIONS").ok().and_then(|number| number.parse().ok()).unwrap_or(MUTATIONS);
+    // Most on bundles with few lines: the same checks, sooner.
+    for (donor, since, share) in [(0, None, 40), (1, None, 10), (0, Some(scene.signed[2]), 2), (1, Some(scene.signed[2]), 2)] {
+        let bundle = serde_json::to_value(scene.bundle(scene.donors[donor], since)).expect("JSON");
+        let mut memory = Memory::default();
+        let kept = check(&bundle.to_string(), &scene.trust(), None).expect("holds").keep();
+        memory.keep(&kept, Vec::new());
+        memory.write(&folder).expect("written");
+        let (mut all, mut changed) = (Vec::new(), vec![bundle.to_string()]);
+        places(&bundle, String::new(), &mut all);
+        while (changed.len() as u64) < tries / share {
+            let place = &all[pick(&mut seed, all.len())];
+            changed.extend(mutate(&bundle, place, &mut seed).map(|changed| changed.to_string()));
+            changed.push(scratch(&changed[0], &mut seed));
+        }
+        for kept in [None, Some(&kept)] {
+            let asked = Asked { keys: &keys, kept: kept.map(|_| folder.as_path()), ..Asked::default() };
+            let (ours, theirs) = (ours(&scene, kept, &changed), verdicts(&asked, &changed));
+            for ((ours, theirs), text) in ours.iter().zip(&theirs).zip(&changed) {
+                assert_eq!(ours, theirs, "{text}");
+            }
+            assert_eq!(theirs[0], "holds");
+        }
+    }
+}
+
+#[test]
+fn the_second_verifier_is_short_enough_to_read() {
+    let text = std::fs::read_to_string(script()).expect("a script");
+    assert!(text.lines().count() <= 250, "{} lines", text.lines().count());
+    let imports: Vec<&str> = text.lines().filter(|line| line.starts_with("import ") || line.starts_with("from ")).collect();
+    assert_eq!(imports, ["import argparse, base64, bisect, contextlib, functools, hashlib, json, re, sys"]);
 }
