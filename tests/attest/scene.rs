@@ -164,12 +164,12 @@ fn open(work: &mut Work<'_>) -> Result<Desk, Fault> {
     Ok(Desk { pair, usd, centre, cluster })
 }
 
-/// Three gifts of three donors: one that lapses, one that goes back, one that stays.
+/// Three gifts of three donors: one whose rest goes back, one whose rest lapses, one that stays.
 fn give(work: &mut Work<'_>, desk: Desk) -> Result<Vec<(DonorId, LotId)>, Fault> {
     let from = time("2025-06-01T00:00:00Z");
     let ends: [(Option<Time>, OnExpiry); 3] = [
-        (Some(time("2026-03-01T00:00:00Z")), OnExpiry::Lapse),
-        (Some(time("2026-03-02T00:00:00Z")), OnExpiry::Return),
+        (Some(time("2026-03-01T00:00:00Z")), OnExpiry::Return),
+        (Some(time("2026-03-02T00:00:00Z")), OnExpiry::Lapse),
         (None, OnExpiry::Lapse),
     ];
     let mut given = Vec::new();
@@ -185,7 +185,8 @@ fn award(work: &mut Work<'_>, desk: Desk) -> Result<[GrantId; 2], Fault> {
     let project = desk.pair.project(work, desk.centre, None)?;
     let period = period("2026-01-01T00:00:00Z", "2026-03-05T00:00:00Z");
     let first = desk.pair.award(work, project, desk.usd(1_050), period, Overdraft::Record, None)?;
-    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, Some(lots(work)?[2]))?;
+    let third = lots(work)?[2];
+    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, Some(third))?;
     Ok([first, second])
 }
 
