@@ -179,11 +179,12 @@ impl Composer {
     fn line(&mut self, entry: &Entry, charge: Option<&ChargeRow>, touch: Touch, salts: &mut impl Salting) -> Result<Disclosed, Fault> {
         let Touch { lot, change, unit } = touch;
         let line_handle = self.handle("line", [lot, entry.seq]);
-        let lot_handle = self.lot_handle(LotId::from_stamp(lot));
-        let log = self.lots.entry(lot).or_insert_with(|| SubLog::new(lot_handle, unit));
+        let new = (!self.lots.contains_key(&lot)).then(|| self.lot_handle(LotId::from_stamp(lot)));
+        let log = self.lots.entry(lot).or_insert_with(|| SubLog::new(new.unwrap_or_default(), unit));
         let unbalanced = |_| Fault::Internal(format!("entry {} leaves {} with less than nothing", entry.seq, LotId::from_stamp(lot)));
         let (n, balance) = log.take(change.into()).map_err(unbalanced)?;
-        let rates: Vec<&str> = charge.iter().flat_map(|row| row.rates()).filter_map(|id| self.rates.get(&id.stamp())).map(String::as_str).collect();
+        let rates: Vec<&str> =
+            charge.iter().flat_map(|row| row.rates()).filter_map(|id| self.rates.get(&id.stamp())).map(String::as_str).collect();
         let rate = (!rates.is_empty()).then(|| rates.join(", "));
         let (day, effective) = (entry.recorded_at.day(), entry.effective_at.day());
         let line = Line {

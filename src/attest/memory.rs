@@ -58,7 +58,11 @@ impl Memory {
     pub fn keep(&mut self, kept: &Kept, keys: Vec<String>) {
         let lots = kept.lots.iter().map(|(handle, (count, root))| (handle.clone(), (*count, to_base64(root))));
         let checkpoint = kept.checkpoint.text();
-        let of = self.0.entry(kept.checkpoint.origin.clone()).or_insert(Of { keys: Vec::new(), checkpoint: String::new(), lots: BTreeMap::new() });
+        let of = self.0.entry(kept.checkpoint.origin.clone()).or_insert(Of {
+            keys: Vec::new(),
+            checkpoint: String::new(),
+            lots: BTreeMap::new(),
+        });
         of.checkpoint = checkpoint;
         of.lots.extend(lots);
         of.keys = keys;

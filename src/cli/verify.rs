@@ -57,7 +57,9 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let mut conn = place.books()?;
     let evidence = evidence(place, options)?;
     let (found, extent) = match Log::find(&place.database()?)? {
-        None if evidence.kept.iter().any(|(_, kept)| kept.size > 0) => return Err(Failure::new(Exit::Broken, "There is no log, and one was signed.")),
+        None if evidence.kept.iter().any(|(_, kept)| kept.size > 0) => {
+            return Err(Failure::new(Exit::Broken, "There is no log, and one was signed."));
+        }
         None => (conn.snapshot(verify)?, None),
         Some(log) => log.read(|log| {
             // Seen first, so that the books are not older.
@@ -105,7 +107,8 @@ fn keys(options: &Options) -> Result<Vec<Verifier>, Failure> {
 /// Reads a kept checkpoint, signed by one of the keys if there are any.
 fn checkpoint(path: &Path, keys: &[Verifier]) -> Result<Checkpoint, Failure> {
     let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
-    let read = Note::parse(&text).and_then(|note| if keys.is_empty() { Checkpoint::parse(note.text()) } else { Checkpoint::open(&note, keys) });
+    let read =
+        Note::parse(&text).and_then(|note| if keys.is_empty() { Checkpoint::parse(note.text()) } else { Checkpoint::open(&note, keys) });
     read.map_err(|why| Failure::new(Exit::Broken, format!("signature: {}: {why}", path.display())))
 }
 
@@ -130,7 +133,11 @@ fn bundle(place: &Place, options: &Options, file: &Path) -> Result<Exit, Failure
         Ok(held) => held,
         Err(refused) => {
             if place.json {
-                writeln!(io::stdout(), "{:#}", serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail}))?;
+                writeln!(
+                    io::stdout(),
+                    "{:#}",
+                    serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail})
+                )?;
             }
             eprintln!("THE STATEMENT DOES NOT HOLD: {refused}");
             return Ok(Exit::Broken);

@@ -33,7 +33,9 @@ fn clean_books_hold_and_so_does_what_donors_are_handed() {
 
 fn checkpoints(scene: &Scene) -> Vec<(String, Checkpoint)> {
     let kept = scene.log.read(store::checkpoints).expect("checkpoints");
-    let read = |(size, note): (i64, String)| (format!("{size} leaves"), Checkpoint::parse(Note::parse(&note).expect("a note").text()).expect("one"));
+    let read = |(size, note): (i64, String)| {
+        (format!("{size} leaves"), Checkpoint::parse(Note::parse(&note).expect("a note").text()).expect("one"))
+    };
     let kept: Vec<_> = kept.into_iter().map(read).collect();
     assert_eq!(kept.iter().map(|(_, kept)| kept.size).collect::<Vec<_>>(), scene.signed);
     kept

@@ -28,16 +28,36 @@ use At::{Books, Log as InLog};
 const TAMPERINGS: &[(&str, At, &str, u8)] = &[
     ("an entry's body", Books, "UPDATE journal SET body = replace(body, 'gpu-hour', 'gpu-year') WHERE body LIKE '%gpu-hour%'", 11),
     ("an entry's actor", Books, "UPDATE journal SET actor = actor + 1 WHERE seq = 9", 11),
-    ("when a job ended", Books, "UPDATE journal SET effective_at = effective_at - 1 WHERE seq = (SELECT seq FROM charges ORDER BY id LIMIT 1)", 11),
+    (
+        "when a job ended",
+        Books,
+        "UPDATE journal SET effective_at = effective_at - 1 WHERE seq = (SELECT seq FROM charges ORDER BY id LIMIT 1)",
+        11,
+    ),
     ("when an entry was taken", Books, "UPDATE journal SET recorded_at = recorded_at + 1 WHERE seq = (SELECT max(seq) FROM journal)", 11),
-    ("what an entry is about", Books, "UPDATE journal SET subject = subject + 1 WHERE seq = (SELECT max(seq) FROM journal WHERE subject > 0)", 11),
+    (
+        "what an entry is about",
+        Books,
+        "UPDATE journal SET subject = subject + 1 WHERE seq = (SELECT max(seq) FROM journal WHERE subject > 0)",
+        11,
+    ),
     ("an entry's kind", Books, "UPDATE journal SET kind = 42 WHERE seq = (SELECT max(seq) FROM journal WHERE kind = 41)", 11),
     ("the last entry taken away", Books, "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)", 11),
     ("a posting's amount", Books, "UPDATE postings SET amount = amount + 1 WHERE id = (SELECT max(id) FROM postings)", 11),
     ("a posting's balance", Books, "UPDATE postings SET balance = balance + 1 WHERE id = (SELECT max(id) FROM postings)", 11),
     ("a posting taken away", Books, "DELETE FROM postings WHERE id = (SELECT max(id) FROM postings)", 11),
-    ("a usage record", Books, "UPDATE charges SET record = replace(record, 'user-of', 'another') WHERE id = (SELECT min(id) FROM charges)", 11),
-    ("a usage record's grant", Books, "UPDATE charges SET award = (SELECT max(id) FROM grants) WHERE id = (SELECT min(id) FROM charges)", 11),
+    (
+        "a usage record",
+        Books,
+        "UPDATE charges SET record = replace(record, 'user-of', 'another') WHERE id = (SELECT min(id) FROM charges)",
+        11,
+    ),
+    (
+        "a usage record's grant",
+        Books,
+        "UPDATE charges SET award = (SELECT max(id) FROM grants) WHERE id = (SELECT min(id) FROM charges)",
+        11,
+    ),
     ("what was left after a charge", Books, "UPDATE charges SET balance_after = 1 WHERE id = (SELECT max(id) FROM charges)", 11),
     ("a price", Books, "UPDATE rates SET price = price + 1", 11),
     ("a resource's name", Books, "UPDATE resources SET name = 'Another cluster'", 12),
@@ -46,15 +66,35 @@ const TAMPERINGS: &[(&str, At, &str, u8)] = &[
     ("the last leaves taken away", InLog, "DELETE FROM log_leaves WHERE idx >= (SELECT max(seal) FROM log_heads)", 15),
     ("a leaf more", InLog, "INSERT INTO log_leaves (idx, seq, leaf, salt) SELECT max(idx) + 1, NULL, 'more', NULL FROM log_leaves", 12),
     ("a leaf of another entry", InLog, "UPDATE log_leaves SET leaf = (SELECT leaf FROM log_leaves WHERE idx = 61) WHERE idx = 60", 11),
-    ("which entry a leaf is of", InLog, "UPDATE log_leaves SET seq = 100000 WHERE idx = (SELECT max(idx) FROM log_leaves WHERE seq > 0)", 11),
+    (
+        "which entry a leaf is of",
+        InLog,
+        "UPDATE log_leaves SET seq = 100000 WHERE idx = (SELECT max(idx) FROM log_leaves WHERE seq > 0)",
+        11,
+    ),
     ("an entry's salt", InLog, "UPDATE log_leaves SET salt = (SELECT salt FROM log_leaves WHERE idx = 61) WHERE idx = 60", 11),
     ("an entry's salt taken away", InLog, "UPDATE log_leaves SET salt = NULL WHERE idx = 60", 11),
-    ("a job's salt", InLog, "UPDATE log_jobs SET salt = (SELECT salt FROM log_jobs ORDER BY idx DESC LIMIT 1) WHERE idx = (SELECT min(idx) FROM log_jobs)", 11),
+    (
+        "a job's salt",
+        InLog,
+        "UPDATE log_jobs SET salt = (SELECT salt FROM log_jobs ORDER BY idx DESC LIMIT 1) WHERE idx = (SELECT min(idx) FROM log_jobs)",
+        11,
+    ),
     ("a job's salt taken away", InLog, "DELETE FROM log_jobs WHERE idx = (SELECT min(idx) FROM log_jobs)", 11),
     ("a line's text", InLog, "UPDATE log_lines SET disclosure = replace(disclosure, 'A', 'B') WHERE n = 5", 12),
-    ("a line of another lot", InLog, "UPDATE log_lines SET disclosure = (SELECT max(disclosure) FROM log_lines WHERE n = 2) WHERE n = 3", 12),
+    (
+        "a line of another lot",
+        InLog,
+        "UPDATE log_lines SET disclosure = (SELECT max(disclosure) FROM log_lines WHERE n = 2) WHERE n = 3",
+        12,
+    ),
     ("a line taken away", InLog, "DELETE FROM log_lines WHERE n = 3", 12),
-    ("a line more", InLog, "INSERT INTO log_lines (lot, n, idx, disclosure) SELECT lot, max(n) + 1, 60, 'x' FROM log_lines GROUP BY lot", 12),
+    (
+        "a line more",
+        InLog,
+        "INSERT INTO log_lines (lot, n, idx, disclosure) SELECT lot, max(n) + 1, 60, 'x' FROM log_lines GROUP BY lot",
+        12,
+    ),
     ("a line's leaf", InLog, "UPDATE log_lines SET idx = idx + 1 WHERE n = 3", 12),
     ("a lot's head", InLog, "UPDATE log_heads SET head = replace(head, 'USD', 'EUR') WHERE seal = (SELECT max(seal) FROM log_heads)", 12),
     ("a lot's head taken away", InLog, "DELETE FROM log_heads WHERE seal = (SELECT max(seal) FROM log_heads)", 12),
@@ -122,7 +162,8 @@ impl Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         if let Some((admin, name)) = &self.admin {
-            let dropped = PgConnection::establish(admin).map(|mut c| diesel::sql_query(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut c));
+            let dropped =
+                PgConnection::establish(admin).map(|mut c| diesel::sql_query(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut c));
             assert!(std::thread::panicking() || dropped.is_ok_and(|dropped| dropped.is_ok()));
         }
     }
@@ -149,7 +190,8 @@ fn off(conn: &mut Conn) -> Vec<Guard> {
             Vec::new()
         }
         Conn::Sqlite(c) => {
-            let guards: Vec<Guard> = diesel::sql_query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").load(c).expect("guards");
+            let guards: Vec<Guard> =
+                diesel::sql_query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").load(c).expect("guards");
             for guard in &guards {
                 diesel::sql_query(format!("DROP TRIGGER {}", guard.name)).execute(c).expect("taken off");
             }
@@ -254,7 +296,8 @@ fn a_log_written_anew_by_its_own_signer_is_told_by_what_was_kept() {
         let mut integrator = Integrator::open(&copy.books(), &log, Keeper::find(&keys).expect("readable").expect("a key")).expect("one");
         while integrator.run().expect("integrated").behind > 0 {}
         let mut evidence = evidence(&keys);
-        let laws = |evidence: &Evidence| broken(&verify_with(&copy.books(), evidence)).into_iter().filter(|law| *law > 10).collect::<Vec<_>>();
+        let laws =
+            |evidence: &Evidence| broken(&verify_with(&copy.books(), evidence)).into_iter().filter(|law| *law > 10).collect::<Vec<_>>();
         assert_eq!(laws(&evidence), [0u8; 0], "nothing in it shows it");
         evidence.kept.push(("a donor".into(), kept));
         assert_eq!(laws(&evidence), [15], "{}", database.kind);
