@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::leaf;
 use crate::store::Fault;
 use crate::tlog::hash;
 use crate::tlog::note::Kind;
@@ -26,6 +27,8 @@ const LOCK: &str = "log.lock";
 pub struct Keeper {
     folder: PathBuf,
     key: Signer,
+    /// The key before, which signs too as long as it is kept.
+    before: Option<Signer>,
 }
 
 /// Why nothing was signed.
@@ -74,13 +77,13 @@ impl Keeper {
             // Nobody else's log has the name then, whoever made it where.
             None => drawn(&format!("almoner/{:016x}", u64::from_be_bytes(random()?)))?,
         };
-        let keeper = Keeper { folder: folder.into(), key };
+        let keeper = Keeper { folder: folder.into(), key, before: None };
         let _turn = keeper.turn()?;
         // The key last: what was not finished is begun anew.
         if !folder.join(KEY).exists() {
             keeper.write_state(&keeper.nothing()?)?;
         }
-        keeper.write_new(KEY, &format!("{}\n", keeper.key.secret()))?;
+        keeper.write_key(false)?;
         Ok(keeper)
     }
 
@@ -91,11 +94,39 @@ impl Keeper {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|error| file(&path, &error))?,
         };
-        let key = Signer::parse(text.trim_end()).map_err(|why| Unsigned::File(format!("{}: {why}", path.display())))?;
-        Ok(Some(Keeper { folder: folder.into(), key }))
+        let wrong = |why: &dyn std::fmt::Display| Unsigned::File(format!("{}: {why}", path.display()));
+        let mut keys = text.lines().map(Signer::parse).collect::<Result<Vec<Signer>, _>>().map_err(|why| wrong(&why))?.into_iter();
+        match (keys.next(), keys.next(), keys.next()) {
+            (Some(key), before, None) if before.as_ref().is_none_or(|before| before.name() == key.name()) => {
+                Ok(Some(Keeper { folder: folder.into(), key, before }))
+            }
+            _ => Err(wrong(&"it must hold the log's key, and at most the one before")),
+        }
     }
 
-    /// The public key.
+    /// A new key in place of this one, which goes on signing beside it.
+    pub fn rotate(&self) -> Result<Keeper, Unsigned> {
+        let _turn = self.turn()?;
+        let key = Signer::generate(self.origin(), Kind::Text).map_err(|why| Unsigned::File(format!("the log's key: {why}")))?;
+        let next = Keeper { folder: self.folder.clone(), key, before: Some(self.key.clone()) };
+        next.write_key(true)?;
+        Ok(next)
+    }
+
+    /// The leaf by which the newest key follows one that is kept too; `None` if that one is not.
+    pub fn succeeds(&self, old: &str) -> Option<String> {
+        let before = self.before.as_ref().filter(|before| before.verifier().text() == old)?;
+        let new = self.verifier().text();
+        let text = leaf::succession(old, &new);
+        Some(leaf::key(old, &new, &[before.sign(&text, 0).bytes, self.key.sign(&text, 0).bytes]))
+    }
+
+    /// The public keys, the newest first.
+    pub fn verifiers(&self) -> Vec<Verifier> {
+        std::iter::once(&self.key).chain(&self.before).map(Signer::verifier).collect()
+    }
+
+    /// The newest public key.
     pub fn verifier(&self) -> Verifier {
         self.key.verifier()
     }
@@ -134,7 +165,8 @@ impl Keeper {
         if next != last {
             self.write_state(&next)?;
         }
-        let note = next.sign(std::slice::from_ref(&self.key));
+        let keys: Vec<Signer> = std::iter::once(&self.key).chain(&self.before).cloned().collect();
+        let note = next.sign(&keys);
         Ok(note.map_err(|why| Fault::Internal(format!("the log's checkpoint: {why}")))?.signed())
     }
 
@@ -150,30 +182,32 @@ impl Keeper {
         Ok(lock)
     }
 
-    /// Replaces the state: at any moment the old is there or the new, whole.
     fn write_state(&self, state: &Checkpoint) -> Result<(), Unsigned> {
-        let (path, beside) = (self.folder.join(STATE), self.folder.join(format!("{STATE}.new")));
-        let written = || -> io::Result<()> {
-            let mut new = File::create(&beside)?;
-            new.write_all(state.text().as_bytes())?;
-            new.sync_all()?;
-            fs::rename(&beside, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        written().map_err(|error| file(&path, &error))
+        self.replace(STATE, &state.text())
     }
 
-    /// Writes a file that only its owner may read and that was not there.
-    fn write_new(&self, name: &str, text: &str) -> Result<(), Unsigned> {
-        let path = self.folder.join(name);
+    /// Writes the keys; unless they may replace others only where there are none.
+    fn write_key(&self, replacing: bool) -> Result<(), Unsigned> {
+        let path = self.folder.join(KEY);
+        if !replacing && path.exists() {
+            return Err(Unsigned::File(format!("{} exists, and a log's key is never overwritten", path.display())));
+        }
+        let keys: String = std::iter::once(&self.key).chain(&self.before).map(|key| key.secret() + "\n").collect();
+        self.replace(KEY, &keys)
+    }
+
+    /// Replaces a file that only its owner may read: at any moment the old is there or the new, whole.
+    fn replace(&self, name: &str, text: &str) -> Result<(), Unsigned> {
+        let (path, beside) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let written = || -> io::Result<()> {
-            let mut new = options.open(&path)?;
+            let mut new = options.open(&beside)?;
             new.write_all(text.as_bytes())?;
             new.sync_all()?;
+            fs::rename(&beside, &path)?;
             File::open(&self.folder)?.sync_all()
         };
         written().map_err(|error| file(&path, &error))
@@ -193,6 +227,7 @@ fn random() -> Result<[u8; 8], Unsigned> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tlog::Note;
     use crate::tlog::proof::prove_consistency;
     use crate::tlog::tree::{Grown, root_of};
 
@@ -227,6 +262,27 @@ mod tests {
         let root = root_of(9, &mut Grown::new(all.clone())).expect("a root");
         assert!(again.sign(9, root, |_| Ok(Vec::new())).is_err(), "without a proof");
         sign(&again, &all).expect("signed");
+    }
+
+    #[test]
+    fn a_new_key_follows_the_old_by_the_word_of_both() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Keeper::create(folder.path(), Some("example.org/log")).expect("made");
+        let note = sign(&first, &leaves(3)).expect("signed");
+        first.rotate().expect("a new key");
+        let second = Keeper::find(folder.path()).expect("readable").expect("there");
+        let (old, new) = (first.verifier(), second.verifier());
+        assert_eq!(second.verifiers(), [new.clone(), old.clone()]);
+        let signed = Note::parse(&sign(&second, &leaves(5)).expect("signed")).expect("a note");
+        for key in [&old, &new] {
+            assert_eq!(Checkpoint::open(&signed, std::slice::from_ref(key)).map(|read| read.size), Ok(5));
+        }
+        assert!(Checkpoint::open(&Note::parse(&note).expect("a note"), std::slice::from_ref(&new)).is_err());
+        let (from, to, by) = leaf::read_key(&second.succeeds(&old.text()).expect("a leaf")).expect("readable");
+        let text = leaf::succession(&from, &to);
+        assert_eq!((from, to), (old.text(), new.text()));
+        assert!(old.verify(&text, &by[0]).is_ok() && new.verify(&text, &by[1]).is_ok() && new.verify(&text, &by[0]).is_err());
+        assert_eq!(second.succeeds(&new.text()), None);
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Scene {
         let charges = charges.expect("charged");
         store.write(move |work| set_aside(work, desk, second)).expect("held and settled");
         scene.log_it();
+        scene.keeper().rotate().expect("a new key");
         store.write(move |work| undo(work, desk, &charges, first)).expect("undone");
         let lots = scene.lots.clone();
         store.write(move |work| donations::return_lot(work, desk.pair.first, lots[2], Some(desk.usd(7)))).expect("returned");
@@ -117,7 +118,7 @@ impl Scene {
 
     /// What a donor trusts.
     pub fn trust(&self) -> Trust {
-        Trust { policy: Policy::none(), keys: vec![self.keeper().verifier()] }
+        Trust { policy: Policy::none(), keys: self.keeper().verifiers() }
     }
 
     /// A donor's bundle, since a size that was signed.
@@ -131,7 +132,7 @@ impl Scene {
     pub fn verify(&self, kept: Vec<(String, almoner::tlog::Checkpoint)>) -> Verification {
         let keeper = self.keeper();
         let signer = ("the signer".to_owned(), keeper.signed().expect("a state"));
-        let evidence = Evidence { keys: vec![keeper.verifier()], kept: kept.into_iter().chain([signer]).collect() };
+        let evidence = Evidence { keys: keeper.verifiers(), kept: kept.into_iter().chain([signer]).collect() };
         verify_with(&self.books, &evidence)
     }
 }
