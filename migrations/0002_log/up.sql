@@ -43,6 +43,12 @@ CREATE TABLE log_providers (
   secret {BYTES} NOT NULL
 );
 
+-- The keys that the log is signed with, each from its leaf on: the first, and those that followed it.
+CREATE TABLE log_keys (
+  idx {KEY},
+  vkey TEXT NOT NULL
+);
+
 -- What line handles are keyed with.
 CREATE TABLE log_secrets (
   name TEXT NOT NULL PRIMARY KEY,

@@ -103,7 +103,8 @@ struct Audit<'t, 'f> {
     sealed: bool,
     /// Whether entries can still be composed: what does not add up can't be followed.
     lost: bool,
-    origin: Option<String>,
+    /// The keys that the log says it is signed with, as its leaves tell them one after the other.
+    keys: Vec<Verifier>,
     providers: HashMap<i64, ProviderRow>,
     /// By size what roots are to be found there.
     roots: BTreeMap<u64, Vec<Root>>,
@@ -139,7 +140,7 @@ impl<'t, 'f> Audit<'t, 'f> {
             followed: 0,
             sealed: false,
             lost: false,
-            origin: evidence.keys.first().map(|key| leaf::origin(key.name(), &key.text())),
+            keys: Vec::new(),
             providers: store::providers(log)?.into_iter().map(|row| (row.idx, row)).collect(),
             roots,
             lines: 0,
@@ -252,9 +253,10 @@ impl<'t, 'f> Audit<'t, 'f> {
 
     /// A leaf of the log's own.
     fn own(&mut self, log: &mut Conn, row: &LeafRow) -> Result<(), Fault> {
-        if row.idx == 0 {
-            let same = self.origin.as_ref().is_none_or(|origin| *origin == row.leaf);
-            self.law(Check::Leaves, same, || "the first leaf is of another log or key".into());
+        if row.idx == 0 || row.leaf.contains("\"t\":\"key\"") {
+            let next = self.next_key(row);
+            self.law(Check::Leaves, next.is_some(), || format!("leaf {} names no key that follows the one before", row.idx));
+            self.keys.extend(next);
         } else if let Some(kept) = self.providers.remove(&row.idx) {
             let salts = salt(row.salt.as_deref()).zip(salt(Some(&kept.secret)));
             let same = salts.is_some_and(|(salt, secret)| row.leaf == provider(Id::from_stamp(kept.provider), &secret, &salt));
@@ -264,6 +266,20 @@ impl<'t, 'f> Audit<'t, 'f> {
             self.seal(log, row)?;
         }
         Ok(())
+    }
+
+    /// The key that a leaf names: the first, or one that follows by the word of both.
+    fn next_key(&self, row: &LeafRow) -> Option<Verifier> {
+        if row.idx == 0 {
+            let named = super::canon::read(&row.leaf)?;
+            let key = Verifier::parse(named.get("key")?.as_str()?).ok()?;
+            return (leaf::origin(key.name(), &key.text()) == row.leaf).then_some(key);
+        }
+        let (old, new, [by_old, by_new]) = leaf::read_key(&row.leaf)?;
+        let (before, key) = (self.keys.last().filter(|key| key.text() == old)?, Verifier::parse(&new).ok()?);
+        let text = leaf::succession(&old, &new);
+        let signed = before.verify(&text, &by_old).is_ok() && key.verify(&text, &by_new).is_ok();
+        (signed && key.name() == before.name()).then_some(key)
     }
 
     /// A seal: over the heads of all lots as they are now.
@@ -307,6 +323,9 @@ impl<'t, 'f> Audit<'t, 'f> {
         self.law(Check::Lots, same && all, || "the handles of lots are not those of their lines".into());
         let unused = self.providers.len();
         self.law(Check::Leaves, unused == 0, || format!("{unused} secrets of providers belong to no leaf"));
+        let keys: Vec<String> = store::keys(log)?.into_iter().map(|(_, key)| key).collect();
+        let same = keys.iter().eq(self.keys.iter().map(Verifier::text).collect::<Vec<_>>().iter());
+        self.law(Check::Leaves, same, || "the keys of the log are not those of its leaves".into());
         let kept = store::edge_tiles(log)?;
         let edge: Vec<(i64, Vec<u8>)> =
             self.edge.parts().map(|(tile, hashes): (Tile, &[Hash])| (tile.level.into(), encode(hashes))).collect();
@@ -316,13 +335,11 @@ impl<'t, 'f> Audit<'t, 'f> {
 
     /// That checkpoints are signed by the log's key, and are of the sizes they are kept under.
     fn checkpoints(&mut self, log: &mut Conn, evidence: &Evidence) -> Result<(), Fault> {
+        let known = self.keys.last().is_none_or(|key| evidence.keys.is_empty() || evidence.keys.contains(key));
+        self.law(Check::Checkpoints, known, || "the log is signed with another key than is known".into());
         for (size, note) in store::checkpoints(log)? {
             let note = Note::parse(&note);
-            let read = match (&note, evidence.keys.as_slice()) {
-                (Ok(note), []) => Checkpoint::parse(note.text()),
-                (Ok(note), keys) => Checkpoint::open(note, keys),
-                (Err(why), _) => Err(*why),
-            };
+            let read = note.and_then(|note| Checkpoint::open(&note, &self.keys));
             let fits = read.as_ref().is_ok_and(|read| read.size == size.unsigned_abs());
             let why = read.err().map_or_else(|| "it is of another size".to_owned(), |why| why.to_string());
             self.law(Check::Checkpoints, fits, || format!("the kept checkpoint of {size} leaves: {why}"));

@@ -254,7 +254,7 @@ impl<'b> Walk<'b> {
     fn lot(&mut self, part: &LotPart) -> Result<SubLog, Refused> {
         let Some(told) = Told::read(&part.head) else { return refuse(Reason::NonCanonical, "a lot's head is not in its form") };
         in_seal(&part.head, &part.place, &part.path, self.seals.0)?;
-        let name = told.handle.clone();
+        let name = told.handle().to_owned();
         let mut log = match &part.before {
             Some(before) => self.before(before, &told)?,
             None => told.begin(),
@@ -284,11 +284,11 @@ impl<'b> Walk<'b> {
         let Some(seal) = self.seals.1 else { return refuse(Reason::Malformed, "a lot continues, and the statement does not") };
         in_seal(&before.head, &before.place, &before.path, seal)?;
         let Ok(log) = SubLog::read(&before.head, hashes(&before.frontier)?) else {
-            return refuse(Reason::Gap, format!("lot {}: the lines before are not those of the head before", told.handle));
+            return refuse(Reason::Gap, format!("lot {}: the lines before are not those of the head before", told.handle()));
         };
-        match (&log.handle, &log.unit, log.scale) == (&told.handle, &told.unit, told.scale) {
+        match told.is_of(&log) {
             true => Ok(log),
-            false => refuse(Reason::Gap, format!("lot {}: the head before is another lot's", told.handle)),
+            false => refuse(Reason::Gap, format!("lot {}: the head before is another lot's", told.handle())),
         }
     }
 

@@ -179,8 +179,8 @@ impl Composer {
     fn line(&mut self, entry: &Entry, charge: Option<&ChargeRow>, touch: Touch, salts: &mut impl Salting) -> Result<Disclosed, Fault> {
         let Touch { lot, change, unit } = touch;
         let line_handle = self.handle("line", [lot, entry.seq]);
-        let lot_handle = self.lot_handle(LotId::from_stamp(lot));
-        let log = self.lots.entry(lot).or_insert_with(|| SubLog::new(lot_handle, unit));
+        let new = (!self.lots.contains_key(&lot)).then(|| self.lot_handle(LotId::from_stamp(lot)));
+        let log = self.lots.entry(lot).or_insert_with(|| SubLog::new(new.unwrap_or_default(), unit));
         let unbalanced = |_| Fault::Internal(format!("entry {} leaves {} with less than nothing", entry.seq, LotId::from_stamp(lot)));
         let (n, balance) = log.take(change.into()).map_err(unbalanced)?;
         let rates: Vec<&str> =

@@ -88,6 +88,8 @@ struct Memory {
     edge: Edge,
     composer: Composer,
     heads: Heads,
+    /// The key that the log says it is signed with; nothing in one that was not begun.
+    key: Option<String>,
     /// What is to be written before the first leaf of a log that was not begun.
     secret: Option<Vec<u8>>,
 }
@@ -121,7 +123,7 @@ impl Integrator {
         }
         let began = (memory.size, memory.followed);
         let taken = batch.entries.len();
-        if taken > 0 || memory.size == 0 {
+        if taken > 0 || memory.key.as_ref() != Some(&self.keeper.verifier().text()) {
             let staged = memory.stage(&batch, &mut self.salts, &self.keeper)?;
             let (secret, edge) = (memory.secret.take(), &memory.edge);
             self.log.alone(TURN, |conn| {
@@ -190,9 +192,9 @@ fn load(conn: &mut Conn, keeper: &Keeper) -> Result<Memory, Fault> {
     if signed.size > 0 && keep::root(conn, signed.size)? != signed.root {
         return Err(super::signer::Unsigned::Fork { signed: signed.size }.into());
     }
-    let first = store::leaves(conn, 0, 1.min(size))?;
-    if first.iter().any(|first| first.leaf != leaf::origin(keeper.origin(), &keeper.verifier().text())) {
-        return Err(Fault::Internal("the log was begun with another key than the one in this data folder".into()));
+    let key = store::keys(conn)?.pop().map(|(_, key)| key);
+    if key.as_ref().is_some_and(|key| *key != keeper.verifier().text() && keeper.succeeds(key).is_none()) {
+        return Err(Fault::Internal("the log is signed with another key than the one in this data folder".into()));
     }
     let edge = store::edge(conn, size)?;
     let Some(secret) = store::secret(conn)? else {
@@ -201,7 +203,7 @@ fn load(conn: &mut Conn, keeper: &Keeper) -> Result<Memory, Fault> {
         }
         let mut secret = vec![0; SECRET];
         aws_lc_rs::rand::fill(&mut secret).map_err(|_| Fault::Internal("the system gives no randomness".into()))?;
-        return Ok(Memory { size, followed, edge, composer: Composer::new(&secret), heads: Heads::default(), secret: Some(secret) });
+        return Ok(Memory { size, followed, edge, composer: Composer::new(&secret), heads: Heads::default(), key, secret: Some(secret) });
     };
     let mut composer = Composer::new(&secret);
     for row in store::providers(conn)? {
@@ -214,7 +216,7 @@ fn load(conn: &mut Conn, keeper: &Keeper) -> Result<Memory, Fault> {
         heads.set(&log.handle, &row.head);
         composer.resume(row.lot, log);
     }
-    Ok(Memory { size, followed, edge, composer, heads, secret: None })
+    Ok(Memory { size, followed, edge, composer, heads, key, secret: None })
 }
 
 impl HeadRow {
@@ -229,10 +231,7 @@ impl Memory {
     /// Makes the leaves of a batch and the seal after them; they are in memory as if they were written.
     fn stage(&mut self, batch: &Batch, salts: &mut Salts, keeper: &Keeper) -> Result<Staged, Fault> {
         let mut staged = Staged::default();
-        if self.size == 0 {
-            let leaf = leaf::origin(keeper.origin(), &keeper.verifier().text());
-            self.leaf(&mut staged, LeafRow { idx: 0, seq: None, leaf, salt: None }, None)?;
-        }
+        self.key(&mut staged, keeper)?;
         for entry in &batch.entries {
             let charge = batch.charges.get(&entry.recorded_at.micros()).filter(|_| has_job(entry));
             if has_job(entry) && charge.is_none() {
@@ -258,6 +257,20 @@ impl Memory {
         staged.leaf(row, job);
         self.size += 1;
         Ok(())
+    }
+
+    /// The first leaf, or the one by which a new key follows, where the log does not say yet what it is signed with.
+    fn key(&mut self, staged: &mut Staged, keeper: &Keeper) -> Result<(), Fault> {
+        let new = keeper.verifier().text();
+        let leaf = match &self.key {
+            Some(key) if *key == new => return Ok(()),
+            Some(key) => keeper.succeeds(key).ok_or_else(|| Fault::Internal("the log's key before is not kept".into()))?,
+            None => leaf::origin(keeper.origin(), &new),
+        };
+        let idx = whole(self.size)?;
+        staged.key(idx, new.clone());
+        self.key = Some(new);
+        self.leaf(staged, LeafRow { idx, seq: None, leaf, salt: None }, None)
     }
 
     fn provider(&mut self, staged: &mut Staged, id: InstitutionId, salts: &mut Salts) -> Result<(), Fault> {

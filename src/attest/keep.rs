@@ -1,7 +1,6 @@
 //! Where a log is kept: beside its books.
 
 use super::store;
-use crate::refusal::Refusal;
 use crate::store::migrate::{self, Part};
 use crate::store::{Conn, Database, Fault, Readers};
 use crate::tlog::Hash;
@@ -92,9 +91,7 @@ fn unread(why: Unread<Fault>) -> Fault {
     }
 }
 
-/// The key that the log was begun with, from its first leaf.
-pub fn vkey(conn: &mut Conn) -> Result<String, Fault> {
-    let first = store::leaves(conn, 0, 1)?.pop().ok_or_else(Refusal::not_found)?;
-    let read = super::canon::read(&first.leaf).and_then(|leaf| leaf.get("key")?.as_str().map(String::from));
-    read.ok_or_else(|| Fault::Internal("the log's first leaf names no key".into()))
+/// The keys that the log is signed with, the newest first.
+pub fn vkeys(conn: &mut Conn) -> Result<Vec<String>, Fault> {
+    Ok(store::keys(conn)?.into_iter().rev().map(|(_, key)| key).collect())
 }

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::canon::{read, text};
+use super::canon::{read, read_url64, text, url64};
 use crate::tlog::hash::{Hash, from_base64, to_base64};
 
 /// The most bytes of a leaf.
@@ -64,6 +64,36 @@ pub fn origin(name: &str, key: &str) -> String {
         v: u8,
     }
     text(&Origin { key, origin: name, t: ORIGIN, v: VERSION })
+}
+
+/// What both keys sign when one follows the other.
+pub fn succession(old: &str, new: &str) -> String {
+    format!("almoner/key/1\n{old}\n{new}\n")
+}
+
+/// A change of the signer's key: the keys, and what each made of [`succession`].
+pub fn key(old: &str, new: &str, by: &[Vec<u8>; 2]) -> String {
+    #[derive(Serialize)]
+    struct Key<'l> {
+        by: [String; 2],
+        new: &'l str,
+        old: &'l str,
+        t: &'static str,
+        v: u8,
+    }
+    let [by_old, by_new] = by;
+    text(&Key { by: [url64(by_old), url64(by_new)], new, old, t: KEY, v: VERSION })
+}
+
+/// Reads a change of key: old, new, and what each signed.
+pub fn read_key(leaf: &str) -> Option<(String, String, [Vec<u8>; 2])> {
+    let value = read(leaf)?;
+    let fields = value.as_object().filter(|fields| fields.len() == 5)?;
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    let [old, new] = <[Value; 2]>::try_from(fields.get("by")?.as_array()?.clone()).ok()?;
+    let by = [read_url64(old.as_str()?)?, read_url64(new.as_str()?)?];
+    let form = text("t") == Some(KEY) && fields.get("v")?.as_u64() == Some(VERSION.into());
+    form.then_some((text("old")?.into(), text("new")?.into(), by))
 }
 
 /// A seal over so many lots' heads.
@@ -169,6 +199,9 @@ mod tests {
         );
         assert_eq!((read_public(r#"{"t":"other"}"#), read_public(r#"{"t":"seal", "v":1}"#)), (None, None));
         assert_eq!(read_seal(&seal(&[9; 32], 7)), Some(([9; 32], 7)));
+        let changed = key("K", "L", &[vec![1; 64], vec![2; 64]]);
+        assert_eq!(read_key(&changed), Some(("K".into(), "L".into(), [vec![1; 64], vec![2; 64]])));
+        assert_eq!(read_key(&changed.replace("key", "seal")), None);
         assert_eq!(read_seal(r#"{"lots":"7","root":"","t":"seal","v":1}"#), None);
     }
 }

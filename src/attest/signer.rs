@@ -8,7 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::{create_private, replace};
+use super::file;
+use super::leaf;
 use crate::store::Fault;
 use crate::tlog::hash;
 use crate::tlog::note::Kind;
@@ -27,6 +28,8 @@ const LOCK: &str = "log.lock";
 pub struct Keeper {
     folder: PathBuf,
     key: Signer,
+    /// The key before, which signs too as long as it is kept.
+    before: Option<Signer>,
 }
 
 /// Why nothing was signed.
@@ -75,14 +78,13 @@ impl Keeper {
             // Nobody else's log has the name then, whoever made it where.
             None => drawn(&format!("almoner/{:016x}", u64::from_be_bytes(random()?)))?,
         };
-        let keeper = Keeper { folder: folder.into(), key };
+        let keeper = Keeper { folder: folder.into(), key, before: None };
         let _turn = keeper.turn()?;
         // The key last: what was not finished is begun anew.
         if !folder.join(KEY).exists() {
             keeper.write_state(&keeper.nothing()?)?;
         }
-        let path = folder.join(KEY);
-        create_private(&path, format!("{}\n", keeper.key.secret()).as_bytes()).map_err(|error| file(&path, &error))?;
+        keeper.write_key(false)?;
         Ok(keeper)
     }
 
@@ -91,13 +93,41 @@ impl Keeper {
         let path = folder.join(KEY);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(|error| file(&path, &error))?,
+            read => read.map_err(|error| unreadable(&path, &error))?,
         };
-        let key = Signer::parse(text.trim_end()).map_err(|why| Unsigned::File(format!("{}: {why}", path.display())))?;
-        Ok(Some(Keeper { folder: folder.into(), key }))
+        let wrong = |why: &dyn std::fmt::Display| Unsigned::File(format!("{}: {why}", path.display()));
+        let mut keys = text.lines().map(Signer::parse).collect::<Result<Vec<Signer>, _>>().map_err(|why| wrong(&why))?.into_iter();
+        match (keys.next(), keys.next(), keys.next()) {
+            (Some(key), before, None) if before.as_ref().is_none_or(|before| before.name() == key.name()) => {
+                Ok(Some(Keeper { folder: folder.into(), key, before }))
+            }
+            _ => Err(wrong(&"it must hold the log's key, and at most the one before")),
+        }
     }
 
-    /// The public key.
+    /// A new key in place of this one, which goes on signing beside it.
+    pub fn rotate(&self) -> Result<Keeper, Unsigned> {
+        let _turn = self.turn()?;
+        let key = Signer::generate(self.origin(), Kind::Text).map_err(|why| Unsigned::File(format!("the log's key: {why}")))?;
+        let next = Keeper { folder: self.folder.clone(), key, before: Some(self.key.clone()) };
+        next.write_key(true)?;
+        Ok(next)
+    }
+
+    /// The leaf by which the newest key follows one that is kept too; `None` if that one is not.
+    pub fn succeeds(&self, old: &str) -> Option<String> {
+        let before = self.before.as_ref().filter(|before| before.verifier().text() == old)?;
+        let new = self.verifier().text();
+        let text = leaf::succession(old, &new);
+        Some(leaf::key(old, &new, &[before.sign(&text, 0).bytes, self.key.sign(&text, 0).bytes]))
+    }
+
+    /// The public keys, the newest first.
+    pub fn verifiers(&self) -> Vec<Verifier> {
+        std::iter::once(&self.key).chain(&self.before).map(Signer::verifier).collect()
+    }
+
+    /// The newest public key.
     pub fn verifier(&self) -> Verifier {
         self.key.verifier()
     }
@@ -110,7 +140,7 @@ impl Keeper {
     /// What was signed last.
     pub fn signed(&self) -> Result<Checkpoint, Unsigned> {
         let path = self.folder.join(STATE);
-        let text = fs::read_to_string(&path).map_err(|error| file(&path, &error))?;
+        let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
         let wrong = |why: &dyn std::fmt::Display| Unsigned::File(format!("{}: {why}", path.display()));
         let read = Checkpoint::parse(&text).map_err(|why| wrong(&why))?;
         if read.origin == self.origin() { Ok(read) } else { Err(wrong(&"it is the state of another log")) }
@@ -136,7 +166,8 @@ impl Keeper {
         if next != last {
             self.write_state(&next)?;
         }
-        let note = next.sign(std::slice::from_ref(&self.key));
+        let keys: Vec<Signer> = std::iter::once(&self.key).chain(&self.before).cloned().collect();
+        let note = next.sign(&keys);
         Ok(note.map_err(|why| Fault::Internal(format!("the log's checkpoint: {why}")))?.signed())
     }
 
@@ -147,18 +178,32 @@ impl Keeper {
     /// Waits until no other process signs; until the file is closed none will.
     fn turn(&self) -> Result<File, Unsigned> {
         let path = self.folder.join(LOCK);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| file(&path, &error))?;
-        lock.lock().map_err(|error| file(&path, &error))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| unreadable(&path, &error))?;
+        lock.lock().map_err(|error| unreadable(&path, &error))?;
         Ok(lock)
     }
 
     fn write_state(&self, state: &Checkpoint) -> Result<(), Unsigned> {
-        let path = self.folder.join(STATE);
-        replace(&path, state.text().as_bytes()).map_err(|error| file(&path, &error))
+        self.replace(STATE, &state.text())
+    }
+
+    /// Writes the keys; unless they may replace others only where there are none.
+    fn write_key(&self, replacing: bool) -> Result<(), Unsigned> {
+        let path = self.folder.join(KEY);
+        if !replacing && path.exists() {
+            return Err(Unsigned::File(format!("{} exists, and a log's key is never overwritten", path.display())));
+        }
+        let keys: String = std::iter::once(&self.key).chain(&self.before).map(|key| key.secret() + "\n").collect();
+        self.replace(KEY, &keys)
+    }
+
+    fn replace(&self, name: &str, text: &str) -> Result<(), Unsigned> {
+        let path = self.folder.join(name);
+        file::replace(&path, text.as_bytes()).map_err(|error| unreadable(&path, &error))
     }
 }
 
-fn file(path: &Path, error: &io::Error) -> Unsigned {
+fn unreadable(path: &Path, error: &io::Error) -> Unsigned {
     Unsigned::File(format!("{}: {error}", path.display()))
 }
 
@@ -171,6 +216,7 @@ fn random() -> Result<[u8; 8], Unsigned> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tlog::Note;
     use crate::tlog::proof::prove_consistency;
     use crate::tlog::tree::{Grown, root_of};
 
@@ -205,6 +251,27 @@ mod tests {
         let root = root_of(9, &mut Grown::new(all.clone())).expect("a root");
         assert!(again.sign(9, root, |_| Ok(Vec::new())).is_err(), "without a proof");
         sign(&again, &all).expect("signed");
+    }
+
+    #[test]
+    fn a_new_key_follows_the_old_by_the_word_of_both() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Keeper::create(folder.path(), Some("example.org/log")).expect("made");
+        let note = sign(&first, &leaves(3)).expect("signed");
+        first.rotate().expect("a new key");
+        let second = Keeper::find(folder.path()).expect("readable").expect("there");
+        let (old, new) = (first.verifier(), second.verifier());
+        assert_eq!(second.verifiers(), [new.clone(), old.clone()]);
+        let signed = Note::parse(&sign(&second, &leaves(5)).expect("signed")).expect("a note");
+        for key in [&old, &new] {
+            assert_eq!(Checkpoint::open(&signed, std::slice::from_ref(key)).map(|read| read.size), Ok(5));
+        }
+        assert!(Checkpoint::open(&Note::parse(&note).expect("a note"), std::slice::from_ref(&new)).is_err());
+        let (from, to, by) = leaf::read_key(&second.succeeds(&old.text()).expect("a leaf")).expect("readable");
+        let text = leaf::succession(&from, &to);
+        assert_eq!((from, to), (old.text(), new.text()));
+        assert!(old.verify(&text, &by[0]).is_ok() && new.verify(&text, &by[1]).is_ok() && new.verify(&text, &by[0]).is_err());
+        assert_eq!(second.succeeds(&new.text()), None);
     }
 
     #[test]

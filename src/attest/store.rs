@@ -29,6 +29,9 @@ mod tables {
         log_providers (provider) { provider -> BigInt, idx -> BigInt, secret -> Binary, }
     }
     diesel::table! {
+        log_keys (idx) { idx -> BigInt, vkey -> Text, }
+    }
+    diesel::table! {
         log_secrets (name) { name -> Text, secret -> Binary, }
     }
     diesel::table! {
@@ -44,7 +47,9 @@ mod tables {
         log_checkpoints (size) { size -> BigInt, note -> Text, }
     }
 }
-use tables::{log_checkpoints, log_edge, log_heads, log_jobs, log_leaves, log_lines, log_lots, log_providers, log_secrets, log_tiles};
+use tables::{
+    log_checkpoints, log_edge, log_heads, log_jobs, log_keys, log_leaves, log_lines, log_lots, log_providers, log_secrets, log_tiles,
+};
 
 /// A leaf as it is kept.
 #[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
@@ -125,6 +130,7 @@ pub struct Staged {
     heads: Vec<HeadRow>,
     providers: Vec<ProviderRow>,
     lots: Vec<(i64, String)>,
+    keys: Vec<(i64, String)>,
 }
 
 impl Staged {
@@ -162,6 +168,11 @@ impl Staged {
         self.providers.push(row);
     }
 
+    /// Adds a key that signs from its leaf on.
+    pub fn key(&mut self, idx: i64, vkey: String) {
+        self.keys.push((idx, vkey));
+    }
+
     /// Writes all, and the edge of the tree as it then is.
     pub fn write(mut self, conn: &mut Conn, edge: &Edge) -> Result<(), Fault> {
         // In the order of the table: a batch has many lines of few lots.
@@ -175,6 +186,10 @@ impl Staged {
         for (lot, handle) in &self.lots {
             let row = (log_lots::lot.eq(lot), log_lots::handle.eq(handle));
             on!(conn, c => diesel::insert_into(log_lots::table).values(row).execute(c))?;
+        }
+        for (idx, vkey) in &self.keys {
+            let row = (log_keys::idx.eq(idx), log_keys::vkey.eq(vkey));
+            on!(conn, c => diesel::insert_into(log_keys::table).values(row).execute(c))?;
         }
         on!(conn, c => diesel::delete(log_edge::table).execute(c))?;
         for (tile, hashes) in edge.parts() {
@@ -254,6 +269,11 @@ pub fn lots(conn: &mut Conn) -> Result<Vec<(i64, String)>, Fault> {
 /// Every provider's secret.
 pub fn providers(conn: &mut Conn) -> Result<Vec<ProviderRow>, Fault> {
     Ok(on!(conn, c => log_providers::table.order(log_providers::provider).load(c))?)
+}
+
+/// The keys that the log was signed with, in their order, each with the place of its leaf.
+pub fn keys(conn: &mut Conn) -> Result<Vec<(i64, String)>, Fault> {
+    Ok(on!(conn, c => log_keys::table.order(log_keys::idx).load(c))?)
 }
 
 /// What line handles are keyed with; nothing in a log that was not begun.

@@ -90,25 +90,15 @@ impl SubLog {
     pub fn read(head: &str, edge: Vec<Hash>) -> Result<SubLog, Unreadable> {
         let told = Told::read(head).ok_or(Unreadable)?;
         let tree = Frontier::from_parts(told.count, edge).filter(|tree| tree.root() == told.root).ok_or(Unreadable)?;
-        Ok(SubLog { balance: told.balance, came: told.came, went: told.went, tree, ..told.begin() })
+        Ok(SubLog { tree, ..told.sums })
     }
 }
 
 /// What a head says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Told {
-    /// The lot's handle.
-    pub handle: String,
-    /// What is counted.
-    pub unit: String,
-    /// Decimals of its amounts.
-    pub scale: u8,
-    /// What is unspent.
-    pub balance: i128,
-    /// All that ever came in.
-    pub came: i128,
-    /// All that ever went out.
-    pub went: i128,
+    /// The sums, without the lines.
+    sums: SubLog,
     /// How many lines there are.
     pub count: u64,
     /// The root over them.
@@ -125,27 +115,30 @@ impl Told {
         let figure =
             |name: &str| text(name).and_then(read_decimal).filter(|(minor, its)| *minor >= 0 && *its == scale).map(|(minor, _)| minor);
         super::canon::read_url64(text("salt")?)?;
-        Some(Told {
-            handle: text("lot")?.into(),
-            unit: text("unit")?.into(),
-            scale,
-            balance,
-            came: figure("in")?,
-            went: figure("out")?,
-            count: read_whole(text("count")?)?,
-            root: from_base64(text("root")?)?,
-        })
+        let (came, went) = (figure("in")?, figure("out")?);
+        let (handle, unit) = (text("lot")?.into(), text("unit")?.into());
+        let sums = SubLog { handle, unit, scale, balance, came, went, tree: Frontier::new() };
+        Some(Told { sums, count: read_whole(text("count")?)?, root: from_base64(text("root")?)? })
+    }
+
+    /// The lot's handle.
+    pub fn handle(&self) -> &str {
+        &self.sums.handle
     }
 
     /// The lot without lines.
     pub fn begin(&self) -> SubLog {
-        let (handle, unit) = (self.handle.clone(), self.unit.clone());
-        SubLog { handle, unit, scale: self.scale, balance: 0, came: 0, went: 0, tree: Frontier::new() }
+        SubLog { balance: 0, came: 0, went: 0, ..self.sums.clone() }
     }
 
-    /// Whether a sub-log counts and sums to what is told; whether it has the same lines is the root's matter.
+    /// Whether it speaks of the same lot in the same unit.
+    pub fn is_of(&self, log: &SubLog) -> bool {
+        (&self.sums.handle, &self.sums.unit, self.sums.scale) == (&log.handle, &log.unit, log.scale)
+    }
+
+    /// Whether a sub-log sums to what is told; whether it has the same lines is the root's matter.
     pub fn sums_to(&self, log: &SubLog) -> bool {
-        (self.balance, self.came, self.went) == (log.balance, log.came, log.went)
+        (self.sums.balance, self.sums.came, self.sums.went) == (log.balance, log.came, log.went)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::file::{create_private, replace};
+use super::file::replace;
 use super::served::{self, Served};
 use crate::tlog::note::Kind;
 use crate::tlog::proof::prove_consistency;
@@ -75,7 +75,7 @@ impl Witness {
         let path = folder.join(KEY);
         if let (Some(name), false) = (name, path.exists()) {
             let key = Signer::generate(name, Kind::Cosignature).map_err(|why| format!("a witness can't be named {name:?}: {why}"))?;
-            create_private(&path, format!("{}\n", key.secret()).as_bytes()).map_err(|error| named(&path, &error))?;
+            replace(&path, format!("{}\n", key.secret()).as_bytes()).map_err(|error| named(&path, &error))?;
         }
         let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => "There is no witness here yet: name it, such as --name witness.example.org/ours".to_owned(),

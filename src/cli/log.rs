@@ -11,8 +11,10 @@ use super::place::Place;
 use super::progress;
 use super::table::count;
 use crate::attest::integrate::{Integrator, Progress};
+use crate::attest::signer::Keeper;
 use crate::attest::{bundle, store};
 use crate::id::DonorId;
+use crate::store::Fault;
 
 /// What a new log is called.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,8 +39,10 @@ pub enum Options {
     Integrate(Origin),
     /// Print the newest checkpoint: the small file by which a later log can be held to this one
     Checkpoint,
-    /// Print the public key that checkpoints are signed with
+    /// Print the public keys that checkpoints are signed with, the newest first
     Vkey,
+    /// Make a new key: the next leaf tells of it by the word of both, and the old one signs beside it
+    Rotate,
     /// Write what a donor needs to check a statement offline, by almoner verify --bundle
     Bundle(Asked),
 }
@@ -82,11 +86,22 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
             Ok(write!(io::stdout(), "{note}")?)
         }
         Options::Vkey => {
-            let (_, keeper) = place.log(None)?;
-            let keeper = keeper.ok_or_else(|| Failure::new(Exit::Configuration, "The log's key is in another data folder."))?;
-            Ok(writeln!(io::stdout(), "{}", keeper.verifier().text())?)
+            let keys = log_key(place)?.verifiers();
+            keys.iter().try_for_each(|key| writeln!(io::stdout(), "{}", key.text()))?;
+            Ok(())
+        }
+        Options::Rotate => {
+            let next = log_key(place)?.rotate().map_err(Fault::from)?;
+            writeln!(io::stdout(), "{}", next.verifier().text())?;
+            integrate(place, None).map(drop)
         }
     }
+}
+
+/// The key that keeps the log.
+fn log_key(place: &Place) -> Result<Keeper, Failure> {
+    let elsewhere = || Failure::new(Exit::Configuration, "The log's key is in another data folder: only there it is kept.");
+    place.log(None)?.1.ok_or_else(elsewhere)
 }
 
 /// Integrates all there is, and signs it.

@@ -118,7 +118,7 @@ fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
     let mut keys = options.trusted.keys()?;
     let mut kept = Vec::new();
     if let Some(keeper) = Keeper::find(&place.key_folder()).map_err(wrong)? {
-        keys.insert(0, keeper.verifier());
+        keys.splice(..0, keeper.verifiers());
         kept.push(("the signer".to_owned(), keeper.signed().map_err(wrong)?));
     }
     if let Some(path) = &options.checkpoint {

@@ -184,8 +184,13 @@ pub fn up_part(conn: &mut Conn, part: Part) -> Result<Vec<String>, Fault> {
 
 /// Takes the whole schema of the books down again, with everything in it; the names of the steps taken back.
 pub fn down(conn: &mut Conn) -> Result<Vec<String>, Fault> {
-    check(conn)?;
-    let steps = Part::Books.steps(conn);
+    down_part(conn, Part::Books)
+}
+
+/// The same of one part.
+pub fn down_part(conn: &mut Conn, part: Part) -> Result<Vec<String>, Fault> {
+    check_part(conn, part)?;
+    let steps = part.steps(conn);
     let sqlite = |c: &mut SqliteConnection| Ok(names(c.revert_all_migrations(Source(steps))?));
     alone(conn, sqlite, |c| Ok(names(c.revert_all_migrations(Source(steps))?)))
 }

@@ -1,6 +1,7 @@
 //! Who may what: every route, tried by nobody and by each role, on objects of its own and of another, against a checked-in table.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use almoner::actor::{Role, Roles};
 use almoner::http::api::routes::routes;
@@ -26,6 +27,9 @@ const HEAD: &str = "\
 fn everybody_may_what_the_table_says() {
     for database in databases() {
         let (town, own, foreign) = Town::settled(database);
+        for side in [&own, &foreign] {
+            await_receipt(&town, side);
+        }
         // Reading first, so that what is written does not change what is read.
         let (reading, writing): (Vec<Route>, Vec<Route>) = routes().into_iter().partition(|route| route.method == "get");
         let mut table = HEAD.to_owned();
@@ -38,6 +42,15 @@ fn everybody_may_what_the_table_says() {
             let _ = writeln!(table, "{}", line(&format!("{method:<4} {path}"), operation, cells));
         }
         golden(FILE, &table);
+    }
+}
+
+/// The log follows the books a moment later.
+fn await_receipt(town: &Town, side: &Side) {
+    let (path, begun) = (format!("/v1/charges/{}/receipt", side.charge), Instant::now());
+    while town.get(&town.staff.auditor, &path).status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{path}: no receipt");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -92,6 +92,7 @@ impl Scene {
         let charges = charges.expect("charged");
         store.write(move |work| set_aside(work, desk, second)).expect("held and settled");
         scene.log_it();
+        scene.keeper().rotate().expect("a new key");
         store.write(move |work| undo(work, desk, &charges, first)).expect("undone");
         let lots = scene.lots.clone();
         store.write(move |work| donations::return_lot(work, desk.pair.first, lots[2], Some(desk.usd(7)))).expect("returned");
@@ -117,7 +118,7 @@ impl Scene {
 
     /// What a donor trusts.
     pub fn trust(&self) -> Trust {
-        Trust { policy: Policy::none(), keys: vec![self.keeper().verifier()] }
+        Trust { policy: Policy::none(), keys: self.keeper().verifiers() }
     }
 
     /// A donor's bundle, since a size that was signed.
@@ -131,7 +132,7 @@ impl Scene {
     pub fn verify(&self, kept: Vec<(String, almoner::tlog::Checkpoint)>) -> Verification {
         let keeper = self.keeper();
         let signer = ("the signer".to_owned(), keeper.signed().expect("a state"));
-        let evidence = Evidence { keys: vec![keeper.verifier()], kept: kept.into_iter().chain([signer]).collect() };
+        let evidence = Evidence { keys: keeper.verifiers(), kept: kept.into_iter().chain([signer]).collect() };
         verify_with(&self.books, &evidence)
     }
 }
@@ -164,12 +165,12 @@ fn open(work: &mut Work<'_>) -> Result<Desk, Fault> {
     Ok(Desk { pair, usd, centre, cluster })
 }
 
-/// Three gifts of three donors: one that lapses, one that goes back, one that stays.
+/// Three gifts of three donors: one whose rest goes back, one whose rest lapses, one that stays.
 fn give(work: &mut Work<'_>, desk: Desk) -> Result<Vec<(DonorId, LotId)>, Fault> {
     let from = time("2025-06-01T00:00:00Z");
     let ends: [(Option<Time>, OnExpiry); 3] = [
-        (Some(time("2026-03-01T00:00:00Z")), OnExpiry::Lapse),
-        (Some(time("2026-03-02T00:00:00Z")), OnExpiry::Return),
+        (Some(time("2026-03-01T00:00:00Z")), OnExpiry::Return),
+        (Some(time("2026-03-02T00:00:00Z")), OnExpiry::Lapse),
         (None, OnExpiry::Lapse),
     ];
     let mut given = Vec::new();
@@ -185,7 +186,8 @@ fn award(work: &mut Work<'_>, desk: Desk) -> Result<[GrantId; 2], Fault> {
     let project = desk.pair.project(work, desk.centre, None)?;
     let period = period("2026-01-01T00:00:00Z", "2026-03-05T00:00:00Z");
     let first = desk.pair.award(work, project, desk.usd(1_050), period, Overdraft::Record, None)?;
-    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, Some(lots(work)?[2]))?;
+    let third = lots(work)?[2];
+    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, Some(third))?;
     Ok([first, second])
 }
 

@@ -39,14 +39,15 @@ pub async fn log_checkpoint(app: Data<App>) -> Answered {
     text(app.read_log(|conn| Ok(store::last_checkpoint(conn)?.ok_or_else(Refusal::not_found)?.1)).await?)
 }
 
-/// Shows the keys that checkpoints are signed with, one a line.
+/// Shows the keys that checkpoints are or were signed with, the newest first, one a line.
 pub async fn log_vkeys(app: Data<App>) -> Answered {
-    text(app.read_log(keep::vkey).await? + "\n")
+    text(app.read_log(keep::vkeys).await?.iter().map(|key| format!("{key}\n")).collect())
 }
 
 /// Shows the log as a policy that asks for no witness, in the form of C2SP tlog-policy.
 pub async fn log_policy(app: Data<App>) -> Answered {
-    text(format!("log {}\nquorum none\n", app.read_log(keep::vkey).await?))
+    let newest = app.read_log(keep::vkeys).await?.into_iter().next().ok_or_else(Refusal::not_found)?;
+    text(format!("log {newest}\nquorum none\n"))
 }
 
 /// Shows a tile of the tree's hashes, or with the level `entries` a bundle of leaves.
