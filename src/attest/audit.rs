@@ -275,11 +275,7 @@ impl<'t, 'f> Audit<'t, 'f> {
             let key = Verifier::parse(named.get("key")?.as_str()?).ok()?;
             return (leaf::origin(key.name(), &key.text()) == row.leaf).then_some(key);
         }
-        let (old, new, [by_old, by_new]) = leaf::read_key(&row.leaf)?;
-        let (before, key) = (self.keys.last().filter(|key| key.text() == old)?, Verifier::parse(&new).ok()?);
-        let text = leaf::succession(&old, &new);
-        let signed = before.verify(&text, &by_old).is_ok() && key.verify(&text, &by_new).is_ok();
-        (signed && key.name() == before.name()).then_some(key)
+        leaf::successor(&row.leaf, self.keys.last()?)
     }
 
     /// A seal: over the heads of all lots as they are now.

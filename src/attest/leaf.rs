@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::canon::{read, read_url64, text, url64};
+use crate::tlog::Verifier;
 use crate::tlog::hash::{Hash, from_base64, to_base64};
 
 /// The most bytes of a leaf.
@@ -94,6 +95,14 @@ pub fn read_key(leaf: &str) -> Option<(String, String, [Vec<u8>; 2])> {
     let by = [read_url64(old.as_str()?)?, read_url64(new.as_str()?)?];
     let form = text("t") == Some(KEY) && fields.get("v")?.as_u64() == Some(VERSION.into());
     form.then_some((text("old")?.into(), text("new")?.into(), by))
+}
+
+/// The key that follows another by the word of both; `None` where the leaf is no such change.
+pub fn successor(leaf: &str, before: &Verifier) -> Option<Verifier> {
+    let (old, new, [by_old, by_new]) = read_key(leaf)?;
+    let key = Verifier::parse(&new).ok().filter(|key| key.name() == before.name() && before.text() == old)?;
+    let text = succession(&old, &new);
+    (before.verify(&text, &by_old).is_ok() && key.verify(&text, &by_new).is_ok()).then_some(key)
 }
 
 /// A seal over so many lots' heads.

@@ -68,6 +68,8 @@ pub(super) mod tests {
     #[derive(Clone)]
     pub struct Fake {
         pub key: Signer,
+        /// What signs beside the key, while keys change.
+        pub before: Option<Signer>,
         pub leaves: Vec<String>,
         /// Served instead of what should be.
         pub instead: Vec<(String, Option<Vec<u8>>)>,
@@ -75,7 +77,8 @@ pub(super) mod tests {
 
     impl Fake {
         pub fn new() -> Fake {
-            Fake { key: Signer::generate(ORIGIN, Kind::Text).expect("a key"), leaves: Vec::new(), instead: Vec::new() }
+            let key = Signer::generate(ORIGIN, Kind::Text).expect("a key");
+            Fake { key, before: None, leaves: Vec::new(), instead: Vec::new() }
         }
 
         /// Adds charges up to that size, the last leaf being a seal.
@@ -97,7 +100,8 @@ pub(super) mod tests {
 
         pub fn note(&self) -> Note {
             let head = Checkpoint::new(ORIGIN, self.leaves.len() as u64, self.edge().0.root()).expect("a checkpoint");
-            head.sign(std::slice::from_ref(&self.key)).expect("signed")
+            let keys: Vec<Signer> = std::iter::once(&self.key).chain(&self.before).cloned().collect();
+            head.sign(&keys).expect("signed")
         }
 
         fn edge(&self) -> (Edge, Vec<(Tile, Vec<Hash>)>) {

@@ -168,7 +168,7 @@ impl Watch {
 
     /// Hashes every leaf that is new; keeps what was seen if all is right.
     fn take(&mut self, log: &impl Served, kept: Option<&Note>, note: &Note, now: &Checkpoint) -> Result<(), Ended> {
-        let (mut tree, mut fresh, mut last) = (self.tree.clone(), HashMap::new(), None);
+        let (mut tree, mut fresh, mut keys, mut last) = (self.tree.clone(), HashMap::new(), Vec::new(), None);
         while tree.size() < now.size {
             let (index, skipped) = (tree.size() / u64::from(FULL), tree.size() % u64::from(FULL));
             let tile = Tile::of(0, index, now.size).ok_or_else(|| format!("no leaf {}", tree.size()))?;
@@ -177,6 +177,7 @@ impl Watch {
             };
             for bytes in leaves.into_iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX)) {
                 self.leaf(&bytes, tree.size(), &mut fresh)?;
+                keys.extend(self.successor(&bytes, &keys));
                 tree.push(hash::leaf(&bytes));
                 last = Some(bytes);
             }
@@ -191,7 +192,15 @@ impl Watch {
             return broken(Reason::Inclusion, format!("the checkpoint of {} leaves does not end in a seal", now.size));
         }
         self.tree = tree;
+        self.keys.extend(keys);
         Ok(self.keep(note, fresh)?)
+    }
+
+    /// A key that is trusted from now on: one that follows a trusted one by the word of both.
+    fn successor(&self, bytes: &[u8], fresh: &[Verifier]) -> Option<Verifier> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut trusted = self.policy.logs.iter().map(|log| &log.key).chain(&self.keys).chain(fresh);
+        trusted.find_map(|before| leaf::successor(text, before))
     }
 
     /// Reads a leaf: in one of the forms, and no usage that was charged before.

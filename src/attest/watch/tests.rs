@@ -145,6 +145,36 @@ fn whose_word_it_is_is_asked() {
 }
 
 #[test]
+fn a_new_key_is_trusted_by_the_word_of_the_old_and_its_own() {
+    let scene = Scene::seen(300);
+    let new = Fake::new().key;
+    let change = |log: &Fake, by: &crate::tlog::Signer| {
+        let (old, next) = (log.key.verifier().text(), new.verifier().text());
+        let text = leaf::succession(&old, &next);
+        leaf::key(&old, &next, &[by.sign(&text, 0).bytes, new.sign(&text, 0).bytes])
+    };
+    // By the word of the new key alone it is none.
+    let mut stolen = scene.log.clone();
+    stolen.leaves.push(change(&stolen, &new));
+    stolen.grow(302);
+    (stolen.before, stolen.key) = (Some(stolen.key.clone()), new.clone());
+    assert_eq!(scene.look(&stolen), Ok(2));
+    stolen.before = None;
+    stolen.grow(310);
+    scene.broken(&stolen, Reason::Signature);
+
+    let scene = Scene::seen(300);
+    let mut log = scene.log.clone();
+    log.leaves.push(change(&log, &log.key));
+    log.grow(302);
+    (log.before, log.key) = (Some(log.key.clone()), new.clone());
+    assert_eq!(scene.look(&log), Ok(2));
+    log.before = None;
+    log.grow(310);
+    assert_eq!(scene.look(&log), Ok(8));
+}
+
+#[test]
 fn a_checkpoint_that_came_another_way_must_be_of_the_same_log() {
     let scene = Scene::seen(300);
     let mut later = scene.log.clone();
