@@ -146,7 +146,7 @@ fn statuses(route: &Route) -> Vec<u16> {
         (!EXEMPT.contains(&route.pattern), &[429]),
         (signed_in, &[401]),
         (signed_in && route.roles != Roles(crate::roles!(ANY)), &[403]),
-        (route.path_params().next().is_some(), &[404]),
+        (route.path_params().next().is_some() || tag(route) == "log", &[404]),
         (route.lists || route.negotiates, &[406]),
         (posts, &[409, 503]),
         (route.wants_version, &[412, 428]),

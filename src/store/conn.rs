@@ -82,6 +82,18 @@ impl Database {
         Database::Sqlite(folder.join("almoner.db"))
     }
 
+    /// Where what goes with the books but is not theirs is kept: in a SQLite file of its own beside theirs, whose commits never wait for the
+    /// writer's lock nor the writer for them; on PostgreSQL in the same database.
+    pub fn beside(&self, word: &str) -> Database {
+        let Database::Sqlite(path) = self else { return self.clone() };
+        let text = path.to_string_lossy();
+        // What follows is a URI's own.
+        let (file, rest) = text.split_once('?').map_or((text.as_ref(), String::new()), |(file, rest)| (file, format!("?{rest}")));
+        let (stem, ending) = file.rsplit_once(".db").map_or((file, ""), |(stem, more)| (stem, if more.is_empty() { ".db" } else { "" }));
+        let stem = if ending.is_empty() { file } else { stem };
+        Database::Sqlite(format!("{stem}-{word}{ending}{rest}").into())
+    }
+
     /// Opens a connection, set for durable commits.
     pub fn connect(&self) -> Result<Conn, Fault> {
         let failed = |e: diesel::ConnectionError| Fault::Internal(format!("can't open {self}: {e}"));
@@ -233,6 +245,26 @@ impl Conn {
         let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(seq).bind::<BigInt, _>(stamp);
         on!(self, c => update.execute(c))?;
         self.batch("COMMIT")
+    }
+
+    /// Runs what writes in one transaction of its own, alone among those who take the same turn: on SQLite by the lock of the file, on
+    /// PostgreSQL by a lock of that number, so that the books' writer does not wait. Durable when it returns.
+    pub fn alone<T>(&mut self, turn: i64, write: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        match self {
+            Conn::Sqlite(c) => take_lock(c, PATIENCE)?,
+            Conn::Postgres(c) => {
+                c.batch_execute("BEGIN")?;
+                sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(turn).execute(c)?;
+            }
+        }
+        match write(self) {
+            Ok(done) => self.batch("COMMIT").map(|()| done),
+            Err(fault) => {
+                // If even this fails the connection is broken, and the next use of it says so.
+                let _ = self.batch("ROLLBACK");
+                Err(fault)
+            }
+        }
     }
 
     /// Runs statements without results.

@@ -116,7 +116,7 @@ impl Town {
         almoner(place).ok();
         // What is told and sent in the background is tested elsewhere; here nothing comes of itself.
         let server = Server::start_with(&database, &data, |command| {
-            command.args(["--events-every", "0", "--audit-every", "0"]).args(more).envs(env.iter().copied())
+            command.args(["--events-every", "0", "--audit-every", "0", "--log-every", "1"]).args(more).envs(env.iter().copied())
         });
         let keys = keys(&data, "almoner", None);
         let sign = |name: &str, role| keys.issue(&actor(name, &[role]), 3600, Clock::system().now(), name).expect("a token");

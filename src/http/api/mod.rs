@@ -16,6 +16,7 @@ pub mod events;
 pub mod forecast;
 pub mod grants;
 pub mod holds;
+pub mod log;
 pub mod meta;
 pub mod persons;
 pub mod policies;

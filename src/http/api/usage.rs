@@ -257,7 +257,8 @@ pub async fn list_charges<const R: u8>(who: Permit<R>, request: HttpRequest, que
     app.list_together(&who, &request, &query, look, show).await
 }
 
-fn own_charge(conn: &mut Conn, who: &Actor, roles: Roles, id: id::ChargeId) -> Result<ChargeRow, Fault> {
+/// A charge, if the actor may see it.
+pub(super) fn own_charge(conn: &mut Conn, who: &Actor, roles: Roles, id: id::ChargeId) -> Result<ChargeRow, Fault> {
     let row = refund::charge(conn, id)?;
     let project = grants::grant(conn, row.grant())?.about.project;
     Scope::of(conn, who, roles)?.charge(&row, project)?;

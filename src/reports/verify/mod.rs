@@ -14,6 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
 use crate::amount::Unit;
+use crate::attest::audit::{self, Evidence, Extent};
 use crate::donations::{self, GRACE, Lot};
 use crate::id::LotId;
 use crate::ledger::store::Of;
@@ -51,6 +52,23 @@ pub struct Verification {
     pub laws: Vec<Law>,
 }
 
+impl Law {
+    fn new(number: u8, title: &'static str) -> Law {
+        Law { number, title, checked: 0, broken: 0, findings: Vec::new() }
+    }
+
+    /// Counts one thing that was checked.
+    fn checked(&mut self, holds: bool, finding: impl FnOnce() -> String) {
+        self.checked += 1;
+        if !holds {
+            self.broken += 1;
+            if self.findings.len() < WORDS {
+                self.findings.push(finding());
+            }
+        }
+    }
+}
+
 impl Verification {
     /// Whether every law holds.
     pub fn holds(&self) -> bool {
@@ -71,6 +89,15 @@ pub(super) const TITLES: [&str; 11] = [
     "what was drawn was usable when the job ended and reported in time",
     "what was decided was decided by other persons than asked for it, each once",
     "the tables beside the journal say what the journal says",
+];
+
+/// What the log adds, in the order of [`audit::Check`].
+const LOGGED: [&str; 5] = [
+    "every entry of the journal is what was logged of it, in its order, and nothing else was logged",
+    "of each lot: its lines are those of its entries, without a gap, counted and summed as sealed",
+    "the log's tiles are those of the tree over its leaves",
+    "checkpoints are signed by the log's key, and each is the beginning of the log as it is",
+    "what was kept of the log elsewhere is its beginning",
 ];
 
 /// How many findings of one law are kept in words.
@@ -108,6 +135,21 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     let (last_seq, last_stamp) = (head, check.last_stamp);
     check.law(8, (seq, stamp) == (last_seq, last_stamp), || format!("the head says {seq}, the journal ends at {last_seq}"));
     Ok(check.done())
+}
+
+/// Recomputes the log from the books and adds what was found; how far the log has come. The look at the log must not be newer than that at
+/// the books.
+pub fn verify_log(books: &mut Conn, log: &mut Conn, evidence: &Evidence, found: &mut Verification) -> Result<Extent, Fault> {
+    let first = TITLES.len() as u8 + 1;
+    let mut laws: Vec<Law> = (first..).zip(LOGGED).map(|(number, title)| Law::new(number, title)).collect();
+    let mut tell = |check: audit::Check, held: Result<(), String>| {
+        if let Some(law) = laws.get_mut(check as usize) {
+            law.checked(held.is_ok(), || held.err().unwrap_or_default());
+        }
+    };
+    let extent = audit::audit(books, log, evidence, &mut tell)?;
+    found.laws.extend(laws);
+    Ok(extent)
 }
 
 /// Entries read at a time.
@@ -150,10 +192,9 @@ struct Check {
 
 impl Check {
     fn new(conn: &mut Conn) -> Result<Check, Fault> {
-        let law = |(number, title)| Law { number, title, checked: 0, broken: 0, findings: Vec::new() };
         let lots = donations::store::lots(conn, &donations::Of::default(), Page::ALL)?;
         Ok(Check {
-            laws: (1u8..).zip(TITLES).map(law).collect(),
+            laws: (1u8..).zip(TITLES).map(|(number, title)| Law::new(number, title)).collect(),
             entries: 0,
             postings: 0,
             last_seq: 0,
@@ -171,13 +212,7 @@ impl Check {
 
     fn law(&mut self, number: u8, holds: bool, finding: impl FnOnce() -> String) {
         if let Some(law) = self.laws.get_mut(usize::from(number) - 1) {
-            law.checked += 1;
-            if !holds {
-                law.broken += 1;
-                if law.findings.len() < WORDS {
-                    law.findings.push(finding());
-                }
-            }
+            law.checked(holds, finding);
         }
     }
 
