@@ -128,7 +128,7 @@ impl Integrator {
             let (secret, edge) = (memory.secret.take(), &memory.edge);
             self.log.alone(TURN, |conn| {
                 if store::extent(conn)? != began {
-                    // Another process went on meanwhile; the next step reads where it stopped.
+                    // Another process went on meanwhile.
                     return Err(Fault::Undone);
                 }
                 secret.iter().try_for_each(|secret| store::insert_secret(conn, secret))?;
@@ -142,9 +142,14 @@ impl Integrator {
 
     /// Takes what is new, at most so much that signing is not put off for long, and signs.
     pub fn run(&mut self) -> Result<Progress, Fault> {
-        let mut all = Progress::default();
+        // Behind until it is seen otherwise.
+        let mut all = Progress { behind: 1, ..Progress::default() };
         for _ in 0..STEPS {
-            let step = self.step()?;
+            let step = match self.step() {
+                // Another process went on meanwhile: what it left is taken from where it stopped.
+                Err(Fault::Undone) => continue,
+                step => step?,
+            };
             all = Progress { taken: all.taken + step.taken, ..step };
             if step.behind == 0 {
                 break;

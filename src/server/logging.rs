@@ -45,8 +45,6 @@ fn rest(done: Result<Progress, Fault>) -> bool {
             metrics::logged(progress.size, progress.behind);
             progress.behind == 0
         }
-        // Another process went on; it is looked where.
-        Err(Fault::Undone) => true,
         Err(fault) => {
             tracing::error!(%fault, "the log could not be kept; it is tried again");
             true

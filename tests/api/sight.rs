@@ -27,8 +27,9 @@ const HIDDEN: [&str; 14] = [
     "officer\"",
 ];
 
-/// What is not the donor's in these books: a person's affiliations, the researcher's webhook, and what the project has not made public.
-const OTHERS: [&str; 4] = ["list_affiliations", "get_webhook", "list_webhook_deliveries", "public_disclosure"];
+/// What is not the donor's in these books: a person's affiliations, the researcher's webhook, what the project has not made public, and a
+/// tile that is not there.
+const OTHERS: [&str; 5] = ["list_affiliations", "get_webhook", "list_webhook_deliveries", "public_disclosure", "log_tile"];
 
 #[test]
 fn donors_are_told_of_no_person_no_job_and_no_hour() {
@@ -72,6 +73,7 @@ fn who_reads_everything_is_seen_reading() {
     for database in databases() {
         let (town, own, _) = Town::settled(database);
         let auditor = &town.staff.auditor;
+        rights::await_receipt(&town, &own);
         let readings =
             || town.get(&town.staff.admin, "/v1/readings?limit=200").expect(200).json["data"].as_array().cloned().unwrap_or_default();
         assert!(readings().is_empty(), "nobody audits yet");
