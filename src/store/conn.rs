@@ -9,8 +9,8 @@ use diesel::r2d2::ManageConnection;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
-use super::Fault;
 use super::checkpoint::LOG_PAGES;
+use super::{Birth, Fault};
 
 /// A connection to either database.
 pub enum Conn {
@@ -175,13 +175,13 @@ impl Conn {
         seen
     }
 
-    /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head (sequence, stamp).
-    pub(super) fn begin_turn(&mut self) -> Result<(i64, i64), Fault> {
+    /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head.
+    pub(super) fn begin_turn(&mut self) -> Result<Birth, Fault> {
         self.begin_turn_within(PATIENCE)
     }
 
     /// A turn whose head can't be read is given back at once, so that it keeps nobody out.
-    fn begin_turn_within(&mut self, patience: Duration) -> Result<(i64, i64), Fault> {
+    fn begin_turn_within(&mut self, patience: Duration) -> Result<Birth, Fault> {
         let head: QueryResult<Head> = match self {
             Conn::Sqlite(c) => {
                 take_lock(c, patience)?;
@@ -197,8 +197,8 @@ impl Conn {
             // If even this fails the connection is broken, and is replaced by who owns it.
             let _ = self.batch("ROLLBACK");
         }
-        let head = head?;
-        Ok((head.seq, head.stamp))
+        let Head { seq, stamp } = head?;
+        Ok(Birth { seq, stamp })
     }
 
     /// Whether the writer's turn can be had within 2 s; it is given back at once. The connection is good for nothing else afterwards.
@@ -211,8 +211,8 @@ impl Conn {
     }
 
     /// Ends the writer's transaction with the new head. Durable when it returns.
-    pub(super) fn commit_turn(&mut self, seq: i64, stamp: i64) -> Result<(), Fault> {
-        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(seq).bind::<BigInt, _>(stamp);
+    pub(super) fn commit_turn(&mut self, head: Birth) -> Result<(), Fault> {
+        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(head.seq).bind::<BigInt, _>(head.stamp);
         on!(self, c => update.execute(c))?;
         self.batch("COMMIT")
     }

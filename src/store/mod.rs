@@ -7,11 +7,17 @@
 pub mod answers;
 mod checkpoint;
 mod conn;
+mod desk;
 mod fault;
 pub mod guards;
+pub mod keys;
+mod link;
 pub mod migrate;
 mod page;
 pub mod runs;
+mod scribe;
+mod sixteen;
+mod varint;
 mod work;
 mod writer;
 
@@ -23,8 +29,10 @@ use diesel::r2d2::Pool;
 pub use crate::{insert_rows, narrowed, on, paged};
 pub use conn::{Conn, Database};
 pub use fault::Fault;
+pub use link::Link;
 pub use page::Page;
-pub use work::{Birth, Room, Work};
+pub use sixteen::Sixteen;
+pub use work::{Birth, Room, Rows, Work};
 pub use writer::Reply;
 
 use crate::time::Clock;

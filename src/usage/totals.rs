@@ -63,12 +63,12 @@ const PAGE: i64 = 2000;
 /// The totals of all charges that `look` reads page by page, by scheduler account (`""` where none was named).
 pub fn totals(conn: &mut Conn, look: impl Fn(&mut Conn, Page) -> Result<Vec<ChargeRow>, Fault>) -> Result<BTreeMap<String, Totals>, Fault> {
     let mut by_account: BTreeMap<String, Totals> = BTreeMap::new();
-    let mut parted: HashMap<Vec<u8>, BTreeMap<String, Totals>> = HashMap::new();
+    let mut parted: HashMap<[u8; 16], BTreeMap<String, Totals>> = HashMap::new();
     let mut page = Page { after: None, limit: PAGE, descending: false };
     loop {
         let rows = look(conn, page)?;
         for row in &rows {
-            let record: Value = serde_json::from_str(&row.record).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
+            let record: Value = serde_json::from_str(&row.said).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
             let account = record.get("account").and_then(Value::as_str).unwrap_or_default();
             let sums = match row.part {
                 0 => {
@@ -76,7 +76,7 @@ pub fn totals(conn: &mut Conn, look: impl Fn(&mut Conn, Page) -> Result<Vec<Char
                     parted.remove(&row.usage_key);
                     &mut by_account
                 }
-                _ => parted.entry(row.usage_key.clone()).or_default(),
+                _ => parted.entry(row.usage_key).or_default(),
             };
             sums.entry(account.to_owned()).or_default().add(&record)?;
         }
