@@ -231,7 +231,7 @@ impl<'t, 'f> Audit<'t, 'f> {
         }
         let charge = batch.charges.get(&entry.recorded_at.micros()).filter(|_| super::compose::has_job(entry));
         salting.leaf = leaf::read_entry(&row.leaf);
-        let told = charge.is_none_or(|row| salting.job.is_some() || row.record.is_empty());
+        let told = charge.is_none_or(|row| salting.job.is_some() || row.said.is_empty());
         self.law(Check::Leaves, told, || format!("entry {}: the salt of its job is missing, and the job is not erased", entry.seq));
         let Composed { leaf, lines, .. } = match self.composer.compose(entry, charge, &mut salting) {
             Ok(composed) => composed,

@@ -127,12 +127,12 @@ fn priced(row: &ChargeRow) -> Priced {
 /// A job's disclosed value: the usage record as it was sent, and what it is found and compared by.
 pub fn job(row: &ChargeRow) -> String {
     #[derive(Serialize)]
-    struct Job<'r> {
+    struct Job {
         digest: String,
         key: String,
-        record: &'r str,
+        record: serde_json::Value,
     }
-    text(&Job { digest: url64(&row.digest), key: url64(&row.usage_key), record: &row.record })
+    text(&Job { digest: url64(&row.digest), key: url64(&row.usage_key), record: row.record() })
 }
 
 /// The nullifier of a charge: SHA-256 of a prefix and the receipt `[provider, external id, part, secret]` as canonical JSON, so that no two
@@ -143,7 +143,7 @@ pub fn nullifier(row: &ChargeRow, secret: &[u8]) -> Option<String> {
         #[serde(borrow)]
         external_id: std::borrow::Cow<'r, str>,
     }
-    let named: Named<'_> = serde_json::from_str(&row.record).ok()?;
+    let named: Named<'_> = serde_json::from_str(&row.said).ok()?;
     let receipt = text(&(row.provider(), named.external_id, row.part.to_string(), url64(secret)));
     Some(url64(&Sha256::new().chain_update("almoner/nul/1").chain_update(receipt).finalize()))
 }
@@ -161,9 +161,9 @@ mod tests {
         ChargeRow {
             id: 1_000_000,
             seq: 9,
-            usage_key: vec![1; 16],
+            usage_key: [1; 16],
             part: 0,
-            digest: vec![2; 16],
+            digest: [2; 16],
             provider: 3_000_000,
             award: 4_000_000,
             resource: 5_000_000,
@@ -172,7 +172,7 @@ mod tests {
             balance_after: 8,
             ended_at: 0,
             rates: "[6000000]".into(),
-            record: r#"{"external_id":"lab:1","user":"u\"1"}"#.into(),
+            said: r#"{"external_id":"lab:1","user":"u\"1"}"#.into(),
         }
     }
 
@@ -209,11 +209,11 @@ mod tests {
         let others = [
             ChargeRow { part: 1, ..row() },
             ChargeRow { provider: 3_000_001, ..row() },
-            ChargeRow { record: r#"{"external_id":"lab:10"}"#.into(), ..row() },
+            ChargeRow { said: r#"{"external_id":"lab:10"}"#.into(), ..row() },
         ];
         assert!(others.iter().all(|other| nullifier(other, &[7; 16]).is_some_and(|nul| nul != first)));
         assert_ne!(nullifier(&row(), &[8; 16]).as_ref(), Some(&first));
-        assert_eq!(nullifier(&ChargeRow { amount: 9, record: r#"{"external_id":"lab:1"}"#.into(), ..row() }, &[7; 16]), Some(first));
-        assert_eq!(nullifier(&ChargeRow { record: String::new(), ..row() }, &[7; 16]), None);
+        assert_eq!(nullifier(&ChargeRow { amount: 9, said: r#"{"external_id":"lab:1"}"#.into(), ..row() }, &[7; 16]), Some(first));
+        assert_eq!(nullifier(&ChargeRow { said: String::new(), ..row() }, &[7; 16]), None);
     }
 }

@@ -9,8 +9,8 @@ use diesel::r2d2::ManageConnection;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
-use super::Fault;
 use super::checkpoint::LOG_PAGES;
+use super::{Birth, Fault};
 
 /// A connection to either database.
 pub enum Conn {
@@ -158,17 +158,22 @@ fn take_lock(c: &mut SqliteConnection, patience: Duration) -> Result<(), Fault> 
     Ok(taken?)
 }
 
-/// The head of the journal as a turn finds it.
-#[derive(diesel::QueryableByName, Clone, PartialEq, Eq, Debug)]
-pub(super) struct Head {
-    /// The last sequence.
+#[derive(diesel::QueryableByName)]
+struct Head {
     #[diesel(sql_type = BigInt)]
-    pub seq: i64,
-    /// Its stamp.
+    seq: i64,
     #[diesel(sql_type = BigInt)]
-    pub stamp: i64,
-    /// Why nothing is written any more, if that is so.
+    stamp: i64,
     #[diesel(sql_type = Nullable<Text>)]
+    stopped: Option<String>,
+}
+
+/// What a turn among the processes finds: whatever is decided in it stands on that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Turn {
+    /// Where the journal ends.
+    pub head: Birth,
+    /// Why nothing is written any more, if that is so.
     pub stopped: Option<String>,
 }
 
@@ -194,12 +199,12 @@ impl Conn {
     }
 
     /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head.
-    pub(super) fn begin_turn(&mut self) -> Result<Head, Fault> {
+    pub(super) fn begin_turn(&mut self) -> Result<Turn, Fault> {
         self.begin_turn_within(PATIENCE)
     }
 
     /// A turn whose head can't be read is given back at once, so that it keeps nobody out.
-    fn begin_turn_within(&mut self, patience: Duration) -> Result<Head, Fault> {
+    fn begin_turn_within(&mut self, patience: Duration) -> Result<Turn, Fault> {
         let head: QueryResult<Head> = match self {
             Conn::Sqlite(c) => {
                 take_lock(c, patience)?;
@@ -215,7 +220,8 @@ impl Conn {
             // If even this fails the connection is broken, and is replaced by who owns it.
             let _ = self.batch("ROLLBACK");
         }
-        Ok(head?)
+        let Head { seq, stamp, stopped } = head?;
+        Ok(Turn { head: Birth { seq, stamp }, stopped })
     }
 
     /// Why nothing is written any more, if that is so.
@@ -241,8 +247,8 @@ impl Conn {
     }
 
     /// Ends the writer's transaction with the new head. Durable when it returns.
-    pub(super) fn commit_turn(&mut self, seq: i64, stamp: i64) -> Result<(), Fault> {
-        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(seq).bind::<BigInt, _>(stamp);
+    pub(super) fn commit_turn(&mut self, head: Birth) -> Result<(), Fault> {
+        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(head.seq).bind::<BigInt, _>(head.stamp);
         on!(self, c => update.execute(c))?;
         self.batch("COMMIT")
     }

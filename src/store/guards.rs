@@ -17,8 +17,9 @@ struct Count {
 /// The tables that must refuse UPDATE and DELETE, or what matters of them.
 pub const APPEND_ONLY: &[&str] = &[
     "journal",
-    "postings",
     "runs",
+    "key_blocks",
+    "key_rows",
     "reversals",
     "units",
     "lots",

@@ -5,6 +5,7 @@
 
 pub mod charge;
 pub mod hold;
+mod met;
 pub mod price;
 pub mod quote;
 pub mod rate;
@@ -26,6 +27,7 @@ use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
 use crate::time::Time;
 pub use charge::{Charge, Outcome, charge};
+pub use met::Blocks;
 pub use rate::{NewRate, Rate};
 pub use record::{Incoming, Job, Record, Used};
 pub use refund::{Refunded, refund};

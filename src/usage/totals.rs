@@ -74,19 +74,19 @@ pub fn totals_by<K: Ord>(
     key: impl Fn(&ChargeRow, &Value) -> K,
 ) -> Result<BTreeMap<K, Totals>, Fault> {
     let mut by_key: BTreeMap<K, Totals> = BTreeMap::new();
-    let mut parted: HashMap<Vec<u8>, BTreeMap<K, Totals>> = HashMap::new();
+    let mut parted: HashMap<[u8; 16], BTreeMap<K, Totals>> = HashMap::new();
     let mut page = Page { after: None, limit: PAGE, descending: false };
     loop {
         let rows = look(conn, page)?;
         for row in &rows {
-            let record: Value = serde_json::from_str(&row.record).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
+            let record: Value = serde_json::from_str(&row.said).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
             let sums = match row.part {
                 0 => {
                     // Recorded after all the parts that it sums up.
                     parted.remove(&row.usage_key);
                     &mut by_key
                 }
-                _ => parted.entry(row.usage_key.clone()).or_default(),
+                _ => parted.entry(row.usage_key).or_default(),
             };
             sums.entry(key(row, &record)).or_default().add(&record)?;
         }

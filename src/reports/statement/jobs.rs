@@ -25,7 +25,7 @@ pub fn jobs(conn: &mut Conn, text: &Text) -> Result<Jobs, Fault> {
     for some in ids.chunks(LOOKUP) {
         let of = usage::Of { ids: Some(some.to_vec()), ..usage::Of::default() };
         let rows = usage::store::charges(conn, &of, Page::ALL)?;
-        found.extend(rows.iter().filter_map(|row| Some((row.id(), name(&row.record)?))));
+        found.extend(rows.iter().filter_map(|row| Some((row.id(), name(&row.said)?))));
     }
     Ok(found)
 }

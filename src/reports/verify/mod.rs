@@ -327,7 +327,8 @@ impl Check {
     }
 
     fn charges(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        let mut keys: FxHashSet<(Vec<u8>, i32)> = FxHashSet::default();
+        let mut keys: FxHashSet<([u8; 16], i32)> = FxHashSet::default();
+        let mut blocks = usage::Blocks::new(conn)?;
         let mut of_grants = Trails::default();
         let mut page = Page { after: None, limit: PAGE, descending: false };
         loop {
@@ -340,14 +341,20 @@ impl Check {
                     amounts && (grant == row.award || grant == 0)
                 });
                 self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
-                let once = keys.insert((row.usage_key.clone(), row.part));
+                let once = keys.insert((row.usage_key, row.part));
                 self.law(6, once, || format!("the usage of {} is charged twice", row.id()));
+                for (block, whole) in blocks.pass(conn, row)? {
+                    self.law(6, whole, || format!("block {block} of the keys is not the keys of what was charged then"));
+                }
                 self.law(6, key_fits(row), || format!("{} is not kept under its own key", row.id()));
             }
             match rows.last() {
                 Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),
                 _ => break,
             }
+        }
+        for (block, whole) in blocks.end(conn)? {
+            self.law(6, whole, || format!("block {block} of the keys is not the keys of what was charged then"));
         }
         let listed = usage::store::trails(conn)?;
         self.law(6, listed == of_grants, || "the lists of the grants' charges are not complete".into());
@@ -427,10 +434,9 @@ struct Named<'r> {
 }
 
 fn key_fits(row: &ChargeRow) -> bool {
-    let fits = |named: Named<'_>| {
-        named.part.unwrap_or(0) == row.part && usage::record::key(row.provider(), &named.external_id).as_slice() == row.usage_key
-    };
-    serde_json::from_str(&row.record).is_ok_and(fits)
+    let fits =
+        |named: Named<'_>| named.part.unwrap_or(0) == row.part && usage::record::key(row.provider(), &named.external_id) == row.usage_key;
+    serde_json::from_str(&row.said).is_ok_and(fits)
 }
 
 fn is_mirror(mirror: &Entry, first: &Entry) -> bool {
