@@ -22,15 +22,6 @@ use super::figures::{Column, Figures, OF_DONATION, OF_LOT, of_lot};
 use super::gather::{self, Gather, Roll, Span};
 use super::text::{Line, Named, Section, Text, UsedBy, UsedCell};
 
-/// How a donor's statement is to be read.
-const NOTES: &[&str] = &[
-    "Lines are those that the ledger recorded on the days of the period; what happened before it is marked late. Opening and lines make the closing.",
-    "Delivered is all that was received, wherever it is: available, granted, held, used, lapsed or returned.",
-    "Use is counted net of refunds. By month it stands under the month in which the job ended, whenever that was recorded.",
-    "What jobs have in common is told of whole months only. What fewer than three projects have in common is grouped as other, with as much beside it as is needed to hide it.",
-    "Persons, jobs and projects are not told. Each line has a handle, the same in every statement and proof.",
-];
-
 /// The text over a period. Errors: `not_found`, `too_large`.
 pub fn text(conn: &mut Conn, id: DonorId, period: Period) -> Result<Text, Fault> {
     let of = donations::Of { donors: Some(vec![id.stamp()]), ..donations::Of::default() };
@@ -74,7 +65,7 @@ pub fn text(conn: &mut Conn, id: DonorId, period: Period) -> Result<Text, Fault>
         })?);
     }
     let whom = Named { id: id.to_string(), name: donor.about.name };
-    let text = gather::text("donor", whom, &span, sections, NOTES)?;
+    let text = gather::text("donor", whom, &span, sections)?;
     Ok(if whole_months(period) { Text { used: used(conn, &uses)?, ..text } } else { text })
 }
 

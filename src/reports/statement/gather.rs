@@ -296,7 +296,7 @@ fn totals(sections: &[Section]) -> Result<Vec<Total>, Fault> {
 }
 
 /// The text that every kind of statement begins as: its sections, which must add up, and their totals.
-pub fn text(kind: &'static str, whom: Named, span: &Span, sections: Vec<Section>, notes: &[&'static str]) -> Result<Text, Fault> {
+pub fn text(kind: &'static str, whom: Named, span: &Span, sections: Vec<Section>) -> Result<Text, Fault> {
     Ok(Text {
         object: "statement_text",
         version: 1,
@@ -308,11 +308,10 @@ pub fn text(kind: &'static str, whom: Named, span: &Span, sections: Vec<Section>
         totals: totals(&sections)?,
         sections,
         used: Vec::new(),
-        thanks: None,
+        thanks: Vec::new(),
         decisions: Vec::new(),
         metered: Vec::new(),
         quarantine: None,
-        notes: notes.to_vec(),
     })
 }
 

@@ -51,10 +51,7 @@ pub fn page(drawn: &Drawn, jobs: &Jobs) -> String {
                 @if text.totals.is_empty() { p { "Nothing was there, and nothing was recorded." } }
                 @for total in &text.totals { (total_of(total)) }
                 (used(&text.used))
-                @if let Some(thanks) = &text.thanks {
-                    h2 { "Whom to thank" }
-                    blockquote { (thanks.sentence) }
-                }
+                (thanks(text))
                 (decisions(text))
                 (metered(text))
                 @if !text.sections.is_empty() { h2 id="sections" { (heading(text.kind)) } }
@@ -150,6 +147,23 @@ fn used_by(one: &UsedBy) -> Markup {
                 @for cell in &one.cells { tr { td { (name(&cell.name)) } td.n { (shown.amount(cell.spent)) } } }
                 @if let Some(other) = one.other { tr { td { i { "Other, grouped" } } td.n { (shown.amount(other)) } } }
             }
+        }
+    }
+}
+
+fn thanks(text: &Text) -> Markup {
+    html! {
+        @if !text.thanks.is_empty() {
+            h2 { "Whom to thank" }
+            div.wide { table {
+                thead { tr { th scope="col" { "Donor" } th.n scope="col" { "Paid" } th.n scope="col" { "Of what was used" } } }
+                tbody { @for one in &text.thanks { tr {
+                    th scope="row" { (one.name) }
+                    td.n { (Shown::of([one.amount]).amount(one.amount)) " " (one.unit.code()) }
+                    td.n { (one.percent) " %" }
+                } } }
+            } }
+            p.soft { a href={ "/v1/projects/" (text.whom.id) "/disclosure?format=text" } { "Words for a paper" } }
         }
     }
 }
@@ -290,10 +304,41 @@ fn words(kind: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// How a donor's statement is to be read.
+const OF_DONORS: &[&str] = &[
+    "Lines are those that the ledger recorded on the days of the period; what happened before it is marked late. Opening and lines make the closing.",
+    "Delivered is all that was received, wherever it is: available, granted, held, used, lapsed or returned.",
+    "Use is counted net of refunds. By month it stands under the month in which the job ended, whenever that was recorded.",
+    "What jobs have in common is told of whole months only. What fewer than three projects have in common is grouped as other, with as much beside it as is needed to hide it.",
+    "Persons, jobs and projects are not told. Each line has a handle, the same in every statement and proof.",
+];
+
+/// How a project's statement is to be read.
+const OF_PROJECTS: &[&str] = &[
+    "Lines are those that the ledger recorded on the days of the period; what happened before it is marked late. Opening and lines make the closing.",
+    "Each grant is followed lot by lot, and what was used beyond it apart, under overdraft, until it is covered.",
+    "Use is counted net of refunds. What is thanked for is what was paid, net, by the lines of this statement.",
+];
+
+/// How a provider's statement is to be read.
+const OF_PROVIDERS: &[&str] = &[
+    "Lines are those that the ledger recorded on the days of the period; what happened before it is marked late. Opening and lines make the closing.",
+    "Charged and refunded are counted from the provider's first record on; reversals count as refunds.",
+    "Quantities are metered totals as they were sent: prices, refunds and reversals leave them as they are.",
+];
+
+fn notes(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "donor" => OF_DONORS,
+        "project" => OF_PROJECTS,
+        _ => OF_PROVIDERS,
+    }
+}
+
 fn foot(drawn: &Drawn) -> Markup {
     let text = &drawn.text;
     html! {
-        ul { @for note in &text.notes { li { (note) } } }
+        ul { @for note in notes(text.kind) { li { (note) } } }
         p { (number::count(text.lines() as i64)) " lines, each in the "
             a href="?format=json" { "text" } " and the " a href="?format=csv" { "table" } " of this statement. The text's SHA-256 is" }
         p.hash { (drawn.sha256) }

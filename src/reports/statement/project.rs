@@ -3,26 +3,19 @@
 use std::collections::BTreeMap;
 
 use crate::amount::{Amount, Unit};
-use crate::directory::{self, Project};
+use crate::directory;
 use crate::grants::{self, Grant};
 use crate::id::{LotId, ProjectId, RefundId};
 use crate::ledger::store::Of;
 use crate::ledger::{self, Kind};
 use crate::refusal::Refusal;
-use crate::reports::disclosure::{self, Disclosure, Paid, words};
+use crate::reports::disclosure::{self, Paid, words};
 use crate::store::{Conn, Fault, Page};
 use crate::time::Period;
 
 use super::figures::{Column, OF_OVERDRAFT, OF_SHARE, of_share};
 use super::gather::{self, Gather, Roll, Span, link, lots};
-use super::text::{Decided, Line, Named, Section, Text, Thanked, Thanks};
-
-/// How a project's statement is to be read.
-const NOTES: &[&str] = &[
-    "Lines are those that the ledger recorded on the days of the period; what happened before it is marked late. Opening and lines make the closing.",
-    "Each grant is followed lot by lot, and what was used beyond it apart, under overdraft, until it is covered.",
-    "Use is counted net of refunds. What is thanked for is what was paid, net, by the lines of this statement.",
-];
+use super::text::{Decided, Line, Named, Section, Text, Thanked};
 
 /// The text over a period. Errors: `not_found`, `too_large`.
 pub fn text(conn: &mut Conn, id: ProjectId, period: Period) -> Result<Text, Fault> {
@@ -50,9 +43,9 @@ pub fn text(conn: &mut Conn, id: ProjectId, period: Period) -> Result<Text, Faul
         paid.entry(section.unit).or_default().add(lot, used)?;
         sections.push(section);
     }
-    let whom = Named { id: id.to_string(), name: project.about.title.clone() };
-    let text = gather::text("project", whom, &span, sections, NOTES)?;
-    let (thanks, decisions) = (Some(thanks(conn, project, paid, period)?), decisions(conn, &grants, &span)?);
+    let whom = Named { id: id.to_string(), name: project.about.title };
+    let text = gather::text("project", whom, &span, sections)?;
+    let (thanks, decisions) = (thanks(conn, paid)?, decisions(conn, &grants, &span)?);
     Ok(Text { thanks, decisions, ..text })
 }
 
@@ -87,11 +80,9 @@ fn shares(gather: &mut Gather<'_>, grant: &Grant) -> Result<Vec<(Option<LotId>, 
 }
 
 /// Whom to thank for what the lines of the statement used.
-fn thanks(conn: &mut Conn, project: Project, paid: BTreeMap<Unit, Paid>, period: Period) -> Result<Thanks, Fault> {
+fn thanks(conn: &mut Conn, paid: BTreeMap<Unit, Paid>) -> Result<Vec<Thanked>, Fault> {
     let units = disclosure::unit_parts(conn, paid)?;
-    let disclosure = Disclosure { project, from: Some(period.from), to: Some(period.to), as_of: period.to, units };
-    let sentence = words::short(&disclosure).trim_end().to_owned();
-    let parts = disclosure.units.iter().flat_map(|unit| unit.donors.iter().map(move |part| (unit.unit, part)));
+    let parts = units.iter().flat_map(|unit| unit.donors.iter().map(move |part| (unit.unit, part)));
     let donors = parts.map(|(unit, part)| Thanked {
         donor: part.donor.id.to_string(),
         name: part.donor.about.name.clone(),
@@ -100,7 +91,7 @@ fn thanks(conn: &mut Conn, project: Project, paid: BTreeMap<Unit, Paid>, period:
         amount: part.amount,
         percent: words::percent(part.share).trim_end_matches(" %").to_owned(),
     });
-    Ok(Thanks { donors: donors.collect(), sentence })
+    Ok(donors.collect())
 }
 
 /// What was decided in the period.

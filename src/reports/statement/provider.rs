@@ -20,13 +20,6 @@ use super::figures::{Column, Figures, OF_RESOURCE};
 use super::gather::{self, Gather, Roll, Span, link};
 use super::text::{Line, Metered, Named, Quarantine, Section, Text};
 
-/// How a provider's statement is to be read.
-const NOTES: &[&str] = &[
-    "Lines are those that the ledger recorded on the days of the period; what happened before it is marked late. Opening and lines make the closing.",
-    "Charged and refunded are counted from the provider's first record on; reversals count as refunds.",
-    "Quantities are metered totals as they were sent: prices, refunds and reversals leave them as they are.",
-];
-
 /// Charges read at a time.
 const PAGE: i64 = 2000;
 
@@ -47,7 +40,7 @@ pub fn text(conn: &mut Conn, id: InstitutionId, period: Period) -> Result<Text, 
     }
     let sections = rolls.sections();
     let whom = Named { id: id.to_string(), name: institution.about.name };
-    let text = gather::text("provider", whom, &span, sections, NOTES)?;
+    let text = gather::text("provider", whom, &span, sections)?;
     let metered = metered(gather.conn, id, &resources, &span)?;
     Ok(Text { metered, quarantine: Some(quarantine(gather.conn, id, &span)?), ..text })
 }

@@ -1,7 +1,7 @@
 //! The text of a statement: what is hashed, and what every form is made of.
 //!
-//! It holds identifiers, never a person's or a job's name: what may have to be erased must not be needed to make it again. Figures stand
-//! under the unit of their section, so that a line of ten thousand does not repeat it for each.
+//! It holds identifiers, never a person's or a job's name: what may have to be erased must not be needed to make it again. It holds no words of
+//! ours either, since these change and the text must not: whatever changes in it is another version, beside this one. Figures stand under the unit of their section, so that a line of ten thousand does not repeat it for each.
 
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -60,8 +60,8 @@ pub struct Text {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub used: Vec<UsedBy>,
     /// Of a project: who paid for what was used, net, in the period.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub thanks: Option<Thanks>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thanks: Vec<Thanked>,
     /// Of a project: what was decided in the period.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decided>,
@@ -71,8 +71,6 @@ pub struct Text {
     /// Of a provider: records that could not be charged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
-    /// How it is to be read.
-    pub notes: Vec<&'static str>,
 }
 
 /// What one unit comes to.
@@ -204,15 +202,6 @@ pub struct UsedCell {
     #[serde(serialize_with = "value")]
     #[schema(value_type = String)]
     pub spent: Amount,
-}
-
-/// Whom to thank.
-#[derive(Serialize, ToSchema, Clone, PartialEq, Eq, Debug)]
-pub struct Thanks {
-    /// Who paid how much.
-    pub donors: Vec<Thanked>,
-    /// The same in a sentence.
-    pub sentence: String,
 }
 
 /// A donor, and what they paid in one unit.
