@@ -37,6 +37,9 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let folder: PathBuf = place.data.join("witness");
     let configured = |why: String| Failure::new(Exit::Configuration, why);
     let logs = options.trusted.logs()?;
+    if logs.is_empty() {
+        return Err(Failure::new(Exit::Usage, "Whose checkpoints are to be cosigned? Name the logs' keys by --vkey KEY or --policy FILE."));
+    }
     let mut witness = Witness::open(&folder, options.name.as_deref(), logs).map_err(configured)?;
     let key = witness.verifier().text();
     let Some(url) = &options.follow else {

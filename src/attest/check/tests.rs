@@ -14,6 +14,7 @@ use crate::tlog::hash::to_base64;
 use crate::tlog::note::Kind;
 use crate::tlog::tree::{Grown, root_of};
 
+mod alone;
 mod forms;
 mod second;
 
