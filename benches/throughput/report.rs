@@ -207,7 +207,10 @@ pub fn save(machine: &Machine, settings: &Settings, tables: &[(String, Vec<Row>)
             "p50_us": f.p50.as_micros() as u64, "p99_us": f.p99.as_micros() as u64,
         })
     };
-    let table = |(name, rows): &(String, Vec<Row>)| json!({"database": name, "measures": figures(rows).into_iter().map(|f| line(database, f)).collect::<Vec<_>>()});
+    let table = |(name, rows): &(String, Vec<Row>)| {
+        let lines: Vec<Value> = figures(rows).into_iter().map(|f| line(name, f)).collect();
+        json!({"database": name, "measures": lines})
+    };
     let all = json!({
         "machine": machine.json(),
         "rounds": settings.rounds, "records": settings.records, "tables": tables.iter().map(table).collect::<Vec<_>>(),

@@ -32,8 +32,8 @@ struct Told {
 }
 
 impl Told {
-    fn hear(&mut self, answer: &Answer) {
-        assert_eq!(answer.status, 207, "{}", answer.text);
+    fn hear(&mut self, answer: &Answer, log: &str) {
+        assert_eq!(answer.status, 207, "{}\n{log}", answer.text);
         for result in answer.json["results"].as_array().expect("results") {
             match result["outcome"].as_str() {
                 Some("charged") => self.charged += 1,
@@ -69,10 +69,13 @@ fn send_all(desk: &Desk<'_>, server: &Mutex<Server>, seed: u64, told: &Mutex<Tol
     }
     for batch in batches {
         loop {
-            let answer = send(desk, &server.lock().expect("a server"), batch);
-            match answer {
-                Some(answer) => break told.lock().expect("told").hear(&answer),
-                None => sleep(millis(20)),
+            let server = server.lock().expect("a server");
+            match send(desk, &server, batch) {
+                Some(answer) => break told.lock().expect("told").hear(&answer, &server.log()),
+                None => {
+                    drop(server);
+                    sleep(millis(20));
+                }
             }
         }
     }
