@@ -51,24 +51,24 @@ impl Span {
     }
 
     /// How many leaves.
-    pub fn len(self) -> u64 {
+    pub fn size(self) -> u64 {
         self.to.saturating_sub(self.from)
     }
 
     /// The two spans it is split into, if it has more than one leaf (RFC 6962 §2.1).
     pub fn halves(self) -> Option<(Span, Span)> {
-        (self.len() > 1).then(|| {
-            let middle = self.from + split(self.len());
+        (self.size() > 1).then(|| {
+            let middle = self.from + split(self.size());
             (Span { to: middle, ..self }, Span { from: middle, ..self })
         })
     }
 
     /// Its perfect subtrees from the left, each smaller than the one before.
     pub fn nodes(self) -> impl DoubleEndedIterator<Item = Node> {
-        let len = self.len();
-        (0..64u8).rev().filter(move |level| len >> level & 1 == 1).map(move |level| {
+        let size = self.size();
+        (0..64u8).rev().filter(move |level| size >> level & 1 == 1).map(move |level| {
             // What stands left of it are the larger ones.
-            let before = len >> level & !1;
+            let before = size >> level & !1;
             Node { level, index: (self.from >> level) + before }
         })
     }

@@ -6,7 +6,7 @@
 A key of the log is NAME+ID+KEY; K of the witnesses must have cosigned. --kept is what was kept of the statements before: a checkpoint, or
 the file that `almoner verify` writes. A line is printed for each bundle: that it holds, or why not. Exit code 0: all hold; 4: one does not."""
 import argparse, base64, bisect, contextlib, functools, hashlib, json, re, sys
-class Refused(Exception): pass
+class Refused(ValueError): pass
 def need(true, reason, where):
     if not true: raise Refused(f"{reason}: {where}")
 # --- Ed25519 (RFC 8032), strictly: no scalar beyond the order, no point of small order or in a second encoding ---
@@ -41,7 +41,7 @@ def unbase64(text, url=False):
         return None
     return data if text.encode() == (base64.urlsafe_b64encode(data).rstrip(b"=") if url else base64.b64encode(data)) else None
 def unhash(text):
-    return (unbase64(text) or None) if len(text) == 44 else None
+    return unbase64(text) if re.fullmatch("[^=]{43}=", text) else None
 def whole(text):
     need(re.fullmatch("0|[1-9][0-9]{0,19}", text) and int(text) < 2**64, "non-canonical", f"{text[:80]!a} is no whole number")
     return int(text)
@@ -107,15 +107,15 @@ def edge_root(edge):
 # --- Keys, notes, checkpoints, cosignatures (C2SP signed-note, tlog-checkpoint, tlog-cosignature) ---
 def read_vkey(text, kind):
     """A key as (name, id, kind, key)."""
-    name, given, data = re.fullmatch(r"([^\s+]+)\+([0-9a-f]{8})\+(.+)", text).groups()
-    key_id = hashlib.sha256(name.encode() + b"\n" + unbase64(data)).digest()[:4]
+    name, given, data = (re.fullmatch(r"([^\s+]+)\+([0-9a-f]{8})\+(.+)", text) or re.fullmatch("()()()", "")).groups()
+    key_id = hashlib.sha256(name.encode() + b"\n" + (unbase64(data) or b"")).digest()[:4]
     need(key_id.hex() == given and unbase64(data)[0] == kind and decode(unbase64(data)[1:]), "malformed", f"{text} is no key of kind {kind}")
     return name, key_id, kind, unbase64(data)[1:]
 def judge(note, origin, logs, witnesses):
     """A checkpoint's size and root, and how many witnesses saw it."""
-    text, blank, lines = note.rpartition("\n\n")
+    text, _, lines = note.rpartition("\n\n")
     found = [(name, unbase64(data) or b"") for name, data in re.findall(r"^— ([^\s+]+) (.+)$", lines, re.M)]
-    good = blank and lines[-1:] == "\n" and len(note.encode()) <= 10**6 and not re.search("[\0-\t\v-\x1f]", note)
+    good = lines[-1:] == "\n" and len(note.encode()) <= 10**6 and not re.search("[\0-\t\v-\x1f]", note)
     need(good and lines.count("\n") == len(found) <= 100 and all(len(data) > 4 for _, data in found), "malformed", "a note can't be read")
     form = re.fullmatch("([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]{44})\n([^\n]+\n)*", text := text + "\n")
     need(form and int(form[2]) <= MOST and unhash(form[3]), "signature", "the note is no checkpoint")

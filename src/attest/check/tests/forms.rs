@@ -156,15 +156,16 @@ fn numbers_and_hashes_outside_leaves_have_one_form_too() {
     let mut seal = bundle.clone();
     seal.seals[0].index.insert(0, '+');
     log.refused(&seal, None, Reason::NonCanonical);
-    for of in 0..4 {
+    let wrong = ["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=".to_owned(), "A".repeat(44)];
+    for (of, wrong) in (0..8).zip(wrong.iter().cycle()) {
         let mut hash = bundle.clone();
-        let list = match of {
+        let list = match of / 2 {
             0 => &mut hash.consistency,
             1 => &mut hash.previous_cover,
             2 => &mut hash.lots[0].path,
             _ => &mut hash.cover,
         };
-        list.push("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=".into());
+        list.push(wrong.clone());
         log.refused(&hash, None, Reason::Malformed);
     }
 }
