@@ -74,12 +74,11 @@ fn what_does_not_add_up_is_not_drawn() {
         books.draw(&asked);
         let mut conn = almoner::store::Database::parse(&books.database.url).expect("a URL").connect().expect("a connection");
         let off = match &conn {
-            almoner::store::Conn::Sqlite(_) => "DROP TRIGGER postings_refuses_update",
-            almoner::store::Conn::Postgres(_) => "DROP TRIGGER postings_refuses_change ON postings",
+            almoner::store::Conn::Sqlite(_) => "DROP TRIGGER journal_refuses_update",
+            almoner::store::Conn::Postgres(_) => "DROP TRIGGER journal_refuses_change ON journal",
         };
-        let within =
-            format!("SELECT min(id) FROM postings WHERE id > {}", ledger::store::posting(books.draw(&asked).text.opening_seq + 1, 0));
-        let change = format!("{off}; UPDATE postings SET amount = amount * 2 WHERE id = ({within})");
+        let within = format!("SELECT min(seq) FROM journal WHERE seq > {} AND lines LIKE '%,-%'", books.draw(&asked).text.opening_seq);
+        let change = format!("{off}; UPDATE journal SET lines = replace(lines, ',-', ',-1') WHERE seq = ({within})");
         almoner::store::on!(&mut conn, c => c.batch_execute(&change)).expect("a change");
         let drawn = books.store.read(|conn| statement::draw(conn, &asked));
         assert!(matches!(&drawn, Err(Fault::Internal(why)) if why.contains("does not add up")), "{:?}", drawn.map(|drawn| drawn.sha256));
