@@ -151,7 +151,7 @@ kinds! {
     /// A webhook was given a new secret.
     WebhookRotation 73 "webhook_rotation";
     /// A statement was made.
-    Statement 90 "statement";
+    Statement 74 "statement";
 }
 
 impl Kind {

@@ -67,7 +67,7 @@ const REFUSALS: &[Code] = &[
     Code::HoldsOpen,
 ];
 
-/// Kinds of entries that move nothing and that no rule of the books asks for: roles, alerts, webhooks. They are tried at their doors.
+/// Kinds of entries that move nothing and that no rule of the books asks for: roles, alerts, webhooks, statements. They are tried at their doors.
 const ELSEWHERE: std::ops::Range<i32> = 60..80;
 
 fn first_seed() -> u64 {

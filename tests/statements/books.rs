@@ -239,7 +239,7 @@ impl Books {
             usage::refund::cover(work, third, now)
         });
         let wrong = self.job(second, "wrong", "2", "2026-03-01T12:00:00Z", 0);
-        self.write(move |work, pair| usage::reverse(work, pair.first, wrong.id().seen_as(), "The wrong grant."));
+        self.write(move |work, pair| usage::reverse(work, pair.second, wrong.id().seen_as(), "The wrong grant."));
         let (a, provider, resource, wanted) = (self.donors[0], self.provider, self.resources[0], self.amount(7));
         let stray = self.look(|conn| usage::store::quarantine(conn, &usage::Of::default(), Page::ALL)).remove(0).id();
         let (fifth, expires_at) = (self.grants[4], time("2026-03-18T00:00:00Z"));
