@@ -212,9 +212,10 @@ const MINE_TO_SEE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider];
 const NOT_STAFF: &[Role] = &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider];
 const MINE_TO_CHANGE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider, Role::Auditor];
 /// What is there for none of those with a role, whoever's the object is: the sides' usage record is in quarantine and so of no project; their person
-/// is none of those who ask; their webhook and amendment are the researcher's; their disclosure is not public.
+/// is none of those who ask; their webhook and amendment are the researcher's, their statement the donor's; their disclosure is not public.
 const HIDDEN: &[(&str, &[Role])] = &[
     ("get_usage", &[Role::Researcher]),
+    ("get_statement", &[Role::Researcher, Role::Provider]),
     ("list_affiliations", NOT_STAFF),
     ("declare_affiliation", &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider, Role::Auditor]),
     ("get_webhook", MINE_TO_SEE),
