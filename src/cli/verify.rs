@@ -57,7 +57,7 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let mut conn = place.books()?;
     let evidence = evidence(place, options)?;
     let (found, extent) = match Log::find(&place.database()?)? {
-        None if evidence.kept.iter().any(|(_, kept)| kept.size > 0) => return Err(Failure::new(Exit::Broken, "There is no log, and one was signed.")),
+        None if evidence.signed() => return Err(Failure::new(Exit::Broken, "There is no log, and one was signed.")),
         None => (conn.snapshot(verify)?, None),
         Some(log) => log.read(|log| {
             // Seen first, so that the books are not older.
@@ -86,15 +86,15 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
 fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
     let wrong = |why: Unsigned| Failure::new(Exit::Configuration, why.to_string());
     let mut keys = keys(options)?;
-    let mut kept = Vec::new();
+    let (mut signer, mut kept) = (None, Vec::new());
     if let Some(keeper) = Keeper::find(&place.key_folder()).map_err(wrong)? {
         keys.insert(0, keeper.verifier());
-        kept.push(("the signer".to_owned(), keeper.signed().map_err(wrong)?));
+        signer = Some(keeper.signed().map_err(wrong)?);
     }
     if let Some(path) = &options.checkpoint {
         kept.push((path.display().to_string(), checkpoint(path, &keys)?));
     }
-    Ok(Evidence { keys, kept })
+    Ok(Evidence { keys, signer, kept })
 }
 
 fn keys(options: &Options) -> Result<Vec<Verifier>, Failure> {

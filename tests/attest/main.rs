@@ -6,6 +6,10 @@ mod support;
 
 mod clean;
 mod kill;
+mod kinds;
 mod mutated;
+mod ruin;
 mod scene;
 mod tampered;
+#[path = "../verifier/mod.rs"]
+mod verifier;

@@ -16,6 +16,27 @@ use crate::tlog::tree::{Grown, root_of};
 
 const ORIGIN: &str = "ledger.example/log";
 
+/// The tests of single checks.
+pub(super) const ALL: &[fn()] = &[
+    what_is_honest_holds,
+    who_signed_and_who_saw_is_checked,
+    what_is_kept_must_be_continued,
+    seals_are_the_last_leaves_of_their_checkpoints,
+    heads_are_those_that_were_sealed,
+    a_line_that_is_left_out_doubled_or_moved_is_seen,
+    an_orphan_line_is_seen,
+    a_line_since_the_last_seal_is_in_a_leaf_since_then,
+    amounts_add_up,
+    the_same_usage_is_seen_even_between_two_lots,
+    leaves_and_lines_are_in_their_forms_and_belong_together,
+];
+
+/// What is said of a bundle; it is remembered.
+fn judged(text: &str, trust: &Trust, kept: Option<&Kept>) -> Result<Held, Refused> {
+    left_out::remembered(text, trust, kept);
+    check(text, trust, kept)
+}
+
 /// One line as it is forged: its lot, its number, class, amount and balance as told, in cents.
 #[derive(Clone)]
 struct Forged {
@@ -159,7 +180,7 @@ impl Forger {
     }
 
     fn check(&self, bundle: &Bundle, kept: Option<&Kept>) -> Result<Held, Refused> {
-        check(&serde_json::to_string(bundle).expect("written"), &self.trust(), kept)
+        judged(&serde_json::to_string(bundle).expect("written"), &self.trust(), kept)
     }
 
     /// Whether the bundle is refused for this reason.
@@ -239,7 +260,7 @@ fn who_signed_and_who_saw_is_checked() {
     let witness = Signer::generate("witness.example", Kind::Cosignature).expect("a key");
     let policy = format!("log {}\nwitness w {}\nquorum w\n", log.key.verifier().text(), witness.verifier().text());
     let trust = Trust { policy: Policy::parse(policy.as_bytes()).expect("a policy"), keys: Vec::new() };
-    let seen = |bundle: &Bundle| check(&serde_json::to_string(bundle).expect("written"), &trust, None);
+    let seen = |bundle: &Bundle| judged(&serde_json::to_string(bundle).expect("written"), &trust, None);
     assert_eq!(seen(&bundle).map_err(|refused| refused.reason).err(), Some(Reason::Quorum));
     let mut note = Note::parse(&bundle.checkpoint).expect("a note");
     note.add(witness.sign(note.text(), 1_772_000_000));
@@ -464,5 +485,5 @@ fn leaves_and_lines_are_in_their_forms_and_belong_together() {
     log.refused(&longer, None, Reason::Inclusion);
     log.refused(&Bundle { format: "almoner-statement/2".into(), ..bundle.clone() }, None, Reason::Malformed);
     log.refused(&Bundle { cover: vec!["x".into()], ..bundle }, None, Reason::Malformed);
-    assert!(check("{", &log.trust(), None).is_err_and(|refused| refused.reason == Reason::Malformed));
+    assert!(judged("{", &log.trust(), None).is_err_and(|refused| refused.reason == Reason::Malformed));
 }
