@@ -33,6 +33,7 @@ use crate::store::{Fault, Store, Work, answers};
 use crate::usage::{Swept, is_due, sweep_some};
 
 mod errands;
+pub mod witness;
 mod logging;
 
 pub use errands::Errands;

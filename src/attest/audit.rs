@@ -86,7 +86,8 @@ pub fn audit(books: &mut Conn, log: &mut Conn, evidence: &Evidence, tell: &mut T
     for (table, guarded) in crate::store::guards::standing_of(log, crate::store::guards::LOG)? {
         audit.law(Check::Leaves, guarded, || format!("the guard of table {table} is missing"));
     }
-    let unseen: Vec<(u64, Root)> = audit.roots.iter().filter(|(at, _)| **at > size).flat_map(|(at, some)| some.iter().map(|one| (*at, one.clone()))).collect();
+    let unseen: Vec<(u64, Root)> =
+        audit.roots.iter().filter(|(at, _)| **at > size).flat_map(|(at, some)| some.iter().map(|one| (*at, one.clone()))).collect();
     for (at, root) in unseen {
         audit.law(root.check, false, || format!("{}: it has {at} leaves, and the log has {size}", root.what));
     }
@@ -250,7 +251,9 @@ impl<'t, 'f> Audit<'t, 'f> {
             self.lines += 1;
             let kept = salting.lines.remove(&(line.lot, line.n));
             let same = kept.is_some_and(|kept| kept.idx == row.idx && kept.disclosure == line.disclosure);
-            self.law(Check::Lots, same, || format!("line {} of {} is not that of entry {}", line.n, LotId::from_stamp(line.lot), entry.seq));
+            self.law(Check::Lots, same, || {
+                format!("line {} of {} is not that of entry {}", line.n, LotId::from_stamp(line.lot), entry.seq)
+            });
         }
     }
 
@@ -289,7 +292,9 @@ impl<'t, 'f> Audit<'t, 'f> {
     fn head(&mut self, head: &HeadRow) {
         let read = head.sub_log();
         let same = self.lost || read.as_ref().is_some_and(|read| Some(read) == self.composer.lot(head.lot));
-        self.law(Check::Lots, same, || format!("the head of {} at seal {} is not that of its lines", LotId::from_stamp(head.lot), head.seal));
+        self.law(Check::Lots, same, || {
+            format!("the head of {} at seal {} is not that of its lines", LotId::from_stamp(head.lot), head.seal)
+        });
         let handle = self.composer.lot_handle(LotId::from_stamp(head.lot));
         self.heads.set(&handle, &head.head);
     }
@@ -310,7 +315,8 @@ impl<'t, 'f> Audit<'t, 'f> {
         let unused = self.providers.len();
         self.law(Check::Leaves, unused == 0, || format!("{unused} secrets of providers belong to no leaf"));
         let kept = store::edge_tiles(log)?;
-        let edge: Vec<(i64, Vec<u8>)> = self.edge.parts().map(|(tile, hashes): (Tile, &[Hash])| (tile.level.into(), encode(hashes))).collect();
+        let edge: Vec<(i64, Vec<u8>)> =
+            self.edge.parts().map(|(tile, hashes): (Tile, &[Hash])| (tile.level.into(), encode(hashes))).collect();
         self.law(Check::Tree, kept == edge, || "the edge of the tree is not the tree's".into());
         Ok(())
     }

@@ -60,12 +60,15 @@ mod tests {
 
     #[test]
     fn decimals_have_one_text() {
-        for (minor, scale, text) in [(0, 0, "0"), (-1, 6, "-0.000001"), (1_250_500_000, 6, "1250.500000"), (i128::from(i64::MIN), 2, "-92233720368547758.08")]
+        for (minor, scale, text) in
+            [(0, 0, "0"), (-1, 6, "-0.000001"), (1_250_500_000, 6, "1250.500000"), (i128::from(i64::MIN), 2, "-92233720368547758.08")]
         {
             assert_eq!(decimal(minor, scale), text);
             assert_eq!(read_decimal(text), Some((minor, scale)));
         }
-        for bad in ["", "-", "--1", "+1", "01", "1.", ".5", "-0", "-0.00", "1e3", " 1", "1_0", "1.-5", "99999999999999999999999999999999999999999"] {
+        for bad in
+            ["", "-", "--1", "+1", "01", "1.", ".5", "-0", "-0.00", "1e3", " 1", "1_0", "1.-5", "99999999999999999999999999999999999999999"]
+        {
             assert_eq!(read_decimal(bad), None, "{bad}");
         }
     }
@@ -76,7 +79,10 @@ mod tests {
         for other in [r#"{"b":1,"a":2}"#, r#"{"a": 1}"#, r#"{"a":1,"a":1}"#, r#"{"a":1.0}"#, r#""\u0041""#, "{\"a\":1}\n", ""] {
             assert!(read(other).is_none(), "{other}");
         }
-        assert_eq!([read_whole("0"), read_whole("17"), read_whole("007"), read_whole("+1"), read_whole("")], [Some(0), Some(17), None, None, None]);
+        assert_eq!(
+            [read_whole("0"), read_whole("17"), read_whole("007"), read_whole("+1"), read_whole("")],
+            [Some(0), Some(17), None, None, None]
+        );
         assert_eq!(read_url64("AB"), None, "bits beyond the last byte are not nothing");
     }
 }

@@ -183,7 +183,8 @@ impl Composer {
         let log = self.lots.entry(lot).or_insert_with(|| SubLog::new(lot_handle, unit));
         let unbalanced = |_| Fault::Internal(format!("entry {} leaves {} with less than nothing", entry.seq, LotId::from_stamp(lot)));
         let (n, balance) = log.take(change.into()).map_err(unbalanced)?;
-        let rates: Vec<&str> = charge.iter().flat_map(|row| row.rates()).filter_map(|id| self.rates.get(&id.stamp())).map(String::as_str).collect();
+        let rates: Vec<&str> =
+            charge.iter().flat_map(|row| row.rates()).filter_map(|id| self.rates.get(&id.stamp())).map(String::as_str).collect();
         let rate = (!rates.is_empty()).then(|| rates.join(", "));
         let (day, effective) = (entry.recorded_at.day(), entry.effective_at.day());
         let line = Line {

@@ -110,6 +110,16 @@ pub fn read_entry(leaf: &str) -> Option<Found> {
     (known && fields.get("v")?.as_u64() == Some(VERSION.into())).then_some(Found { kind, sd, lines, nul })
 }
 
+/// What anybody learns of a leaf, whichever it is: its nullifier, if it has one. `None` where it is in none of the forms.
+pub fn read_public(leaf: &str) -> Option<Option<String>> {
+    if let Some(found) = read_entry(leaf) {
+        return Some(found.nul);
+    }
+    let value = (leaf.len() <= LONGEST).then(|| read(leaf)).flatten()?;
+    let own = value.get("t")?.as_str().is_some_and(|kind| [ORIGIN, PROVIDER, SEAL, KEY].contains(&kind));
+    own.then_some(None)
+}
+
 /// Reads a seal: the root over the lots' heads, and how many there are.
 pub fn read_seal(leaf: &str) -> Option<(Hash, u64)> {
     let value = read(leaf)?;
@@ -149,6 +159,15 @@ mod tests {
             r#"{"t":"person", "v":1}"#,
         ];
         assert!(bad.iter().all(|leaf| read_entry(leaf).is_none()));
+        assert_eq!(read_public(&Leaf::new("charge", Vec::new(), Vec::new(), Some("N".into())).text()), Some(Some("N".into())));
+        assert!(
+            [origin("o", "k"), seal(&[9; 32], 0), Leaf::new("award", Vec::new(), Vec::new(), None).text()].iter().all(|own| read_public(
+                own
+            ) == Some(
+                None
+            ))
+        );
+        assert_eq!((read_public(r#"{"t":"other"}"#), read_public(r#"{"t":"seal", "v":1}"#)), (None, None));
         assert_eq!(read_seal(&seal(&[9; 32], 7)), Some(([9; 32], 7)));
         assert_eq!(read_seal(r#"{"lots":"7","root":"","t":"seal","v":1}"#), None);
     }

@@ -173,7 +173,10 @@ mod tests {
         // A job that used less than was held: of the other lot only the hold ended.
         let settled = [(spent(l), 3), (free(g, l), 2), (held, -5), (Key::grant(g, m, Bucket::Held), -4), (free(g, m), 4)];
         assert_eq!(of(Kind::Charge, &settled), [(3, -3)]);
-        assert_eq!(of(Kind::Refund, &[(spent(m), -2), (Key::lot(m, Bucket::Lapsed), 2), (spent(l), -1), (free(g, l), 1)]), [(3, 1), (4, 0)]);
+        assert_eq!(
+            of(Kind::Refund, &[(spent(m), -2), (Key::lot(m, Bucket::Lapsed), 2), (spent(l), -1), (free(g, l), 1)]),
+            [(3, 1), (4, 0)]
+        );
         assert_eq!(of(Kind::Lapse, &[(Key::lot(l, Bucket::Lapsed), 9), (free(g, l), -4), (Key::lot(l, Bucket::Available), -5)]), [(3, -9)]);
     }
 

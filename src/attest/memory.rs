@@ -3,13 +3,14 @@
 //! It is what makes a second view of a log, or a line that is left out later, show itself. It holds no secret.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::check::Kept;
+use super::file::replace;
 use crate::tlog::Checkpoint;
 use crate::tlog::hash::{from_base64, to_base64};
 
@@ -58,7 +59,11 @@ impl Memory {
     pub fn keep(&mut self, kept: &Kept, keys: Vec<String>) {
         let lots = kept.lots.iter().map(|(handle, (count, root))| (handle.clone(), (*count, to_base64(root))));
         let checkpoint = kept.checkpoint.text();
-        let of = self.0.entry(kept.checkpoint.origin.clone()).or_insert(Of { keys: Vec::new(), checkpoint: String::new(), lots: BTreeMap::new() });
+        let of = self.0.entry(kept.checkpoint.origin.clone()).or_insert(Of {
+            keys: Vec::new(),
+            checkpoint: String::new(),
+            lots: BTreeMap::new(),
+        });
         of.checkpoint = checkpoint;
         of.lots.extend(lots);
         of.keys = keys;
@@ -66,16 +71,8 @@ impl Memory {
 
     /// Writes the file: at any moment the old is there or the new, whole.
     pub fn write(&self, path: &Path) -> Result<(), String> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        let written = || -> io::Result<()> {
-            let mut file = File::create(&beside)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, path)
-        };
-        written().map_err(|error| format!("{}: {error}", path.display()))
+        replace(path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 

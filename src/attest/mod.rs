@@ -3,6 +3,7 @@
 //!
 //! It reads the books and writes only the log. It may not know about HTTP.
 
+pub mod file;
 pub mod canon;
 pub mod disclosure;
 pub mod leaf;
@@ -20,3 +21,6 @@ pub mod check;
 pub mod audit;
 pub mod receipt;
 pub mod memory;
+pub mod served;
+pub mod witness;
+pub mod watch;

@@ -5,9 +5,10 @@
 //! state must never be copied back with them. Several processes take turns by a lock on a file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file::{create_private, replace};
 use crate::store::Fault;
 use crate::tlog::hash;
 use crate::tlog::note::Kind;
@@ -80,7 +81,8 @@ impl Keeper {
         if !folder.join(KEY).exists() {
             keeper.write_state(&keeper.nothing()?)?;
         }
-        keeper.write_new(KEY, &format!("{}\n", keeper.key.secret()))?;
+        let path = folder.join(KEY);
+        create_private(&path, format!("{}\n", keeper.key.secret()).as_bytes()).map_err(|error| file(&path, &error))?;
         Ok(keeper)
     }
 
@@ -150,33 +152,9 @@ impl Keeper {
         Ok(lock)
     }
 
-    /// Replaces the state: at any moment the old is there or the new, whole.
     fn write_state(&self, state: &Checkpoint) -> Result<(), Unsigned> {
-        let (path, beside) = (self.folder.join(STATE), self.folder.join(format!("{STATE}.new")));
-        let written = || -> io::Result<()> {
-            let mut new = File::create(&beside)?;
-            new.write_all(state.text().as_bytes())?;
-            new.sync_all()?;
-            fs::rename(&beside, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        written().map_err(|error| file(&path, &error))
-    }
-
-    /// Writes a file that only its owner may read and that was not there.
-    fn write_new(&self, name: &str, text: &str) -> Result<(), Unsigned> {
-        let path = self.folder.join(name);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = || -> io::Result<()> {
-            let mut new = options.open(&path)?;
-            new.write_all(text.as_bytes())?;
-            new.sync_all()?;
-            File::open(&self.folder)?.sync_all()
-        };
-        written().map_err(|error| file(&path, &error))
+        let path = self.folder.join(STATE);
+        replace(&path, state.text().as_bytes()).map_err(|error| file(&path, &error))
     }
 }
 

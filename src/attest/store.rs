@@ -304,7 +304,8 @@ impl Tiles for Kept<'_> {
             }
         }
         // What is partial now was partial then, and began with the same hashes.
-        let edge: HashMap<i64, Vec<u8>> = if wanted.iter().all(|tile| tile.is_full()) { HashMap::new() } else { edge_tiles(self.conn)?.into_iter().collect() };
+        let edge: HashMap<i64, Vec<u8>> =
+            if wanted.iter().all(|tile| tile.is_full()) { HashMap::new() } else { edge_tiles(self.conn)?.into_iter().collect() };
         let bytes = |tile: &Tile| {
             let of_edge = || edge.get(&i64::from(tile.level)).filter(|_| !tile.is_full());
             full.get(&(tile.level, tile.index.cast_signed())).or_else(of_edge).and_then(|bytes| cut(bytes, *tile))

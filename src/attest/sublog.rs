@@ -122,7 +122,8 @@ impl Told {
         let fields = value.as_object().filter(|fields| fields.len() == 8)?;
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         let (balance, scale) = read_decimal(text("balance")?)?;
-        let figure = |name: &str| text(name).and_then(read_decimal).filter(|(minor, its)| *minor >= 0 && *its == scale).map(|(minor, _)| minor);
+        let figure =
+            |name: &str| text(name).and_then(read_decimal).filter(|(minor, its)| *minor >= 0 && *its == scale).map(|(minor, _)| minor);
         super::canon::read_url64(text("salt")?)?;
         Some(Told {
             handle: text("lot")?.into(),

@@ -92,7 +92,8 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
 /// Integrates all there is, and signs it.
 pub fn integrate(place: &Place, name: Option<&str>) -> Result<Progress, Failure> {
     let (log, keeper) = place.log(name)?;
-    let keeper = keeper.ok_or_else(|| Failure::new(Exit::Configuration, "The log's key is in another data folder: only there it is kept."))?;
+    let keeper =
+        keeper.ok_or_else(|| Failure::new(Exit::Configuration, "The log's key is in another data folder: only there it is kept."))?;
     let mut integrator = Integrator::open(&place.database()?, &log, keeper)?;
     let bar = progress::things("writing the log", 0);
     let mut all = Progress::default();

@@ -12,13 +12,16 @@ mod import;
 mod init;
 mod log;
 mod migrate;
+mod monitor;
 mod place;
 mod progress;
+mod remote;
 mod serve;
 mod signin;
 mod table;
 mod token;
 mod verify;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -60,6 +63,10 @@ enum Command {
     Log(log::Options),
     /// Recompute every law of the books and of their log; or check a statement that proves itself
     Verify(Box<verify::Options>),
+    /// Follow a log that is served elsewhere: hash it again, and say when it contradicts itself
+    Monitor(monitor::Options),
+    /// Cosign logs that only ever grow, for others to see; needs no books
+    Witness(witness::Options),
     /// Look for what is wrong with the installation, and say what to do
     Doctor(Box<doctor::Options>),
     /// Bring the database's schema up to date
@@ -102,6 +109,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Export(options) => export::run(place, &options).map(done),
         Command::Log(options) => log::run(place, &options).map(done),
         Command::Verify(options) => verify::run(place, &options),
+        Command::Monitor(options) => monitor::run(place, &options),
+        Command::Witness(options) => witness::run(place, &options),
         Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),
         Command::Config(options) => config::run(place, &options).map(done),

@@ -30,18 +30,46 @@ pub struct Options {
     /// A statement that proves itself, instead of the books: checked offline
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
-    /// The public key of a log, as almoner log vkey prints it; may be repeated
-    #[arg(long = "vkey", value_name = "KEY")]
-    keys: Vec<String>,
-    /// Policy of logs and witnesses, in the form of C2SP tlog-policy
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+    #[command(flatten)]
+    trusted: Trusted,
     /// A checkpoint that was kept: the log must continue it
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Where to keep what statements said of a log, to hold the next one to it
     #[arg(long, value_name = "FILE", env = "ALMONER_KEPT", default_value = "almoner-kept.json")]
     kept: PathBuf,
+}
+
+/// Whose word is taken.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct Trusted {
+    /// The public key of a log, as almoner log vkey prints it; may be repeated
+    #[arg(long = "vkey", value_name = "KEY")]
+    keys: Vec<String>,
+    /// Policy of logs and witnesses, in the form of C2SP tlog-policy
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+impl Trusted {
+    /// The keys that were named.
+    pub fn keys(&self) -> Result<Vec<Verifier>, Failure> {
+        let read = |key: &String| Verifier::parse(key).map_err(|why| Failure::new(Exit::Usage, format!("--vkey {key}: {why}")));
+        self.keys.iter().map(read).collect()
+    }
+
+    /// The policy; one that knows no log and asks for no witness, where none was named.
+    pub fn policy(&self) -> Result<Policy, Failure> {
+        let Some(path) = &self.policy else { return Ok(Policy::none()) };
+        let bytes = fs::read(path).map_err(|error| Failure::file(path, &error))?;
+        Policy::parse(&bytes).map_err(|why| Failure::new(Exit::Configuration, format!("{}: {why}", path.display())))
+    }
+
+    /// All keys of logs.
+    pub fn logs(&self) -> Result<Vec<Verifier>, Failure> {
+        Ok(self.policy()?.logs.into_iter().map(|log| log.key).chain(self.keys()?).collect())
+    }
 }
 
 /// Verifies; `Broken` unless all holds.
@@ -85,7 +113,7 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
 /// What is known of the log beside the database: its key, what was signed last, what was kept.
 fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
     let wrong = |why: Unsigned| Failure::new(Exit::Configuration, why.to_string());
-    let mut keys = keys(options)?;
+    let mut keys = options.trusted.keys()?;
     let (mut signer, mut kept) = (None, Vec::new());
     if let Some(keeper) = Keeper::find(&place.key_folder()).map_err(wrong)? {
         keys.insert(0, keeper.verifier());
@@ -97,15 +125,11 @@ fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
     Ok(Evidence { keys, signer, kept })
 }
 
-fn keys(options: &Options) -> Result<Vec<Verifier>, Failure> {
-    let read = |key: &String| Verifier::parse(key).map_err(|why| Failure::new(Exit::Usage, format!("--vkey {key}: {why}")));
-    options.keys.iter().map(read).collect()
-}
-
 /// Reads a kept checkpoint, signed by one of the keys if there are any.
 fn checkpoint(path: &Path, keys: &[Verifier]) -> Result<Checkpoint, Failure> {
     let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
-    let read = Note::parse(&text).and_then(|note| if keys.is_empty() { Checkpoint::parse(note.text()) } else { Checkpoint::open(&note, keys) });
+    let read =
+        Note::parse(&text).and_then(|note| if keys.is_empty() { Checkpoint::parse(note.text()) } else { Checkpoint::open(&note, keys) });
     read.map_err(|why| Failure::new(Exit::Broken, format!("signature: {}: {why}", path.display())))
 }
 
@@ -114,7 +138,7 @@ fn bundle(place: &Place, options: &Options, file: &Path) -> Result<Exit, Failure
     let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
     let mut memory = Memory::read(&options.kept).map_err(Failure::error)?;
     let origin = serde_json::from_str::<Bundle>(&text).map(|bundle| bundle.origin).unwrap_or_default();
-    let mut trust = Trust { policy: policy(options)?, keys: keys(options)? };
+    let mut trust = Trust { policy: options.trusted.policy()?, keys: options.trusted.keys()? };
     if trust.keys.is_empty() && trust.policy.logs.is_empty() {
         trust.keys = memory.keys(&origin).iter().filter_map(|key| Verifier::parse(key).ok()).collect();
     }
@@ -130,7 +154,11 @@ fn bundle(place: &Place, options: &Options, file: &Path) -> Result<Exit, Failure
         Ok(held) => held,
         Err(refused) => {
             if place.json {
-                writeln!(io::stdout(), "{:#}", serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail}))?;
+                writeln!(
+                    io::stdout(),
+                    "{:#}",
+                    serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail})
+                )?;
             }
             eprintln!("THE STATEMENT DOES NOT HOLD: {refused}");
             return Ok(Exit::Broken);
@@ -141,12 +169,6 @@ fn bundle(place: &Place, options: &Options, file: &Path) -> Result<Exit, Failure
     memory.write(&options.kept).map_err(Failure::error)?;
     told(place, &held)?;
     Ok(Exit::Done)
-}
-
-fn policy(options: &Options) -> Result<Policy, Failure> {
-    let Some(path) = &options.policy else { return Ok(Policy::none()) };
-    let bytes = fs::read(path).map_err(|error| Failure::file(path, &error))?;
-    Policy::parse(&bytes).map_err(|why| Failure::new(Exit::Configuration, format!("{}: {why}", path.display())))
 }
 
 /// What holds of a statement, lot by lot.

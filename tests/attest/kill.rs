@@ -37,8 +37,12 @@ fn a_log_that_was_killed_again_and_again_is_whole() {
         let (mut killed, mut wait) = (0, 40);
         let began = leaves(&database);
         loop {
-            let mut child =
-                program().args(args(&database, data, &["log", "integrate"])).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+            let mut child = program()
+                .args(args(&database, data, &["log", "integrate"]))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("starts");
             std::thread::sleep(Duration::from_millis(wait));
             if child.try_wait().expect("a child").is_some() {
                 break;

@@ -10,6 +10,7 @@ mod kinds;
 mod mutated;
 mod ruin;
 mod scene;
+mod served;
 mod tampered;
 #[path = "../verifier/mod.rs"]
 mod verifier;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::scene::Scene;
 use crate::support::database::sqlite;
 use crate::support::dice::Dice;
-use crate::verifier::{Asked, verdicts};
+use crate::verifier::{Asked, script, verdicts};
 
 /// Changes that are tried unless `ALMONER_MUTATIONS` says another number.
 const MUTATIONS: usize = 20_000;
@@ -310,4 +310,12 @@ fn cut_bundles_and_noise_are_refused() {
     for noise in ["", "null", "[]", "{}", "\"\"", "0", "{\"format\":\"almoner-statement/1\"}", &deep] {
         assert!(check(noise, &trust, None).is_err(), "{noise:.80}");
     }
+}
+
+#[test]
+fn the_second_verifier_is_short_enough_to_read() {
+    let text = std::fs::read_to_string(script()).expect("a script");
+    assert!(text.lines().count() <= 250, "{} lines", text.lines().count());
+    let imports: Vec<&str> = text.lines().filter(|line| line.starts_with("import ") || line.starts_with("from ")).collect();
+    assert_eq!(imports, ["import argparse, base64, bisect, contextlib, functools, hashlib, json, re, sys"]);
 }

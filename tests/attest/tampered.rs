@@ -71,7 +71,8 @@ impl Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         if let Some((admin, name)) = &self.admin {
-            let dropped = PgConnection::establish(admin).map(|mut c| diesel::sql_query(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut c));
+            let dropped =
+                PgConnection::establish(admin).map(|mut c| diesel::sql_query(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut c));
             assert!(std::thread::panicking() || dropped.is_ok_and(|dropped| dropped.is_ok()));
         }
     }

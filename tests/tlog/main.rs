@@ -7,6 +7,7 @@ mod go;
 #[path = "../support/mod.rs"]
 mod support;
 mod trees;
+mod witness;
 
 use almoner::tlog::Hash;
 use almoner::tlog::hash::leaf;

@@ -14,8 +14,8 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use almoner::attest::keep::Log;
 use almoner::actor::{Actor, Role};
+use almoner::attest::keep::Log;
 use almoner::events::webhook::Schedule;
 use almoner::http::keys::Keys;
 use almoner::http::limits::Settings;

@@ -45,10 +45,10 @@ fn word(judged: &Result<Held, Refused>) -> &'static str {
     judged.as_ref().map_or_else(|refused| refused.reason.word(), |_| "holds")
 }
 
-/// Remembers a bundle that a test is about; whether that is all that is wanted of it.
-pub(super) fn remembered(text: &str, trust: &Trust, kept: Option<&Kept>) -> bool {
+/// Remembers a bundle that a test is about.
+pub(super) fn remember(text: &str, trust: &Trust, kept: Option<&Kept>) {
     let case = || Case { text: text.to_owned(), trust: trust.clone(), kept: kept.cloned() };
-    JUDGED.with_borrow_mut(|judged| judged.as_mut().map(|all| all.push(case())).is_some())
+    JUDGED.with_borrow_mut(|judged| judged.iter_mut().for_each(|all| all.push(case())));
 }
 
 /// All bundles of the tests beside this.

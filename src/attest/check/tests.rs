@@ -31,9 +31,9 @@ pub(super) const ALL: &[fn()] = &[
     leaves_and_lines_are_in_their_forms_and_belong_together,
 ];
 
-/// What is said of a bundle; it is remembered.
+/// What is said of a bundle. It is remembered: the second verifier is asked too, and both without each of their checks.
 fn judged(text: &str, trust: &Trust, kept: Option<&Kept>) -> Result<Held, Refused> {
-    left_out::remembered(text, trust, kept);
+    left_out::remember(text, trust, kept);
     check(text, trust, kept)
 }
 
@@ -122,7 +122,8 @@ impl Forger {
         self.leaves.push(heads.seal());
         let size = self.leaves.len() as u64;
         let root = root_of(size, &mut self.tree(size)).expect("a root");
-        let note = Checkpoint::new(ORIGIN, size, root).expect("a checkpoint").sign(std::slice::from_ref(&self.key)).expect("signed").signed();
+        let note =
+            Checkpoint::new(ORIGIN, size, root).expect("a checkpoint").sign(std::slice::from_ref(&self.key)).expect("signed").signed();
         self.sealed.push(Sealed { size, note, heads, lots });
     }
 
@@ -141,7 +142,8 @@ impl Forger {
         for lot in lots {
             let told = before.and_then(|before| before.lots.get(lot).map(|old| (before, old)));
             let from = told.map_or(0, |(_, (_, log))| log.tree.size());
-            let lines: Vec<&Forged> = self.lines.iter().filter(|line| line.lot == *lot && line.index < now.size).skip(from as usize).collect();
+            let lines: Vec<&Forged> =
+                self.lines.iter().filter(|line| line.lot == *lot && line.index < now.size).skip(from as usize).collect();
             places.extend(lines.iter().map(|line| line.index));
             let (place, path) = Forger::place(now, lot);
             let before = told.map(|(sealed, (head, log))| {
@@ -195,7 +197,8 @@ fn text_of(line: &Forged) -> String {
     let figure = |minor| super::super::canon::decimal(minor, 2);
     let (amount, balance, n) = (figure(line.amount), figure(line.balance), line.n.to_string());
     let (day, handle) = ("2026-03-02".into(), line.handle.clone());
-    Line { amount, balance, class: line.class, day, effective: None, handle, lot: line.lot, n, rate: None, resource: None, unit: "USD" }.text()
+    Line { amount, balance, class: line.class, day, effective: None, handle, lot: line.lot, n, rate: None, resource: None, unit: "USD" }
+        .text()
 }
 
 /// A log of two lots over two seals.
@@ -277,7 +280,11 @@ fn what_is_kept_must_be_continued() {
     log.refused(&bundle, Some(&kept(now.size, [0; 32])), Reason::Fork);
     log.refused(&bundle, Some(&kept(log.sealed[0].size, [0; 32])), Reason::Fork);
     log.refused(&bundle, Some(&kept(now.size - 1, root(now.size - 1))), Reason::Stale);
-    log.refused(&bundle, Some(&Kept { checkpoint: Checkpoint::new("other", 1, [0; 32]).expect("one"), lots: BTreeMap::new() }), Reason::Fork);
+    log.refused(
+        &bundle,
+        Some(&Kept { checkpoint: Checkpoint::new("other", 1, [0; 32]).expect("one"), lots: BTreeMap::new() }),
+        Reason::Fork,
+    );
     let told = |lot: &str, count, over| Kept { lots: BTreeMap::from([(lot.to_owned(), (count, over))]), ..kept(now.size, root(now.size)) };
     let (_, a) = &log.sealed[0].lots["a"];
     assert!(log.check(&bundle, Some(&told("a", 2, a.tree.root()))).is_ok());
@@ -387,7 +394,10 @@ fn an_orphan_line_is_seen() {
     // Told without it, it is not seen here: the seal does not know it. Whoever had it told before sees it.
     let mut hidden = log.bundle(&["a"], false);
     hidden.lots[0].lines.pop();
-    let told = Kept { checkpoint: Checkpoint::new(ORIGIN, 3, root_of(3, &mut log.tree(3)).expect("a root")).expect("one"), lots: BTreeMap::from([("a".into(), (2, [0; 32]))]) };
+    let told = Kept {
+        checkpoint: Checkpoint::new(ORIGIN, 3, root_of(3, &mut log.tree(3)).expect("a root")).expect("one"),
+        lots: BTreeMap::from([("a".into(), (2, [0; 32]))]),
+    };
     log.refused(&hidden, Some(&told), Reason::Stale);
 }
 

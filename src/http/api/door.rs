@@ -68,7 +68,10 @@ impl App {
     }
 
     /// Reads the log in one snapshot, where it may block.
-    pub async fn read_log<T: Send + 'static>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault> + Send + 'static) -> Result<T, Problem> {
+    pub async fn read_log<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Conn) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Problem> {
         let log = self.log.clone();
         Ok(page::blocking(move || log.read(look)).await??)
     }

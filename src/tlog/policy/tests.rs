@@ -114,8 +114,6 @@ fn what_is_no_policy_is_refused_with_its_line() {
 
 /// The key's text under another name.
 fn rename(signer: &Signer, name: &str) -> String {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
     use sha2::{Digest, Sha256};
     let secret = signer.secret();
     // Base64 may have plus signs of its own.
