@@ -174,7 +174,6 @@ impl<'t, 'f> Audit<'t, 'f> {
     fn page(&mut self, books: &mut Conn, log: &mut Conn, from: u64, to: u64) -> Result<(), Fault> {
         let rows = store::leaves(log, from, to)?;
         let mut salts = store::jobs(log, from, to)?;
-        self.jobs += salts.len() as i64;
         let entries = rows.iter().filter(|row| row.seq.is_some()).count();
         let limit = i64::try_from(entries).unwrap_or(i64::MAX);
         let batch = if entries > 0 { Some(read_batch(books, self.followed, limit, &mut self.composer)?) } else { None };
@@ -188,7 +187,9 @@ impl<'t, 'f> Audit<'t, 'f> {
             match (row.seq, batch.as_ref(), row.seq.and_then(|_| entries.next())) {
                 (None, ..) => self.own(log, row)?,
                 (Some(_), Some(batch), Some(entry)) => {
-                    let salting = Stored { row, job: salts.remove(&row.idx), lines: &mut kept, leaf: None };
+                    let job = salts.remove(&row.idx).filter(|_| super::compose::has_job(entry));
+                    self.jobs += i64::from(job.is_some());
+                    let salting = Stored { row, job, lines: &mut kept, leaf: None };
                     self.entry(row, entry, batch, salting);
                 }
                 (Some(seq), ..) => self.law(Check::Leaves, false, || format!("leaf {}: the journal has no entry {seq}", row.idx)),

@@ -79,17 +79,21 @@ impl fmt::Display for Refused {
     }
 }
 
+pub(super) fn refuse<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused { reason, detail: detail.into() })
+}
+
 /// Refuses unless something holds. Everything that is checked is checked by this, so that each can be left out in a test, which must fail.
 #[track_caller]
 fn need(holds: bool, reason: Reason, detail: impl FnOnce() -> String) -> Result<(), Refused> {
     #[cfg(test)]
     let holds = left_out::is(std::panic::Location::caller().line()) || holds;
-    if holds { Ok(()) } else { Err(Refused { reason, detail: detail() }) }
+    if holds { Ok(()) } else { refuse(reason, detail()) }
 }
 
 /// What was read, or a refusal where it can't be.
 fn found<T>(read: Option<T>, reason: Reason, detail: impl FnOnce() -> String) -> Result<T, Refused> {
-    read.ok_or_else(|| Refused { reason, detail: detail() })
+    read.map_or_else(|| refuse(reason, detail()), Ok)
 }
 
 /// What the reader trusts.

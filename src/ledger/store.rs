@@ -417,6 +417,12 @@ pub fn trails(conn: &mut Conn) -> Result<Trails, Fault> {
     runs::trails(conn, POSTINGS)
 }
 
+/// How many postings are stored.
+pub fn postings_count(conn: &mut Conn) -> Result<u64, Fault> {
+    let count: i64 = on!(conn, c => postings::table.count().get_result(c))?;
+    Ok(count.unsigned_abs())
+}
+
 /// The number of the posting at this place (from 1) of an entry.
 pub const fn posting(seq: i64, place: i64) -> i64 {
     seq * LINES + place

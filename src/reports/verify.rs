@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use super::aside::Aside;
 use super::duties::Duties;
 use crate::amount::Unit;
 use crate::attest::audit::{self, Evidence, Extent};
@@ -114,6 +115,13 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     check.charges(conn)?;
     check.refunds(conn)?;
     check.holds(conn)?;
+    let mut aside = std::mem::take(&mut check.aside);
+    for held in aside.holds(conn)? {
+        check.law(7, held.is_ok(), || held.err().unwrap_or_default());
+    }
+    for kept in aside.records(conn)? {
+        check.law(6, kept.is_ok(), || kept.err().unwrap_or_default());
+    }
     for held in std::mem::take(&mut check.duties).rows(conn)? {
         check.law(10, held.is_ok(), || held.err().unwrap_or_default());
     }
@@ -164,9 +172,10 @@ struct Check {
     delivered: FxHashMap<i64, i128>,
     /// By (grant, lot): awards less what left otherwise than by use.
     net_in: FxHashMap<(i64, i64), i128>,
-    /// Charged by stamp: what the postings of the charge say.
-    charged: FxHashMap<i64, (i64, i64)>,
+    /// Charged by stamp: the entry, and what its postings say.
+    charged: FxHashMap<i64, (i64, i64, i64)>,
     duties: Duties,
+    aside: Aside,
 }
 
 impl Check {
@@ -185,6 +194,7 @@ impl Check {
             net_in: FxHashMap::default(),
             charged: FxHashMap::default(),
             duties: Duties::default(),
+            aside: Aside::default(),
         })
     }
 
@@ -203,6 +213,7 @@ impl Check {
         if let Some(held) = self.duties.pass(entry) {
             self.law(10, held.is_ok(), || held.err().unwrap_or_default());
         }
+        self.aside.pass(entry);
         if entry.lines.is_empty() && entry.kind != Kind::Charge {
             return;
         }
@@ -214,7 +225,7 @@ impl Check {
         self.law(1, sums.values().all(|sum| *sum == 0), || format!("entry {} does not sum to zero", entry.seq));
         if entry.kind == Kind::Charge {
             let of = |bucket| entry.lines.iter().filter(|l| l.account.bucket == bucket).map(|l| l.amount).sum::<i64>();
-            self.charged.insert(stamp, (of(Bucket::Spent), of(Bucket::OverdraftSpent)));
+            self.charged.insert(stamp, (entry.seq, of(Bucket::Spent), of(Bucket::OverdraftSpent)));
         }
     }
 
@@ -287,6 +298,8 @@ impl Check {
                 *by_share.entry((key.grant, key.lot)).or_default() += balance;
             }
         }
+        let (there, met) = (ledger::store::postings_count(conn)?, self.postings);
+        self.law(7, there == met, || format!("{there} postings are stored, {met} belong to entries"));
         self.law(7, listed.is_empty(), || format!("postings are listed for {} accounts that are not there", listed.len()));
         let known: FxHashSet<Key> = stored.iter().map(|a| a.key).collect();
         let unknown: Vec<String> = self.accounts.keys().filter(|key| !known.contains(key)).map(Key::name).collect();
@@ -311,7 +324,9 @@ impl Check {
             for row in &rows {
                 of_grants.entry(row.award).or_default().pass(row.id);
                 let posted = self.charged.remove(&row.id);
-                let same = posted.is_some_and(|(spent, beyond)| spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft);
+                let same = posted.is_some_and(|(seq, spent, beyond)| {
+                    spent.checked_add(beyond) == Some(row.amount) && (seq, beyond) == (row.seq, row.overdraft)
+                });
                 self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
                 let once = keys.insert((row.usage_key.clone(), row.part));
                 self.law(6, once, || format!("the usage of {} is charged twice", row.id()));

@@ -87,10 +87,12 @@ pub enum Deed {
 }
 
 /// What came of one.
-#[derive(Debug)]
 pub struct Found {
     /// Rows that were changed.
     pub rows: usize,
+    /// How many laws there are.
+    pub checked: usize,
+    /// Those that are broken.
     pub laws: BTreeSet<Law>,
     /// Some of the findings, in words.
     pub words: Vec<String>,
@@ -218,7 +220,9 @@ impl Ground {
 
     /// Does it, with the guards taken off and put back, verifies, and takes it back.
     pub fn found(&mut self, kind: &Kind, deed: &Deed) -> Found {
-        [At::Books, At::Log].map(|at| self.conn(at).batch("BEGIN").expect("a transaction"));
+        for at in [At::Books, At::Log] {
+            self.conn(at).batch("BEGIN").expect("a transaction");
+        }
         let mut evidence = self.evidence.clone();
         let rows = match (kind.act, deed) {
             (Act::Older { books, log, state }, Deed::Older(copy)) => {
@@ -236,13 +240,15 @@ impl Ground {
         };
         let found = verify(&mut self.books);
         let found = found.and_then(|mut found| verify_log(&mut self.books, &mut self.log, &evidence, &mut found).map(|_| found));
-        [At::Books, At::Log].map(|at| self.conn(at).batch("ROLLBACK").expect("taken back"));
-        let (laws, words) = match found {
-            Ok(found) => (broken(&found), found.laws.into_iter().flat_map(|law| law.findings).take(3).collect()),
-            Err(Fault::Internal(why)) => (BTreeSet::from([Law::Unreadable]), vec![why]),
+        for at in [At::Books, At::Log] {
+            self.conn(at).batch("ROLLBACK").expect("taken back");
+        }
+        let (checked, laws, words) = match found {
+            Ok(found) => (found.laws.len(), broken(&found), found.laws.into_iter().flat_map(|law| law.findings).take(3).collect()),
+            Err(Fault::Internal(why)) => (0, BTreeSet::from([Law::Unreadable]), vec![why]),
             Err(other) => panic!("{deed:?}: {other}"),
         };
-        Found { rows, laws, words }
+        Found { rows, checked, laws, words }
     }
 
     /// An older copy of all tables.

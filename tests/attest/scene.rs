@@ -225,9 +225,10 @@ fn award(work: &mut Work<'_>, desk: Desk) -> Result<[GrantId; 3], Fault> {
     let project = desk.pair.project(work, desk.centre, None)?;
     let period = period("2026-01-01T00:00:00Z", "2026-03-05T00:00:00Z");
     let first = desk.pair.award(work, project, desk.usd(1_050), period, Overdraft::Record, None)?;
-    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, Some(lots(work)?[2]))?;
+    let of = Some(lots(work)?[2]);
+    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, of)?;
     let long = self::period("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
-    let third = desk.pair.award(work, project, desk.usd(100), long, Overdraft::Record, Some(lots(work)?[2]))?;
+    let third = desk.pair.award(work, project, desk.usd(100), long, Overdraft::Record, of)?;
     Ok([first, second, third])
 }
 
