@@ -87,7 +87,7 @@ pub(super) fn refuse<T>(reason: Reason, detail: impl Into<String>) -> Result<T, 
 #[track_caller]
 fn need(holds: bool, reason: Reason, detail: impl FnOnce() -> String) -> Result<(), Refused> {
     #[cfg(test)]
-    let holds = left_out::is(std::panic::Location::caller().line()) || holds;
+    let holds = tests::left_out::is(std::panic::Location::caller().line()) || holds;
     if holds { Ok(()) } else { refuse(reason, detail()) }
 }
 
@@ -342,7 +342,5 @@ fn in_seal(head: &str, place: &str, path: &[String], (root, lots): Seal) -> Resu
     need(there, Reason::Inclusion, || "a lot's head is not among those of its seal".into())
 }
 
-#[cfg(test)]
-mod left_out;
 #[cfg(test)]
 mod tests;

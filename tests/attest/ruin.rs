@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use almoner::attest::audit::Evidence;
 use almoner::reports::verify::{Verification, verify, verify_log};
-use almoner::store::{Conn, Database, Fault, on};
+use almoner::store::{Conn, Database, on};
 use almoner::tlog::{Checkpoint, Signer};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
@@ -245,8 +245,7 @@ impl Ground {
         }
         let (checked, laws, words) = match found {
             Ok(found) => (found.laws.len(), broken(&found), found.laws.into_iter().flat_map(|law| law.findings).take(3).collect()),
-            Err(Fault::Internal(why)) => (0, BTreeSet::from([Law::Unreadable]), vec![why]),
-            Err(other) => panic!("{deed:?}: {other}"),
+            Err(fault) => (0, BTreeSet::from([Law::Unreadable]), vec![fault.to_string()]),
         };
         Found { rows, checked, laws, words }
     }

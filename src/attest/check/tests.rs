@@ -14,10 +14,12 @@ use crate::tlog::hash::to_base64;
 use crate::tlog::note::Kind;
 use crate::tlog::tree::{Grown, root_of};
 
+pub mod left_out;
+
 const ORIGIN: &str = "ledger.example/log";
 
 /// The tests of single checks.
-pub(super) const ALL: &[fn()] = &[
+const ALL: &[fn()] = &[
     what_is_honest_holds,
     who_signed_and_who_saw_is_checked,
     what_is_kept_must_be_continued,

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::super::memory::Memory;
-use super::tests::ALL;
-use super::{Held, Kept, Refused, Trust, check};
+use super::super::{Held, Kept, Refused, Trust, check};
+use super::ALL;
+use crate::attest::memory::Memory;
 use crate::tlog::Verifier;
 
 thread_local! {
@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// Whether the check in this line is left out.
-pub(super) fn is(line: u32) -> bool {
+pub fn is(line: u32) -> bool {
     MET.with_borrow_mut(|met| met.insert(line));
     OUT.get() == line
 }
@@ -46,7 +46,7 @@ fn word(judged: &Result<Held, Refused>) -> &'static str {
 }
 
 /// Remembers a bundle that a test is about.
-pub(super) fn remember(text: &str, trust: &Trust, kept: Option<&Kept>) {
+pub fn remember(text: &str, trust: &Trust, kept: Option<&Kept>) {
     let case = || Case { text: text.to_owned(), trust: trust.clone(), kept: kept.cloned() };
     JUDGED.with_borrow_mut(|judged| judged.iter_mut().for_each(|all| all.push(case())));
 }
@@ -63,7 +63,7 @@ fn cases() -> Vec<Case> {
 #[test]
 fn no_check_can_be_left_out() {
     let cases = cases();
-    let written = include_str!("../check.rs").lines().zip(1u32..).filter(|(line, _)| line.contains("need(") && !line.contains("fn need"));
+    let written = include_str!("../../check.rs").lines().zip(1u32..).filter(|(line, _)| line.contains("need(") && !line.contains("fn need"));
     let written: BTreeSet<u32> = written.map(|(_, number)| number).collect();
     MET.take();
     let verdicts: Vec<&str> = cases.iter().map(Case::verdict).collect();
