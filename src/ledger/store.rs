@@ -417,10 +417,18 @@ pub fn trails(conn: &mut Conn) -> Result<Trails, Fault> {
     runs::trails(conn, POSTINGS)
 }
 
-/// How many postings are stored.
-pub fn postings_count(conn: &mut Conn) -> Result<u64, Fault> {
-    let count: i64 = on!(conn, c => postings::table.count().get_result(c))?;
-    Ok(count.unsigned_abs())
+/// How many postings are stored, and the sum of their places within their entries: the least there can be where no entry has a gap.
+pub fn places(conn: &mut Conn) -> Result<(i64, i64), Fault> {
+    #[derive(QueryableByName)]
+    struct Sums {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+        #[diesel(sql_type = BigInt)]
+        places: i64,
+    }
+    const SUMS: &str = "SELECT count(*) AS count, CAST(coalesce(sum(id % $1), 0) AS BIGINT) AS places FROM postings";
+    let sums: Sums = on!(conn, c => sql_query(SUMS).bind::<BigInt, _>(LINES).get_result(c))?;
+    Ok((sums.count, sums.places))
 }
 
 /// The number of the posting at this place (from 1) of an entry.

@@ -163,6 +163,8 @@ struct Check {
     laws: Vec<Law>,
     entries: u64,
     postings: u64,
+    /// The sum of the postings' places within their entries.
+    places: i64,
     last_seq: i64,
     last_stamp: i64,
     lots: FxHashMap<LotId, Lot>,
@@ -185,6 +187,7 @@ impl Check {
             laws: (1u8..).zip(TITLES).map(|(number, title)| Law::new(number, title)).collect(),
             entries: 0,
             postings: 0,
+            places: 0,
             last_seq: 0,
             last_stamp: 0,
             lots: lots.into_iter().map(|lot| (lot.id, lot)).collect(),
@@ -231,6 +234,7 @@ impl Check {
 
     fn line(&mut self, entry: &Entry, place: i64, line: &Line) {
         self.postings += 1;
+        self.places = self.places.saturating_add(place);
         *self.units.entry(line.unit).or_default() += i128::from(line.amount);
         let seen = self.accounts.entry(line.account).or_default();
         let (balance, nth) = (seen.balance.saturating_add(line.amount), seen.nth + 1);
@@ -298,8 +302,8 @@ impl Check {
                 *by_share.entry((key.grant, key.lot)).or_default() += balance;
             }
         }
-        let (there, met) = (ledger::store::postings_count(conn)?, self.postings);
-        self.law(7, there == met, || format!("{there} postings are stored, {met} belong to entries"));
+        let (there, met) = (ledger::store::places(conn)?, (self.postings.cast_signed(), self.places));
+        self.law(7, there == met, || format!("{there:?} postings and their places are stored, {met:?} belong to entries"));
         self.law(7, listed.is_empty(), || format!("postings are listed for {} accounts that are not there", listed.len()));
         let known: FxHashSet<Key> = stored.iter().map(|a| a.key).collect();
         let unknown: Vec<String> = self.accounts.keys().filter(|key| !known.contains(key)).map(Key::name).collect();
@@ -417,11 +421,12 @@ fn key_fits(row: &ChargeRow) -> bool {
     serde_json::from_str(&row.record).is_ok_and(fits)
 }
 
+/// Whether an entry says that it reverses another, and does.
 fn is_mirror(mirror: &Entry, first: &Entry) -> bool {
     let lines = |entry: &Entry, sign: i64| {
         let mut lines: Vec<(Key, i64)> = entry.lines.iter().map(|l| (l.account, l.amount.saturating_mul(sign))).collect();
         lines.sort_unstable();
         lines
     };
-    lines(mirror, -1) == lines(first, 1)
+    mirror.subject == Some(first.recorded_at.micros()) && lines(mirror, -1) == lines(first, 1)
 }

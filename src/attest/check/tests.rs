@@ -14,6 +14,7 @@ use crate::tlog::hash::to_base64;
 use crate::tlog::note::Kind;
 use crate::tlog::tree::{Grown, root_of};
 
+mod alone;
 pub mod left_out;
 
 const ORIGIN: &str = "ledger.example/log";
@@ -31,6 +32,12 @@ const ALL: &[fn()] = &[
     amounts_add_up,
     the_same_usage_is_seen_even_between_two_lots,
     leaves_and_lines_are_in_their_forms_and_belong_together,
+    alone::a_seal_more_is_none,
+    alone::the_previous_seal_is_the_last_leaf_too,
+    alone::a_lot_without_lines_is_told_once,
+    alone::a_lot_goes_on_in_its_own_unit,
+    alone::a_line_is_of_its_leafs_kind,
+    alone::a_leaf_is_in_the_log,
 ];
 
 /// What is said of a bundle. It is remembered: the second verifier is asked too, and both without each of their checks.

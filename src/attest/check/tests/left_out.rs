@@ -56,7 +56,7 @@ fn cases() -> Vec<Case> {
     JUDGED.set(Some(Vec::new()));
     ALL.iter().for_each(|test| test());
     let cases = JUDGED.take().unwrap_or_default();
-    assert!(cases.len() > 80, "{}", cases.len());
+    assert!(cases.len() > 70, "{}", cases.len());
     cases
 }
 
@@ -94,6 +94,7 @@ fn no_check_of_the_second_verifier_can_be_left_out() {
     });
     let told = told.collect::<Vec<_>>().join("\n");
     if let Some(path) = std::env::var_os("ALMONER_CASES") {
+        // To try the script alone.
         std::fs::write(path, &told).expect("written");
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verifier/left_out.py");
