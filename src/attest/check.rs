@@ -182,7 +182,9 @@ fn whole(text: &str) -> Result<u64, Refused> {
 
 /// That the checkpoint continues what is kept: as it is, or as the previous.
 fn continues_kept(now: &Checkpoint, previous: Option<&Checkpoint>, kept: &Checkpoint) -> Result<(), Refused> {
-    need(kept.origin == now.origin, Reason::Fork, || format!("the checkpoint that is kept is of {:?}, not of {:?}", kept.origin, now.origin))?;
+    need(kept.origin == now.origin, Reason::Fork, || {
+        format!("the checkpoint that is kept is of {:?}, not of {:?}", kept.origin, now.origin)
+    })?;
     need(now.size >= kept.size, Reason::Rollback, || format!("the log had {} leaves and has {} now", kept.size, now.size))?;
     let same = [Some(now), previous].into_iter().flatten().find(|one| one.size == kept.size);
     need(same.is_some(), Reason::Stale, || format!("the statement does not continue the {} leaves that are kept", kept.size))?;
@@ -306,7 +308,9 @@ impl<'b> Walk<'b> {
         need(same, Reason::Balance, || at("it counts something else"))?;
         let left = found(log.take(line.amount).ok(), Reason::Balance, || at("it leaves less than nothing"))?.1;
         need(left == line.balance, Reason::Balance, || at("the balance is not that before and the amount"))?;
-        need((line.class == "charge") == leaf.nul.is_some(), Reason::NonCanonical, || at("a charge has a nullifier, and nothing else has"))?;
+        need((line.class == "charge") == leaf.nul.is_some(), Reason::NonCanonical, || {
+            at("a charge has a nullifier, and nothing else has")
+        })?;
         let first = leaf.nul.is_none_or(|nul| *self.nullifiers.entry(nul).or_insert(index) == index);
         need(first, Reason::DuplicateUsage, || at("the same usage was told before"))?;
         need(self.handles.insert(line.handle), Reason::DuplicateUsage, || at("the same line was told before"))?;

@@ -78,7 +78,9 @@ impl Aside {
             let same = told.is_some_and(|told| told.terms(&row) && told.state(&row, charged.as_ref()));
             found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id)) });
         }
-        found.extend(self.holds.drain().map(|(stamp, _)| Err(format!("{} is in the journal, and not in its table", HoldId::from_stamp(stamp)))));
+        found.extend(
+            self.holds.drain().map(|(stamp, _)| Err(format!("{} is in the journal, and not in its table", HoldId::from_stamp(stamp)))),
+        );
         Ok(found)
     }
 
@@ -135,7 +137,8 @@ impl Held {
 
 impl Lost {
     fn is(&self, row: &QuarantineRow, charged: Option<&Entry>) -> bool {
-        let said = self.body["reason"] == row.reason.as_str() && self.body["provider"] == InstitutionId::from_stamp(row.provider).to_string();
+        let said =
+            self.body["reason"] == row.reason.as_str() && self.body["provider"] == InstitutionId::from_stamp(row.provider).to_string();
         let state = match (row.state.as_str(), row.charge) {
             ("open", None) => !self.dismissed,
             ("dismissed", None) => self.dismissed,

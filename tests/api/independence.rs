@@ -59,7 +59,8 @@ fn get(town: &Town, side: &Side, path: &str, form: Option<&str>) -> (u16, Vec<u8
 fn stream(town: &Town, side: &Side, path: &str) -> Vec<u8> {
     let host = town.server.address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).expect("a connection");
-    let asked = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\naccept: text/event-stream\r\n\r\n", side.as_donor);
+    let asked =
+        format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\naccept: text/event-stream\r\n\r\n", side.as_donor);
     stream.write_all(asked.as_bytes()).expect("asked");
     stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a limit");
     let (mut all, mut some) = (Vec::new(), [0; 4096]);
@@ -100,7 +101,9 @@ fn obtained(town: &Town, side: &Side, sizes: (u64, u64)) -> Vec<Obtained> {
         let lists: &[&str] = if route.lists { &["text/csv", "application/x-ndjson"] } else { &[] };
         let forms = std::iter::once(None).chain(lists.iter().chain(route.forms).map(Some));
         let mut told = 0;
-        for (path, form) in paths(town, &route, side, sizes).into_iter().flat_map(|path| forms.clone().map(move |form| (path.clone(), form))) {
+        for (path, form) in
+            paths(town, &route, side, sizes).into_iter().flat_map(|path| forms.clone().map(move |form| (path.clone(), form)))
+        {
             let (status, bytes) = match form {
                 Some(&"text/event-stream") if path.contains('?') => continue,
                 Some(&"text/event-stream") => (200, stream(town, side, &format!("{path}?after={}", first_event(town, side)))),
@@ -139,7 +142,8 @@ fn written(micros: i64) -> Vec<Vec<u8>> {
     let id: Id<Usage> = Id::from_stamp(micros);
     // Of an identifier the characters that are the moment, and not those that are the prefix's.
     let moment = &id.to_string()[4..16];
-    let texts = [micros.to_string(), millis.to_string(), format!("{micros:x}"), format!("{millis:x}"), format!("{micros:X}"), moment.to_owned()];
+    let texts =
+        [micros.to_string(), millis.to_string(), format!("{micros:x}"), format!("{millis:x}"), format!("{micros:X}"), moment.to_owned()];
     let bytes = [micros.to_be_bytes()[1..].to_vec(), micros.to_le_bytes()[..7].to_vec()];
     texts.into_iter().map(String::into_bytes).chain(bytes).collect()
 }
@@ -154,14 +158,39 @@ fn told(entry: &Entry) -> bool {
 fn secrets(town: &Town, own: &Side, foreign: &Side, entries: &[Entry]) -> BTreeSet<Vec<u8>> {
     let me = text(&town.get(&own.as_donor, "/v1/me").expect(200).json, "person");
     let persons = town.get(&town.staff.admin, "/v1/persons?limit=200").expect(200).json;
-    let persons: Vec<String> = persons["data"].as_array().expect("persons").iter().map(|one| text(one, "id")).filter(|id| *id != me).collect();
+    let persons: Vec<String> =
+        persons["data"].as_array().expect("persons").iter().map(|one| text(one, "id")).filter(|id| *id != me).collect();
     assert!(persons.len() > 8, "{persons:?}");
     let charges = [own, foreign].map(|side| ChargeId::parse(&side.charge).expect("a charge"));
     assert!(charges.iter().all(|id| entries.iter().any(|entry| entry.recorded_at == id.created_at())));
     let words = [
-        "prs_", "chg_", "grt_", "prj_", "usg_", "hld_", "txn_", "rfd_", "dec_", "amd_", "bnd_", "first-a", "first-b", "lost-a", "lost-b",
-        "researcher-a", "researcher-b", "provider-a", "provider-b", "Example Investigator", "Example Helper", "Project a", "Project b",
-        "project-a", "project-b", "officer2", "Example Donor b",
+        "prs_",
+        "chg_",
+        "grt_",
+        "prj_",
+        "usg_",
+        "hld_",
+        "txn_",
+        "rfd_",
+        "dec_",
+        "amd_",
+        "bnd_",
+        "first-a",
+        "first-b",
+        "lost-a",
+        "lost-b",
+        "researcher-a",
+        "researcher-b",
+        "provider-a",
+        "provider-b",
+        "Example Investigator",
+        "Example Helper",
+        "Project a",
+        "Project b",
+        "project-a",
+        "project-b",
+        "officer2",
+        "Example Donor b",
     ];
     let theirs = [&foreign.donor, &foreign.donation, &foreign.lot].map(String::as_str);
     let words = words.into_iter().chain(theirs).map(|word| word.as_bytes().to_vec());
@@ -225,7 +254,8 @@ fn donors_are_told_of_no_person_no_job_and_no_hour() {
         assert!(proof.layers.iter().any(|layer| contains(layer, b"\"class\":\"charge\"")), "what is encoded is not decoded");
         for Obtained { from, layers, .. } in all.iter().filter(|one| !one.manual) {
             for layer in layers {
-                let found: Vec<String> = secrets.iter().filter(|word| contains(layer, word)).map(|word| String::from_utf8_lossy(word).into()).collect();
+                let found: Vec<String> =
+                    secrets.iter().filter(|word| contains(layer, word)).map(|word| String::from_utf8_lossy(word).into()).collect();
                 let told = String::from_utf8_lossy(layer);
                 assert!(found.is_empty(), "{from} tells {found:?}: {told}");
                 let hour = hour(layer).map(String::from_utf8_lossy).filter(|_| std::str::from_utf8(layer).is_ok());

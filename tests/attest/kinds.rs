@@ -76,8 +76,20 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("where the journal ends", Books, "", Sql("UPDATE head SET seq = seq + {by}"), Law::Books(8)),
     kind("when the journal ends", Books, "", Sql("UPDATE head SET stamp = stamp + {by}"), Law::Books(8)),
     kind("a unit's decimals", Books, "", Sql("UPDATE units SET scale = {by} % 6"), Leaves),
-    kind("what a reversal reverses", Books, REVERSED, Sql("UPDATE reversals SET reverses = reverses + {by} WHERE seq = {row}"), Law::Books(5)),
-    kind("a reversal made up", Books, PAIRS, Sql("INSERT INTO reversals (seq, reverses, reason) VALUES ({row}, {other}, '{word}')"), Law::Books(5)),
+    kind(
+        "what a reversal reverses",
+        Books,
+        REVERSED,
+        Sql("UPDATE reversals SET reverses = reverses + {by} WHERE seq = {row}"),
+        Law::Books(5),
+    ),
+    kind(
+        "a reversal made up",
+        Books,
+        PAIRS,
+        Sql("INSERT INTO reversals (seq, reverses, reason) VALUES ({row}, {other}, '{word}')"),
+        Law::Books(5),
+    ),
     kind("a charge's amount", Books, CHARGED, Sql("UPDATE charges SET amount = amount + {by} WHERE id = {row}"), Law::Books(6)),
     kind("a charge's overdraft", Books, CHARGED, Sql("UPDATE charges SET overdraft = overdraft + {by} WHERE id = {row}"), Law::Books(6)),
     kind("what a charge left", Books, CHARGED, Sql("UPDATE charges SET balance_after = balance_after + {by} WHERE id = {row}"), Leaves),
@@ -104,7 +116,13 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("until when a hold is", Books, HELD, Sql("UPDATE holds SET expires_at = expires_at + {by} WHERE id = {row}"), Law::Books(7)),
     kind("whose hold it is", Books, HELD, Sql("UPDATE holds SET provider = provider + {by} WHERE id = {row}"), Law::Books(7)),
     kind("what a hold is for", Books, HELD, Sql("UPDATE holds SET resource = resource + {by} WHERE id = {row}"), Law::Books(7)),
-    kind("that a hold was given up", Books, OPEN, Sql("UPDATE holds SET state = 'released', closed = {by} WHERE id = {row}"), Law::Books(7)),
+    kind(
+        "that a hold was given up",
+        Books,
+        OPEN,
+        Sql("UPDATE holds SET state = 'released', closed = {by} WHERE id = {row}"),
+        Law::Books(7),
+    ),
     kind("what settled a hold", Books, "", Sql("UPDATE holds SET charge = charge + {by} WHERE charge IS NOT NULL"), Law::Books(7)),
     kind("why a record is in quarantine", Books, LOST, Sql("UPDATE quarantine SET reason = '{word}' WHERE id = {row}"), Law::Books(6)),
     kind("a record in quarantine", Books, LOST, Letter("quarantine", "record", "id = {row}"), Law::Books(6)),
@@ -162,7 +180,8 @@ const PUT_LAST: &str = "INSERT INTO journal (seq, recorded_at, effective_at, kin
 const SWAPPED: &str = "UPDATE journal SET seq = -seq WHERE seq = {row}; UPDATE journal SET seq = {row} WHERE seq = {other};
     UPDATE journal SET seq = {other} WHERE seq = -{row}";
 /// More is spent by one job and less by another, from the same lot: no sum, balance or row tells.
-const ADDED_UP: &str = "UPDATE postings SET amount = CASE WHEN amount > 0 THEN amount + {by} ELSE amount - {by} END WHERE id / 1024 = {row};
+const ADDED_UP: &str =
+    "UPDATE postings SET amount = CASE WHEN amount > 0 THEN amount + {by} ELSE amount - {by} END WHERE id / 1024 = {row};
     UPDATE postings SET amount = CASE WHEN amount > 0 THEN amount - {by} ELSE amount + {by} END WHERE id / 1024 = {other};
     UPDATE postings SET balance = (SELECT sum(p.amount) FROM postings p WHERE p.account = postings.account AND p.id <= postings.id);
     UPDATE charges SET amount = amount + {by} WHERE seq = {row}; UPDATE charges SET amount = amount - {by} WHERE seq = {other}";
@@ -206,7 +225,13 @@ pub const OF_LOG: &[Kind] = &[
     kind("a job's salt", Log, JOBS, Bit("log_jobs", "salt", "idx = {row}"), Leaves),
     kind("a job's salt taken away", Log, JOBS, Sql("DELETE FROM log_jobs WHERE idx = {row}"), Leaves),
     kind("a job's salt where there is no job", Log, NO_JOBS, Sql(SALT_MORE), Lots),
-    kind("a job's salt beyond the log", Log, JOBS, Sql("INSERT INTO log_jobs (idx, salt) SELECT idx + 9000, salt FROM log_jobs WHERE idx = {row}"), Lots),
+    kind(
+        "a job's salt beyond the log",
+        Log,
+        JOBS,
+        Sql("INSERT INTO log_jobs (idx, salt) SELECT idx + 9000, salt FROM log_jobs WHERE idx = {row}"),
+        Lots,
+    ),
     kind("a line", Log, LINES, Letter("log_lines", "disclosure", "idx = {row}"), Lots),
     kind("a line of another entry", Log, LINES, Sql(OTHER_LINE), Lots),
     kind("a line taken away", Log, LINES, Sql("DELETE FROM log_lines WHERE idx = {row}"), Lots),
@@ -236,7 +261,13 @@ pub const OF_LOG: &[Kind] = &[
     kind("a tile more", Log, TILES, Sql(TILE_MORE), Tree),
     kind("a partial tile", Log, WIDE, Bit("log_edge", "hashes", "level = {row}"), Tree),
     kind("a partial tile cut", Log, WIDE, Sql("UPDATE log_edge SET hashes = substr(hashes, 1, {by}) WHERE level = {row}"), Tree),
-    kind("a partial tile more", Log, WIDE, Sql("INSERT INTO log_edge (level, hashes) SELECT level + {by}, hashes FROM log_edge WHERE level = {row}"), Tree),
+    kind(
+        "a partial tile more",
+        Log,
+        WIDE,
+        Sql("INSERT INTO log_edge (level, hashes) SELECT level + {by}, hashes FROM log_edge WHERE level = {row}"),
+        Tree,
+    ),
     kind("a checkpoint", Log, SIGNED, Letter("log_checkpoints", "note", "size = {row}"), Checkpoints),
     kind("a checkpoint's size", Log, SIGNED, Sql("UPDATE log_checkpoints SET size = size + {by} WHERE size = {row}"), Checkpoints),
     kind("a checkpoint of another size", Log, SIGNED, Sql(OTHER_NOTE), Checkpoints),
@@ -251,7 +282,13 @@ pub const OF_LOG: &[Kind] = &[
     kind("older books and log", Log, "", Older { books: true, log: true, state: false }, Kept),
     kind("older books, log and signer", Log, "", Older { books: true, log: true, state: true }, Kept),
     kind("a signer that signed another tree", Log, "", Known(|e, dice| flip(e.signer.iter_mut(), dice)), Kept),
-    kind("a signer that signed a larger tree", Log, "", Known(|e, dice| e.signer.iter_mut().for_each(|signed| signed.size += 1 + dice.next() % 997)), Kept),
+    kind(
+        "a signer that signed a larger tree",
+        Log,
+        "",
+        Known(|e, dice| e.signer.iter_mut().for_each(|signed| signed.size += 1 + dice.next() % 997)),
+        Kept,
+    ),
     kind("a donor who keeps another tree", Log, "", Known(|e, dice| flip(e.kept.iter_mut().map(|(_, kept)| kept).take(1), dice)), Kept),
     kind("the key of another log", Log, "", Known(|e, _| e.keys = vec![another(e.keys[0].name()).verifier()]), Leaves),
 ];
@@ -269,13 +306,17 @@ const OTHER_LEAF: &str = "UPDATE log_leaves SET leaf = (SELECT o.leaf FROM log_l
 const LEAVES_SWAPPED: &str = "UPDATE log_leaves SET idx = -idx WHERE idx = {row}; UPDATE log_leaves SET idx = {row} WHERE idx = {other};
     UPDATE log_leaves SET idx = {other} WHERE idx = -{row}";
 const SALT_MORE: &str = "INSERT INTO log_jobs (idx, salt) SELECT {row}, salt FROM log_jobs ORDER BY idx LIMIT 1";
-const OTHER_LINE: &str = "UPDATE log_lines SET disclosure = (SELECT max(o.disclosure) FROM log_lines o WHERE o.idx = {other}) WHERE idx = {row}";
+const OTHER_LINE: &str =
+    "UPDATE log_lines SET disclosure = (SELECT max(o.disclosure) FROM log_lines o WHERE o.idx = {other}) WHERE idx = {row}";
 const LINE_MORE: &str =
     "INSERT INTO log_lines (lot, n, idx, disclosure) SELECT lot, n + 9000 + {by}, idx, disclosure FROM log_lines WHERE idx = {row}";
 const LINES_SWAPPED: &str = "UPDATE log_lines SET idx = CASE idx WHEN {row} THEN {other} ELSE {row} END WHERE idx IN ({row}, {other})";
-const OTHER_HEAD: &str = "UPDATE log_heads SET head = (SELECT o.head FROM log_heads o WHERE o.lot + o.seal = {other}) WHERE lot + seal = {row}";
-const HEAD_MORE: &str = "INSERT INTO log_heads (lot, seal, head, edge) SELECT lot, seal + {by}, head, edge FROM log_heads WHERE lot + seal = {row}";
+const OTHER_HEAD: &str =
+    "UPDATE log_heads SET head = (SELECT o.head FROM log_heads o WHERE o.lot + o.seal = {other}) WHERE lot + seal = {row}";
+const HEAD_MORE: &str =
+    "INSERT INTO log_heads (lot, seal, head, edge) SELECT lot, seal + {by}, head, edge FROM log_heads WHERE lot + seal = {row}";
 const SECRET_MORE: &str = "INSERT INTO log_providers (provider, idx, secret) SELECT provider + {by}, idx + 9000, secret FROM log_providers";
 const TILE_MORE: &str = "INSERT INTO log_tiles (level, idx, hashes) SELECT level, idx + {by}, hashes FROM log_tiles WHERE idx = {row}";
-const OTHER_NOTE: &str = "UPDATE log_checkpoints SET note = (SELECT o.note FROM log_checkpoints o WHERE o.size = {other}) WHERE size = {row}";
+const OTHER_NOTE: &str =
+    "UPDATE log_checkpoints SET note = (SELECT o.note FROM log_checkpoints o WHERE o.size = {other}) WHERE size = {row}";
 const NOTE_MORE: &str = "INSERT INTO log_checkpoints (size, note) SELECT size + {by}, note FROM log_checkpoints WHERE size = {row}";

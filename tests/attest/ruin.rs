@@ -174,7 +174,9 @@ impl Ground {
     pub fn deeds(&mut self, kind: &Kind, count: usize, dice: &mut Dice) -> Vec<Deed> {
         let rows: Vec<i64> = match kind.rows {
             "" => vec![0],
-            sql => on!(self.conn(kind.at), c => diesel::sql_query(sql).load::<Row>(c)).expect(kind.what).into_iter().map(|row| row.n).collect(),
+            sql => {
+                on!(self.conn(kind.at), c => diesel::sql_query(sql).load::<Row>(c)).expect(kind.what).into_iter().map(|row| row.n).collect()
+            }
         };
         assert!(!rows.is_empty(), "{}: there is nothing to do it to", kind.what);
         let mut deeds = BTreeSet::new();
@@ -261,7 +263,9 @@ impl Ground {
         let conn = self.conn(at);
         let guards = off(conn, &format!("{deed:?}"));
         let done = match deed {
-            Deed::Sql(all) => all.iter().map(|sql| on!(&mut *conn, c => diesel::sql_query(sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"))).sum(),
+            Deed::Sql(all) => {
+                all.iter().map(|sql| on!(&mut *conn, c => diesel::sql_query(sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"))).sum()
+            }
             Deed::Change { table, column, which, text, place } => alter(conn, table, column, which, *text, *place),
             Deed::Older(_) | Deed::Known(_) => 0,
         };

@@ -202,12 +202,12 @@ fn open(work: &mut Work<'_>) -> Result<Desk, Fault> {
     Ok(Desk { pair, usd, centre, cluster })
 }
 
-/// Five gifts of five donors: one that lapses, one that goes back, three that stay.
+/// Five gifts of five donors: one whose rest goes back, one whose rest lapses, three that stay.
 fn give(work: &mut Work<'_>, desk: Desk) -> Result<Vec<(DonorId, LotId)>, Fault> {
     let from = time("2025-06-01T00:00:00Z");
     let ends: [(Option<Time>, OnExpiry); 5] = [
-        (Some(time("2026-03-01T00:00:00Z")), OnExpiry::Lapse),
-        (Some(time("2026-03-02T00:00:00Z")), OnExpiry::Return),
+        (Some(time("2026-03-01T00:00:00Z")), OnExpiry::Return),
+        (Some(time("2026-03-02T00:00:00Z")), OnExpiry::Lapse),
         (None, OnExpiry::Lapse),
         (None, OnExpiry::Lapse),
         (None, OnExpiry::Lapse),
@@ -251,7 +251,8 @@ fn set_aside(work: &mut Work<'_>, desk: Desk, grant: GrantId) -> Result<(), Faul
 /// Holds that are still open at the end, one with a later end than it had, and records that nobody pays for, two of them dismissed.
 fn wait(work: &mut Work<'_>, desk: Desk, grant: GrantId) -> Result<(), Fault> {
     for n in 0..6 {
-        let held = hold::create(work, desk.pair.first, desk.centre, &desk.hold(grant, &format!("open {n}"), 3, time("2026-03-30T00:00:00Z")))?;
+        let held =
+            hold::create(work, desk.pair.first, desk.centre, &desk.hold(grant, &format!("open {n}"), 3, time("2026-03-30T00:00:00Z")))?;
         if n == 0 {
             hold::extend(work, desk.pair.first, desk.centre, held.id, time("2026-04-01T00:00:00Z"))?;
         }

@@ -27,8 +27,8 @@ const ALL: &[fn()] = &[
     seals_are_the_last_leaves_of_their_checkpoints,
     heads_are_those_that_were_sealed,
     a_line_that_is_left_out_doubled_or_moved_is_seen,
-    an_orphan_line_is_seen,
-    a_line_since_the_last_seal_is_in_a_leaf_since_then,
+    alone::an_orphan_line_is_seen,
+    alone::a_line_since_the_last_seal_is_in_a_leaf_since_then,
     amounts_add_up,
     the_same_usage_is_seen_even_between_two_lots,
     leaves_and_lines_are_in_their_forms_and_belong_together,
@@ -388,40 +388,6 @@ fn a_line_that_is_left_out_doubled_or_moved_is_seen() {
     let mut strange = foreign.bundle(&["a"], false);
     strange.lots[0].lines[1] = honest().bundle(&["b"], false).lots[0].lines[1].clone();
     foreign.refused(&strange, None, Reason::Gap);
-}
-
-#[test]
-fn an_orphan_line_is_seen() {
-    // In the log, in its leaf, but not in the sub-log that is sealed.
-    let mut log = Forger::new();
-    log.post("a", "delivery", 10_000);
-    let before = log.lots["a"].clone();
-    log.post("a", "charge", -2_500);
-    log.lots.insert("a", before);
-    log.seal();
-    log.refused(&log.bundle(&["a"], false), None, Reason::Gap);
-    // Told without it, it is not seen here: the seal does not know it. Whoever had it told before sees it.
-    let mut hidden = log.bundle(&["a"], false);
-    hidden.lots[0].lines.pop();
-    let told = Kept {
-        checkpoint: Checkpoint::new(ORIGIN, 3, root_of(3, &mut log.tree(3)).expect("a root")).expect("one"),
-        lots: BTreeMap::from([("a".into(), (2, [0; 32]))]),
-    };
-    log.refused(&hidden, Some(&told), Reason::Stale);
-}
-
-#[test]
-fn a_line_since_the_last_seal_is_in_a_leaf_since_then() {
-    // A line that was logged before the first seal, kept out of it, and told after the second.
-    let mut log = Forger::new();
-    log.post("a", "delivery", 10_000);
-    let before = log.lots["a"].clone();
-    log.post("a", "charge", -2_500);
-    let after = log.lots.insert("a", before).expect("there");
-    log.seal();
-    log.lots.insert("a", after);
-    log.seal();
-    log.refused(&log.bundle(&["a"], true), None, Reason::Gap);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Checks for which another mostly stands in: bundles that only the one refuses, or refuses for its own reason.
 
-use super::super::Reason;
+use std::collections::BTreeMap;
+
+use super::super::{Checkpoint, Kept, Reason};
 use super::{Forger, honest};
+use crate::tlog::tree::root_of;
 
 /// The log once more, with nothing new.
 fn quiet() -> Forger {
@@ -67,4 +70,38 @@ pub fn a_leaf_is_in_the_log() {
         last.index = "999".into();
     }
     log.refused(&beyond, None, Reason::Gap);
+}
+
+#[test]
+pub fn an_orphan_line_is_seen() {
+    // In the log, in its leaf, but not in the sub-log that is sealed.
+    let mut log = Forger::new();
+    log.post("a", "delivery", 10_000);
+    let before = log.lots["a"].clone();
+    log.post("a", "charge", -2_500);
+    log.lots.insert("a", before);
+    log.seal();
+    log.refused(&log.bundle(&["a"], false), None, Reason::Gap);
+    // Told without it, it is not seen here: the seal does not know it. Whoever had it told before sees it.
+    let mut hidden = log.bundle(&["a"], false);
+    hidden.lots[0].lines.pop();
+    let told = Kept {
+        checkpoint: Checkpoint::new(ORIGIN, 3, root_of(3, &mut log.tree(3)).expect("a root")).expect("one"),
+        lots: BTreeMap::from([("a".into(), (2, [0; 32]))]),
+    };
+    log.refused(&hidden, Some(&told), Reason::Stale);
+}
+
+#[test]
+pub fn a_line_since_the_last_seal_is_in_a_leaf_since_then() {
+    // A line that was logged before the first seal, kept out of it, and told after the second.
+    let mut log = Forger::new();
+    log.post("a", "delivery", 10_000);
+    let before = log.lots["a"].clone();
+    log.post("a", "charge", -2_500);
+    let after = log.lots.insert("a", before).expect("there");
+    log.seal();
+    log.lots.insert("a", after);
+    log.seal();
+    log.refused(&log.bundle(&["a"], true), None, Reason::Gap);
 }

@@ -63,7 +63,8 @@ fn cases() -> Vec<Case> {
 #[test]
 fn no_check_can_be_left_out() {
     let cases = cases();
-    let written = include_str!("../../check.rs").lines().zip(1u32..).filter(|(line, _)| line.contains("need(") && !line.contains("fn need"));
+    let written =
+        include_str!("../../check.rs").lines().zip(1u32..).filter(|(line, _)| line.contains("need(") && !line.contains("fn need"));
     let written: BTreeSet<u32> = written.map(|(_, number)| number).collect();
     MET.take();
     let verdicts: Vec<&str> = cases.iter().map(Case::verdict).collect();
@@ -90,7 +91,8 @@ fn no_check_of_the_second_verifier_can_be_left_out() {
         let keys: Vec<String> = case.trust.policy.logs.iter().map(|log| &log.key).chain(&case.trust.keys).map(Verifier::text).collect();
         let witnesses: Vec<String> = case.trust.policy.witnesses.iter().map(|witness| witness.key.text()).collect();
         let kept = case.kept.as_ref().map(kept);
-        json!({"text": case.text, "keys": keys, "quorum": witnesses.len(), "witnesses": witnesses, "kept": kept, "verdict": case.verdict()}).to_string()
+        json!({"text": case.text, "keys": keys, "quorum": witnesses.len(), "witnesses": witnesses, "kept": kept, "verdict": case.verdict()})
+            .to_string()
     });
     let told = told.collect::<Vec<_>>().join("\n");
     if let Some(path) = std::env::var_os("ALMONER_CASES") {
@@ -98,7 +100,8 @@ fn no_check_of_the_second_verifier_can_be_left_out() {
         std::fs::write(path, &told).expect("written");
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verifier/left_out.py");
-    let mut child = Command::new("python3").args(["-I", "-S", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python 3");
+    let mut child =
+        Command::new("python3").args(["-I", "-S", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python 3");
     child.stdin.take().expect("a pipe").write_all(told.as_bytes()).expect("read");
     let done = child.wait_with_output().expect("an end");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
