@@ -7,7 +7,7 @@ use almoner::attest::canon::read_url64;
 use almoner::attest::check::{Held, check};
 use almoner::attest::{keep, store};
 use almoner::id::is_formed;
-use almoner::tlog::{Checkpoint, Note};
+use almoner::tlog::Checkpoint;
 
 use crate::scene::{JOB, PERSON, Scene, USER};
 use crate::support::database::databases;
@@ -32,11 +32,7 @@ fn clean_books_hold_and_so_does_what_donors_are_handed() {
 }
 
 fn checkpoints(scene: &Scene) -> Vec<(String, Checkpoint)> {
-    let kept = scene.log.read(store::checkpoints).expect("checkpoints");
-    let read = |(size, note): (i64, String)| {
-        (format!("{size} leaves"), Checkpoint::parse(Note::parse(&note).expect("a note").text()).expect("one"))
-    };
-    let kept: Vec<_> = kept.into_iter().map(read).collect();
+    let kept: Vec<_> = scene.checkpoints().into_iter().map(|kept| (format!("{} leaves", kept.size), kept)).collect();
     assert_eq!(kept.iter().map(|(_, kept)| kept.size).collect::<Vec<_>>(), scene.signed);
     kept
 }
