@@ -1,4 +1,5 @@
-//! The kinds of tampering: what is done, where, and a law that is broken then.
+//! The kinds of tampering: what is done, where, and a law that is broken then. What is done to `posted` is done to the postings, which stand in
+//! the rows of their entries.
 //!
 //! Whoever may do anything in the database can do the first two lists. Most are found from books and log alone. `Kept` stands where nothing in
 //! them shows it and only what was kept elsewhere does: an older copy is a true one, only not the last.
@@ -22,6 +23,7 @@ const WORDED: &str = "SELECT seq AS n FROM journal WHERE body IS NOT NULL ORDER 
 const ACTED: &str = "SELECT seq AS n FROM journal WHERE actor IS NOT NULL ORDER BY seq";
 const ABOUT: &str = "SELECT seq AS n FROM journal WHERE subject IS NOT NULL ORDER BY seq";
 const STILL: &str = "SELECT seq AS n FROM journal WHERE kind < 10 ORDER BY seq";
+const MOVING: &str = "SELECT seq AS n FROM journal WHERE lines IS NOT NULL ORDER BY seq";
 const POSTED: &str = "SELECT id AS n FROM postings ORDER BY id";
 const ACCOUNTS: &str = "SELECT no AS n FROM accounts WHERE postings > 0 ORDER BY no";
 const SHARES: &str = "SELECT no AS n FROM accounts WHERE award <> 0 AND lot <> 0 AND postings > 0 ORDER BY no";
@@ -31,6 +33,9 @@ const CHARGED: &str = "SELECT id AS n FROM charges ORDER BY id";
 const PAIRS: &str = "SELECT c.seq AS n FROM charges c JOIN postings p ON p.id = c.seq * 1024 + 1
     WHERE p.account = (SELECT account FROM postings GROUP BY account ORDER BY count(*) DESC, account LIMIT 1)
     AND c.seq NOT IN (SELECT id / 1024 FROM postings WHERE id % 1024 > 2) AND c.id NOT IN (SELECT charge FROM refunds) ORDER BY c.seq";
+const KEYS: &str = "SELECT id AS n FROM key_rows ORDER BY id";
+/// Without the last: what is in no block is remembered otherwise, so that one less at the end says nothing wrong.
+const BLOCKS: &str = "SELECT block AS n FROM key_blocks WHERE block < (SELECT max(block) FROM key_blocks) ORDER BY block";
 const REVERSED: &str = "SELECT seq AS n FROM reversals ORDER BY seq";
 const REFUNDED: &str = "SELECT id AS n FROM refunds ORDER BY id";
 const COVERED: &str = "SELECT id AS n FROM covers ORDER BY id";
@@ -54,16 +59,17 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("an entry put in", Books, STILL, Sql(PUT_IN), Leaves),
     kind("an entry put at the end", Books, STILL, Sql(PUT_LAST), Law::Books(8)),
     kind("two entries swapped", Books, ENTRIES, Sql(SWAPPED), Leaves),
-    kind("an amount", Books, POSTED, Sql("UPDATE postings SET amount = amount + {by} WHERE id = {row}"), Leaves),
+    kind("an amount", Books, POSTED, Sql("UPDATE posted SET amount = amount + {by} WHERE id = {row}"), Leaves),
     kind("an amount, and whatever adds up from it", Books, PAIRS, Sql(ADDED_UP), Leaves),
-    kind("a running balance", Books, POSTED, Sql("UPDATE postings SET balance = balance + {by} WHERE id = {row}"), Leaves),
-    kind("a line number", Books, POSTED, Sql("UPDATE postings SET nth = nth + {by} WHERE id = {row}"), Leaves),
+    kind("a running balance", Books, POSTED, Sql("UPDATE posted SET balance = balance + {by} WHERE id = {row}"), Leaves),
+    kind("a line number", Books, POSTED, Sql("UPDATE posted SET nth = nth + {by} WHERE id = {row}"), Leaves),
     kind("whose posting it is", Books, POSTED, Sql(OTHERS), Leaves),
-    kind("a posting taken away", Books, POSTED, Sql("DELETE FROM postings WHERE id = {row}"), Leaves),
+    kind("a posting taken away", Books, POSTED, Sql("DELETE FROM posted WHERE id = {row}"), Leaves),
     kind("a posting more", Books, POSTED, Sql(POSTED_MORE), Leaves),
-    kind("a posting of no entry", Books, POSTED, Sql(ORPHAN), Law::Books(7)),
-    kind("a posting's place", Books, POSTED, Sql("UPDATE postings SET id = id + 13 WHERE id = {row}"), Law::Books(7)),
     kind("two postings swapped", Books, POSTED, Sql(POSTINGS_SWAPPED), Leaves),
+    kind("an entry's postings in another order", Books, MOVING, Sql(REORDERED), Law::Books(7)),
+    kind("an entry's postings taken away", Books, MOVING, Sql("UPDATE journal SET lines = NULL WHERE seq = {row}"), Leaves),
+    kind("an entry's postings cut", Books, MOVING, Sql(CUT), Unreadable),
     kind("an account's balance", Books, ACCOUNTS, Sql("UPDATE accounts SET balance = balance + {by} WHERE no = {row}"), Law::Books(7)),
     kind("an account's postings", Books, ACCOUNTS, Sql("UPDATE accounts SET postings = postings + {by} WHERE no = {row}"), Law::Books(7)),
     kind("an account's grant", Books, SHARES, Sql("UPDATE accounts SET award = award + {by} WHERE no = {row}"), Leaves),
@@ -87,9 +93,11 @@ pub const OF_BOOKS: &[Kind] = &[
         "a reversal made up",
         Books,
         PAIRS,
-        Sql("INSERT INTO reversals (seq, reverses, reason) VALUES ({row}, {other}, '{word}')"),
+        Sql("INSERT INTO reversals (seq, reverses, booked_by, reversed_by, reason) VALUES ({row}, {other}, 1, 2, '{word}')"),
         Law::Books(5),
     ),
+    kind("who booked what was reversed", Books, REVERSED, Sql(BOOKED_BY), Law::Books(10)),
+    kind("who reversed it", Books, REVERSED, Sql(REVERSED_BY), Law::Books(10)),
     kind("a charge's amount", Books, CHARGED, Sql("UPDATE charges SET amount = amount + {by} WHERE id = {row}"), Law::Books(6)),
     kind("a charge's overdraft", Books, CHARGED, Sql("UPDATE charges SET overdraft = overdraft + {by} WHERE id = {row}"), Law::Books(6)),
     kind("what a charge left", Books, CHARGED, Sql("UPDATE charges SET balance_after = balance_after + {by} WHERE id = {row}"), Leaves),
@@ -100,12 +108,16 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("what a charge was priced by", Books, CHARGED, Sql("UPDATE charges SET rates = '[{by}]' WHERE id = {row}"), Leaves),
     kind("which part it is", Books, CHARGED, Sql("UPDATE charges SET part = part + {by} WHERE id = {row}"), Leaves),
     kind("a charge's entry", Books, CHARGED, Sql("UPDATE charges SET seq = seq + {by} WHERE id = {row}"), Law::Books(6)),
-    kind("a usage record", Books, CHARGED, Letter("charges", "record", "id = {row}"), Leaves),
+    kind("a usage record", Books, CHARGED, Letter("charges", "said", "id = {row}"), Leaves),
     kind("a usage record's hash", Books, CHARGED, Bit("charges", "digest", "id = {row}"), Leaves),
     kind("a usage record's key", Books, CHARGED, Bit("charges", "usage_key", "id = {row}"), Leaves),
-    kind("a usage record blotted out", Books, CHARGED, Sql("UPDATE charges SET record = '' WHERE id = {row}"), Leaves),
+    kind("a usage record blotted out", Books, CHARGED, Sql("UPDATE charges SET said = '' WHERE id = {row}"), Leaves),
     kind("a charge taken away", Books, CHARGED, Sql("DELETE FROM charges WHERE id = {row}"), Leaves),
     kind("a charge more", Books, CHARGED, Sql(CHARGE_MORE), Law::Books(6)),
+    kind("keys of usage", Books, KEYS, Bit("key_rows", "entries", "id = {row}"), Law::Books(6)),
+    kind("keys of usage taken away", Books, KEYS, Sql("DELETE FROM key_rows WHERE id = {row}"), Law::Books(6)),
+    kind("how far keys are in a block", Books, BLOCKS, Sql("UPDATE key_blocks SET upto = upto - {by} WHERE block = {row}"), Law::Books(6)),
+    kind("a block of keys taken away", Books, BLOCKS, Sql("DELETE FROM key_blocks WHERE block = {row}"), Law::Books(6)),
     kind("a refund's amount", Books, REFUNDED, Sql("UPDATE refunds SET amount = amount + {by} WHERE id = {row}"), Law::Books(5)),
     kind("a refund's entry", Books, REFUNDED, Sql("UPDATE refunds SET seq = seq - {by} % 40 - 1 WHERE id = {row}"), Law::Books(5)),
     kind("what is still set aside", Books, OPEN, Sql("UPDATE holds SET rest = '[[{by},3000000]]' WHERE id = {row}"), Law::Books(7)),
@@ -163,13 +175,13 @@ pub const BY_ROWS: &[Kind] = &[
     kind("what left a grant", Books, "", Sql("UPDATE outflows SET amount = amount + {by}"), Law::Books(11)),
 ];
 
-const ROLLED_BACK: &str = "DELETE FROM journal WHERE seq >= {row}; DELETE FROM postings WHERE id >= {row} * 1024";
-const CLOSED_UP: &str = "DELETE FROM journal WHERE seq = {row}; DELETE FROM postings WHERE id / 1024 = {row};
+const ROLLED_BACK: &str = "DELETE FROM journal WHERE seq >= {row}";
+const CLOSED_UP: &str = "DELETE FROM journal WHERE seq = {row};
     UPDATE journal SET seq = -seq WHERE seq > {row}; UPDATE journal SET seq = -seq - 1 WHERE seq < 0;
-    UPDATE postings SET id = -id WHERE id > {row} * 1024; UPDATE postings SET id = -id - 1024 WHERE id < 0;
     UPDATE charges SET seq = seq - 1 WHERE seq > {row}; UPDATE head SET seq = seq - 1";
+const BOOKED_BY: &str = "UPDATE reversals SET booked_by = booked_by - 1000 - {by} WHERE seq = {row}";
+const REVERSED_BY: &str = "UPDATE reversals SET reversed_by = reversed_by - 1000 - {by} WHERE seq = {row}";
 const PUT_IN: &str = "UPDATE journal SET seq = -seq WHERE seq > {row}; UPDATE journal SET seq = -seq + 1 WHERE seq < 0;
-    UPDATE postings SET id = -id WHERE id / 1024 > {row}; UPDATE postings SET id = -id + 1024 WHERE id < 0;
     UPDATE charges SET seq = seq + 1 WHERE seq > {row}; UPDATE head SET seq = seq + 1;
     INSERT INTO journal (seq, recorded_at, effective_at, kind, actor, subject, body)
     SELECT seq + 1, recorded_at, effective_at, kind, actor, subject, body FROM journal WHERE seq = {row};
@@ -180,23 +192,22 @@ const PUT_LAST: &str = "INSERT INTO journal (seq, recorded_at, effective_at, kin
 const SWAPPED: &str = "UPDATE journal SET seq = -seq WHERE seq = {row}; UPDATE journal SET seq = {row} WHERE seq = {other};
     UPDATE journal SET seq = {other} WHERE seq = -{row}";
 /// More is spent by one job and less by another, from the same lot: no sum, balance or row tells.
-const ADDED_UP: &str =
-    "UPDATE postings SET amount = CASE WHEN amount > 0 THEN amount + {by} ELSE amount - {by} END WHERE id / 1024 = {row};
-    UPDATE postings SET amount = CASE WHEN amount > 0 THEN amount - {by} ELSE amount + {by} END WHERE id / 1024 = {other};
-    UPDATE postings SET balance = (SELECT sum(p.amount) FROM postings p WHERE p.account = postings.account AND p.id <= postings.id);
+const ADDED_UP: &str = "UPDATE posted SET amount = CASE WHEN amount > 0 THEN amount + {by} ELSE amount - {by} END WHERE id / 1024 = {row};
+    UPDATE posted SET amount = CASE WHEN amount > 0 THEN amount - {by} ELSE amount + {by} END WHERE id / 1024 = {other};
+    UPDATE posted SET balance = (SELECT sum(p.amount) FROM posted p WHERE p.account = posted.account AND p.id <= posted.id);
     UPDATE charges SET amount = amount + {by} WHERE seq = {row}; UPDATE charges SET amount = amount - {by} WHERE seq = {other}";
-const OTHERS: &str = "UPDATE postings SET account = (SELECT min(no) FROM accounts WHERE no <> account) WHERE id = {row}";
-const POSTED_MORE: &str = "INSERT INTO postings (id, account, amount, nth, balance)
-    SELECT (SELECT max(id) + 1 FROM postings), account, amount, nth, balance FROM postings WHERE id = {row}";
-const ORPHAN: &str = "INSERT INTO postings (id, account, amount, nth, balance)
-    SELECT ((SELECT max(seq) FROM journal) + {by}) * 1024 + 1, account, amount, nth, balance FROM postings WHERE id = {row}";
-const POSTINGS_SWAPPED: &str = "UPDATE postings SET id = -id WHERE id = {row}; UPDATE postings SET id = {row} WHERE id = {other};
-    UPDATE postings SET id = {other} WHERE id = -{row}";
+const OTHERS: &str = "UPDATE posted SET account = (SELECT min(no) FROM accounts WHERE no <> account) WHERE id = {row}";
+const POSTED_MORE: &str = "INSERT INTO posted (id, account, amount, nth, balance)
+    SELECT (SELECT max(id) + 1 FROM posted), account, amount, nth, balance FROM posted WHERE id = {row}";
+const POSTINGS_SWAPPED: &str = "UPDATE posted SET id = -id WHERE id = {row}; UPDATE posted SET id = {row} WHERE id = {other};
+    UPDATE posted SET id = {other} WHERE id = -{row}";
+const REORDERED: &str = "UPDATE posted SET id = id / 1024 * 1024 + 1024 - id % 1024 WHERE id / 1024 = {row}";
+const CUT: &str = "UPDATE journal SET lines = substr(lines, 1, length(lines) - 1 - {by} % 9) WHERE seq = {row}";
 const ACCOUNT_MORE: &str = "INSERT INTO accounts (no, bucket, donation, award, lot, unit, balance, postings)
     SELECT no + 1000, bucket, donation, award, lot + {by}, unit, balance, postings FROM accounts WHERE no = {row}";
 const CHARGE_MORE: &str = "INSERT INTO charges (id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after,
-    ended_at, rates, record) SELECT id + {by}, seq, usage_key, part + {by}, digest, provider, award, resource, amount, overdraft, balance_after,
-    ended_at, rates, record FROM charges WHERE id = {row}";
+    ended_at, rates, said) SELECT id + {by}, seq, usage_key, part + {by}, digest, provider, award, resource, amount, overdraft, balance_after,
+    ended_at, rates, said FROM charges WHERE id = {row}";
 
 const OF_ENTRIES: &str = "SELECT idx AS n FROM log_leaves WHERE seq IS NOT NULL ORDER BY idx";
 const LATEST: &str = "SELECT idx AS n FROM log_leaves ORDER BY idx DESC LIMIT 40";

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use almoner::attest::audit::Evidence;
 use almoner::reports::verify::{Verification, verify, verify_log};
-use almoner::store::{Conn, Database, on};
+use almoner::store::keys::Sieve;
+use almoner::store::{Conn, Database, Page, on};
 use almoner::tlog::{Checkpoint, Signer};
+use almoner::usage::{self, store::ChargeRow};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
 
@@ -90,8 +92,6 @@ pub enum Deed {
 pub struct Found {
     /// Rows that were changed.
     pub rows: usize,
-    /// How many laws there are.
-    pub checked: usize,
     /// Those that are broken.
     pub laws: BTreeSet<Law>,
     /// Some of the findings, in words.
@@ -149,13 +149,14 @@ impl Ground {
         });
         let keeper = scene.keeper();
         let kept = scene.checkpoints().into_iter().map(|kept| (format!("who keeps {} leaves", kept.size), kept)).collect();
-        let evidence = Evidence { keys: vec![keeper.verifier()], signer: Some(keeper.signed().expect("a state")), kept };
+        let evidence = Evidence { keys: keeper.verifiers(), signer: Some(keeper.signed().expect("a state")), kept };
         let (mut books, mut log) = (connect(&scene, At::Books), connect(&scene, At::Log));
         for conn in [&mut books, &mut log] {
             if let Conn::Sqlite(_) = conn {
                 conn.batch("PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON").expect("a superuser's connection");
             }
         }
+        write_keys(&mut books);
         Ground { books, log, evidence, older, scene }
     }
 
@@ -245,11 +246,11 @@ impl Ground {
         for at in [At::Books, At::Log] {
             self.conn(at).batch("ROLLBACK").expect("taken back");
         }
-        let (checked, laws, words) = match found {
-            Ok(found) => (found.laws.len(), broken(&found), found.laws.into_iter().flat_map(|law| law.findings).take(3).collect()),
-            Err(fault) => (0, BTreeSet::from([Law::Unreadable]), vec![fault.to_string()]),
+        let (laws, words) = match found {
+            Ok(found) => (broken(&found), found.laws.into_iter().flat_map(|law| law.findings).take(3).collect()),
+            Err(fault) => (BTreeSet::from([Law::Unreadable]), vec![fault.to_string()]),
         };
-        Found { rows, checked, laws, words }
+        Found { rows, laws, words }
     }
 
     /// An older copy of all tables.
@@ -261,16 +262,34 @@ impl Ground {
 
     fn change(&mut self, at: At, deed: &Deed) -> usize {
         let conn = self.conn(at);
-        let guards = off(conn, &format!("{deed:?}"));
+        let posts = matches!(deed, Deed::Sql(all) if all.iter().any(|sql| sql.contains(" posted ")));
+        let guards = off(conn, &format!("{deed:?}{}", if posts { " journal" } else { "" }));
+        let mut run = |all: &[String]| -> usize {
+            all.iter().map(|sql| on!(&mut *conn, c => diesel::sql_query(sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"))).sum()
+        };
         let done = match deed {
-            Deed::Sql(all) => {
-                all.iter().map(|sql| on!(&mut *conn, c => diesel::sql_query(sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"))).sum()
+            Deed::Sql(all) if posts => {
+                run(&["CREATE TEMPORARY TABLE posted AS SELECT * FROM postings".to_owned()]);
+                run(all);
+                write_back(conn)
             }
+            Deed::Sql(all) => run(all),
             Deed::Change { table, column, which, text, place } => alter(conn, table, column, which, *text, *place),
             Deed::Older(_) | Deed::Known(_) => 0,
         };
         back(conn, &guards);
         done
+    }
+}
+
+/// Puts the keys of what is charged in blocks, as is done where there are very many.
+fn write_keys(books: &mut Conn) {
+    let rows = usage::store::charges(books, &usage::Of::default(), Page::ALL).expect("charges");
+    let mut sieve = Sieve::default();
+    for some in rows.chunks(50) {
+        let key = |row: &ChargeRow| row.usage_key.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+        let keys = some.iter().filter(|row| row.part == 0).map(|row| (key(row), row.id)).collect();
+        sieve.seal(some[some.len() - 1].id, keys).write(books).expect("a block");
     }
 }
 
@@ -318,6 +337,20 @@ pub fn back(conn: &mut Conn, guards: &[Name]) {
         conn.batch("SET LOCAL session_replication_role = origin").expect("a superuser");
     }
     guards.iter().for_each(|guard| conn.batch(&guard.sql).expect("put back"));
+}
+
+/// Writes the lists of the entries whose postings were changed; how many there are.
+fn write_back(conn: &mut Conn) -> usize {
+    let list = match conn {
+        Conn::Sqlite(_) => "json_group_array(json_array(account, amount, nth, balance))",
+        Conn::Postgres(_) => "json_agg(json_build_array(account, amount, nth, balance))::text",
+    };
+    let sql = format!(
+        "UPDATE journal SET lines = (SELECT {list} FROM (SELECT * FROM posted WHERE id / 1024 = seq ORDER BY id) AS own)
+        WHERE seq IN (SELECT id / 1024 FROM (SELECT * FROM posted EXCEPT SELECT * FROM postings) AS now
+        UNION SELECT id / 1024 FROM (SELECT * FROM postings EXCEPT SELECT * FROM posted) AS before)"
+    );
+    on!(conn, c => diesel::sql_query(&sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"))
 }
 
 /// Changes a bit, or a character, of what stands in a column; how many rows have it.
