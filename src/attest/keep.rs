@@ -24,18 +24,8 @@ impl Log {
 
     /// Opens the log of books if it was made.
     pub fn find(books: &Database) -> Result<Option<Log>, Fault> {
-        let database = books.beside("log");
-        if let Database::Sqlite(path) = &database
-            && !path.exists()
-            && !path.to_string_lossy().starts_with("file:")
-        {
-            return Ok(None);
-        }
-        let mut conn = database.connect()?;
-        if !conn.has_table("log_leaves")? {
-            return Ok(None);
-        }
-        migrate::check_part(&mut conn, Part::Log)?;
+        let Some(database) = books.find_beside("log", "log_leaves")? else { return Ok(None) };
+        migrate::check_part(&mut database.connect()?, Part::Log)?;
         Ok(Some(Log { readers: Readers::open(&database)?, database }))
     }
 

@@ -94,6 +94,22 @@ impl Database {
         Database::Sqlite(format!("{stem}-{word}{ending}{rest}").into())
     }
 
+    /// Where a table stands that goes with the books: in their own database, or in the one beside it. `None` where it was not made.
+    pub fn find_beside(&self, word: &str, table: &str) -> Result<Option<Database>, Fault> {
+        for database in [self.clone(), self.beside(word)] {
+            if let Database::Sqlite(path) = &database
+                && !path.exists()
+                && !path.to_string_lossy().starts_with("file:")
+            {
+                continue;
+            }
+            if database.connect()?.has_table(table)? {
+                return Ok(Some(database));
+            }
+        }
+        Ok(None)
+    }
+
     /// Opens a connection, set for durable commits.
     pub fn connect(&self) -> Result<Conn, Fault> {
         let failed = |e: diesel::ConnectionError| Fault::Internal(format!("can't open {self}: {e}"));

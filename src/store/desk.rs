@@ -172,8 +172,7 @@ impl Desk {
     }
 
     fn seal(&mut self, head: Birth) -> Sealed {
-        let (rows, staged) = self.memory.seal();
-        let sealed = Sealed { rows, head, wrote: self.wrote || staged, batch: std::mem::take(&mut self.batch) };
+        let sealed = Sealed { rows: self.memory.take_rows(), head, wrote: self.wrote, batch: std::mem::take(&mut self.batch) };
         (self.weight, self.wrote) = (0, false);
         sealed
     }

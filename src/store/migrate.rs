@@ -239,7 +239,8 @@ pub fn check_part(conn: &mut Conn, part: Part) -> Result<(), Fault> {
     };
     let kept = if conn.has_table("steps")? { fingerprints(conn)? } else { HashMap::new() };
     let missing = pending_part(conn, part)?;
-    let unknown = kept.keys().map(String::as_str).filter(|name| !texts.iter().any(|(known, _)| known == name));
+    // A backup has both parts in one file.
+    let unknown = kept.keys().map(String::as_str).filter(|name| !ALL.iter().any(|known| known.name == *name));
     let taken = texts.iter().filter(|(name, _)| !missing.iter().any(|step| step == name));
     let differing = taken.filter(|(name, text)| kept.get(*name) != Some(text)).map(|(name, _)| *name);
     let others: Vec<&str> = differing.chain(unknown).collect();

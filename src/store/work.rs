@@ -16,7 +16,8 @@ pub type Rows = Box<dyn FnOnce(&mut Conn) -> Result<(), Fault> + Send>;
 
 /// What one room remembers between commands, and the rows it has staged.
 pub trait Room: Any + Send + Default {
-    /// Hands out all staged rows, to be written here or by another thread before the commit.
+    /// Hands out all staged rows, to be written here or by another thread before the commit. Only what comes with an entry of the journal
+    /// may be among them: a batch without entries is rolled back, and other processes would not learn of it.
     fn take_rows(&mut self) -> Option<Rows> {
         None
     }
@@ -58,8 +59,6 @@ impl<R: Room> AnyRoom for R {
 pub(super) struct Memory {
     rooms: Vec<Box<dyn AnyRoom>>,
     epoch: u64,
-    /// Whether the batch in hand has rows of a room's own, whatever its commands did.
-    staged: bool,
 }
 
 /// Things remembered before all is forgotten and read again: bounds the writer's memory at some hundred MB.
@@ -68,7 +67,6 @@ const REMEMBERED: usize = 2_000_000;
 impl Memory {
     pub(super) fn forget(&mut self) {
         self.rooms.iter_mut().for_each(|room| room.forget());
-        self.staged = false;
     }
 
     pub(super) fn forget_if_large(&mut self) {
@@ -78,17 +76,8 @@ impl Memory {
     }
 
     /// Everything staged, in the order in which it is to be written.
-    fn take_rows(&mut self) -> Vec<Rows> {
-        let rows: Vec<Rows> = self.rooms.iter_mut().filter_map(|room| room.take_rows()).collect();
-        self.staged |= !rows.is_empty();
-        rows
-    }
-
-    /// What is still to be written of the batch in hand, and whether there was anything at all: then it is to be committed even where no
-    /// command changed anything, since a room that has put its rows in order will not do so again.
-    pub(super) fn seal(&mut self) -> (Vec<Rows>, bool) {
-        let rows = self.take_rows();
-        (rows, std::mem::take(&mut self.staged))
+    pub(super) fn take_rows(&mut self) -> Vec<Rows> {
+        self.rooms.iter_mut().filter_map(|room| room.take_rows()).collect()
     }
 
     fn room<R: Room>(&mut self) -> Result<&mut R, Fault> {

@@ -97,9 +97,10 @@ fn kill_now_and_then(desk: &Desk<'_>, server: &Mutex<Server>, pid: &Mutex<u32>, 
     kills
 }
 
-/// What was seen to fail it on both databases: a block of keys made in a commit of nothing but repeats, which was then rolled back as having
-/// changed nothing (`seal` in `src/store/work.rs`). The keys in it were lost to the process that had made it, and it charged records a
-/// second time.
+/// What was seen to fail it: a block of keys made in a batch of nothing but repeats (`take_rows` in `src/usage/met/mod.rs`, without asking
+/// whether anything was charged). Rolled back with such a batch, on both databases, the keys were lost to the process that had made the
+/// block, and it charged records a second time. Committed without an entry of the journal, on PostgreSQL, no other process learned of it, and
+/// another made the same block again.
 fn sent_to_all(database: &TestDatabase) {
     let desk = Desk::open(database, 1_000_000_000, Overdraft::Reject);
     let servers: Vec<Mutex<Server>> = (0..SERVERS).map(|_| Mutex::new(desk.serve())).collect();

@@ -33,13 +33,15 @@ pub(super) struct Known {
 /// What the writer remembers of usage met before.
 #[derive(Default)]
 struct Met {
-    /// Totals that are charged and in no block yet.
+    /// Totals that are charged and in no block yet, or in one that this batch has made.
     totals: FxHashMap<Key, Known>,
+    /// Whether one was charged since rows were last handed out, so that the journal has an entry of this batch.
+    fresh: bool,
+    /// Whether a block was made of them.
+    blocked: bool,
     /// Keys that may be in quarantine or have parts.
     rare: FxHashSet<Key>,
     sieve: Sieve,
-    /// Blocks that are not yet written.
-    blocks: Vec<Block>,
     /// Whether all of this is known to stand; if not, only what is not younger than `committed` is.
     sound: bool,
     committed: i64,
@@ -47,16 +49,15 @@ struct Met {
 
 impl Room for Met {
     fn take_rows(&mut self) -> Option<Rows> {
-        let blocks = std::mem::take(&mut self.blocks);
-        match blocks.is_empty() {
-            true => None,
-            false => Some(Box::new(move |conn| blocks.into_iter().try_for_each(|block| block.write(conn)))),
+        if !std::mem::take(&mut self.fresh) || self.blocked || self.totals.len() < BLOCK {
+            return None;
         }
+        let block = self.make_block();
+        Some(Box::new(move |conn| block.write(conn)))
     }
 
     fn forget(&mut self) {
-        self.sound = false;
-        self.blocks.clear();
+        (self.sound, self.fresh, self.blocked) = (false, false, false);
     }
 
     fn held(&self) -> usize {
@@ -71,14 +72,11 @@ pub fn hash(key: &Key) -> u64 {
 }
 
 impl Met {
-    /// Makes a block of the totals remembered, once they are enough.
-    fn make_block(&mut self) {
-        if self.totals.len() < BLOCK {
-            return;
-        }
+    /// Makes a block of the totals remembered. They stay as they are as long as the batch lasts, which may ask for them again.
+    fn make_block(&mut self) -> Block {
         let upto = self.totals.values().map(|known| known.id).max().unwrap_or_default();
-        let keys = self.totals.drain().map(|(key, known)| (hash(&key), known.id)).collect();
-        self.blocks.push(self.sieve.seal(upto, keys));
+        self.blocked = true;
+        self.sieve.seal(upto, self.totals.iter().map(|(key, known)| (hash(key), known.id)).collect())
     }
 
     /// Brings what is remembered up to date with what is committed.
@@ -160,8 +158,10 @@ pub(super) fn before(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before
         met.follow(link.conn()?)?;
     }
     met.committed = link.committed().stamp;
-    // Only here, so that what a batch charges is remembered as long as the batch lasts.
-    met.make_block();
+    if std::mem::take(&mut met.blocked) {
+        let upto = met.sieve.upto();
+        met.totals.retain(|_, known| known.id > upto);
+    }
     let (mut blocks, mut rare, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for record in records {
         let (key, part) = (record.key, record.part());
@@ -194,6 +194,7 @@ pub(super) fn charged(work: &mut Work<'_>, record: &Incoming, id: i64) -> Result
     let met = work.room::<Met>()?;
     if record.part() == 0 {
         met.totals.insert(record.key, Known { digest: record.digest, id, charged: true });
+        met.fresh = true;
     } else {
         met.rare.insert(record.key);
     }
