@@ -156,7 +156,7 @@ const DECIDED: &str = "SELECT id AS n FROM decisions ORDER BY id";
 /// speak of these rows. Names of persons, institutions, projects and donors may have to be erased or put right, and are bound by nothing.
 pub const BY_ROWS: &[Kind] = &[
     kind("what was pledged", Books, DONATIONS, Sql("UPDATE donations SET pledged = pledged + {by} WHERE id = {row}"), Law::Books(11)),
-    kind("a donation's terms", Books, DONATIONS, Letter("donations", "terms", "id = {row}"), Law::Books(11)),
+    kind("a donation's terms", Books, DONATIONS, Sql(OTHER_TERMS), Law::Books(11)),
     kind("which lot is first", Books, DONATIONS, Sql("UPDATE donations SET draw_priority = {by} WHERE id = {row}"), Law::Books(11)),
     kind("what a lot was", Books, DELIVERED, Sql("UPDATE lots SET amount = amount + {by} WHERE id = {row}"), Law::Books(11)),
     kind("when a lot came", Books, DELIVERED, Sql("UPDATE lots SET delivered_at = delivered_at - {by} WHERE id = {row}"), Law::Books(11)),
@@ -175,6 +175,7 @@ pub const BY_ROWS: &[Kind] = &[
     kind("what left a grant", Books, "", Sql("UPDATE outflows SET amount = amount + {by}"), Law::Books(11)),
 ];
 
+const OTHER_TERMS: &str = r#"UPDATE donations SET terms = '{"purpose":"{word}"}' WHERE id = {row}"#;
 const ROLLED_BACK: &str = "DELETE FROM journal WHERE seq >= {row}";
 const CLOSED_UP: &str = "DELETE FROM journal WHERE seq = {row};
     UPDATE journal SET seq = -seq WHERE seq > {row}; UPDATE journal SET seq = -seq - 1 WHERE seq < 0;
@@ -301,7 +302,7 @@ pub const OF_LOG: &[Kind] = &[
         Kept,
     ),
     kind("a donor who keeps another tree", Log, "", Known(|e, dice| flip(e.kept.iter_mut().map(|(_, kept)| kept).take(1), dice)), Kept),
-    kind("the key of another log", Log, "", Known(|e, _| e.keys = vec![another(e.keys[0].name()).verifier()]), Leaves),
+    kind("the key of another log", Log, "", Known(|e, _| e.keys = vec![another(e.keys[0].name()).verifier()]), Checkpoints),
 ];
 
 fn flip<'c>(checkpoints: impl Iterator<Item = &'c mut Checkpoint>, dice: &mut Dice) {

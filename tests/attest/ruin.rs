@@ -211,7 +211,10 @@ impl Ground {
         let (_, kept) = self.evidence.kept.iter().find(|(_, kept)| kept.size == size.unsigned_abs()).expect("a checkpoint");
         let mut forged = kept.clone();
         let key = match own {
-            true => Signer::parse(std::fs::read_to_string(self.scene.keys.join("log.key")).expect("a key").trim_end()).expect("a key"),
+            true => {
+                let keys = std::fs::read_to_string(self.scene.keys.join("log.key")).expect("keys");
+                Signer::parse(keys.lines().next().expect("the newest")).expect("a key")
+            }
             false => another(&kept.origin),
         };
         if own {
