@@ -4,7 +4,7 @@
 //! made again and compared with what is stored. It believes nothing that it can recompute. Bounds: one pass over both in batches; the edge of
 //! each lot's sub-log in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::compose::{Composed, Composer, Job, Salting, provider};
 use super::disclosure::{self, Salt};
@@ -39,8 +39,17 @@ pub enum Check {
 pub struct Evidence {
     /// The keys it is signed with.
     pub keys: Vec<Verifier>,
-    /// Checkpoints that were kept elsewhere, and by whom.
+    /// What the signer signed last. It may have been stopped before that was kept here.
+    pub signer: Option<Checkpoint>,
+    /// Checkpoints that were kept elsewhere, and by whom: they were handed out from here.
     pub kept: Vec<(String, Checkpoint)>,
+}
+
+impl Evidence {
+    /// Whether there was a log.
+    pub fn signed(&self) -> bool {
+        self.signer.iter().chain(self.kept.iter().map(|(_, kept)| kept)).any(|one| one.size > 0)
+    }
 }
 
 /// How far the log was found to have come.
@@ -118,12 +127,10 @@ impl<'t, 'f> Audit<'t, 'f> {
     fn new(log: &mut Conn, evidence: &Evidence, size: u64, tell: &'t mut Tell<'f>) -> Result<Audit<'t, 'f>, Fault> {
         let secret = store::secret(log)?;
         let mut roots: BTreeMap<u64, Vec<Root>> = BTreeMap::new();
-        for (who, kept) in &evidence.kept {
-            roots.entry(kept.size).or_default().push(Root {
-                check: Check::Kept,
-                what: format!("the checkpoint of {who}"),
-                root: kept.root,
-            });
+        let signed = evidence.signer.iter().map(|signed| ("what the signer signed last".to_owned(), signed));
+        let elsewhere = evidence.kept.iter().map(|(who, kept)| (format!("the checkpoint of {who}"), kept));
+        for (what, kept) in signed.chain(elsewhere) {
+            roots.entry(kept.size).or_default().push(Root { check: Check::Kept, what, root: kept.root });
         }
         for (at, note) in store::checkpoints(log)? {
             let read = Note::parse(&note).and_then(|note| Checkpoint::parse(note.text()));
@@ -168,7 +175,6 @@ impl<'t, 'f> Audit<'t, 'f> {
     fn page(&mut self, books: &mut Conn, log: &mut Conn, from: u64, to: u64) -> Result<(), Fault> {
         let rows = store::leaves(log, from, to)?;
         let mut salts = store::jobs(log, from, to)?;
-        self.jobs += salts.len() as i64;
         let entries = rows.iter().filter(|row| row.seq.is_some()).count();
         let limit = i64::try_from(entries).unwrap_or(i64::MAX);
         let batch = if entries > 0 { Some(read_batch(books, self.followed, limit, &mut self.composer)?) } else { None };
@@ -182,7 +188,9 @@ impl<'t, 'f> Audit<'t, 'f> {
             match (row.seq, batch.as_ref(), row.seq.and_then(|_| entries.next())) {
                 (None, ..) => self.own(log, row)?,
                 (Some(_), Some(batch), Some(entry)) => {
-                    let salting = Stored { row, job: salts.remove(&row.idx), lines: &mut kept, leaf: None };
+                    let job = salts.remove(&row.idx).filter(|_| super::compose::has_job(entry));
+                    self.jobs += i64::from(job.is_some());
+                    let salting = Stored { row, job, lines: &mut kept, leaf: None };
                     self.entry(row, entry, batch, salting);
                 }
                 (Some(seq), ..) => self.law(Check::Leaves, false, || format!("leaf {}: the journal has no entry {seq}", row.idx)),
@@ -329,16 +337,22 @@ impl<'t, 'f> Audit<'t, 'f> {
         Ok(())
     }
 
-    /// That checkpoints are signed by the log's key, and are of the sizes they are kept under.
+    /// That checkpoints are signed by the log's key, are of the sizes they are kept under, and that those that were handed out are there.
     fn checkpoints(&mut self, log: &mut Conn, evidence: &Evidence) -> Result<(), Fault> {
         let known = self.keys.last().is_none_or(|key| evidence.keys.is_empty() || evidence.keys.contains(key));
         self.law(Check::Checkpoints, known, || "the log is signed with another key than is known".into());
+        let mut sizes = BTreeSet::new();
         for (size, note) in store::checkpoints(log)? {
             let note = Note::parse(&note);
             let read = note.and_then(|note| Checkpoint::open(&note, &self.keys));
             let fits = read.as_ref().is_ok_and(|read| read.size == size.unsigned_abs());
             let why = read.err().map_or_else(|| "it is of another size".to_owned(), |why| why.to_string());
             self.law(Check::Checkpoints, fits, || format!("the kept checkpoint of {size} leaves: {why}"));
+            sizes.insert(size.unsigned_abs());
+        }
+        for (who, kept) in &evidence.kept {
+            let known = kept.size == 0 || sizes.contains(&kept.size);
+            self.law(Check::Kept, known, || format!("the checkpoint of {who}: none of {} leaves is kept here", kept.size));
         }
         Ok(())
     }

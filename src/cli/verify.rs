@@ -89,9 +89,7 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let ran_at = Clock::system().now();
     let evidence = evidence(place, options)?;
     let (found, stopped, extent) = match Log::find(&place.database()?)? {
-        None if evidence.kept.iter().any(|(_, kept)| kept.size > 0) => {
-            return Err(Failure::new(Exit::Broken, "There is no log, and one was signed."));
-        }
+        None if evidence.signed() => return Err(Failure::new(Exit::Broken, "There is no log, and one was signed.")),
         None => conn.snapshot(|conn| Ok((verify(conn)?, conn.stopped()?, None)))?,
         Some(log) => log.read(|log| {
             // Seen first, so that the books are not older.
@@ -129,15 +127,15 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
 fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
     let wrong = |why: Unsigned| Failure::new(Exit::Configuration, why.to_string());
     let mut keys = options.trusted.keys()?;
-    let mut kept = Vec::new();
+    let (mut signer, mut kept) = (None, Vec::new());
     if let Some(keeper) = Keeper::find(&place.key_folder()).map_err(wrong)? {
         keys.splice(..0, keeper.verifiers());
-        kept.push(("the signer".to_owned(), keeper.signed().map_err(wrong)?));
+        signer = Some(keeper.signed().map_err(wrong)?);
     }
     if let Some(path) = &options.checkpoint {
         kept.push((path.display().to_string(), checkpoint(path, &keys)?));
     }
-    Ok(Evidence { keys, kept })
+    Ok(Evidence { keys, signer, kept })
 }
 
 /// Reads a kept checkpoint, signed by one of the keys if there are any.

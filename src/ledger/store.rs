@@ -368,10 +368,7 @@ fn accounts_in<'p>(conn: &mut Conn, posted: impl Iterator<Item = &'p Posted>) ->
 fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Fault> {
     let posted: Vec<Vec<Posted>> = rows.iter().map(|row| Posted::read(row.seq, row.lines.as_deref())).collect::<Result<_, _>>()?;
     let accounts = accounts_in(conn, posted.iter().flatten())?;
-    let one = |(row, posted): (JournalRow, Vec<Posted>)| {
-        let lines = lines_of(row.seq, &posted, &accounts)?;
-        entry_of(row, lines)
-    };
+    let one = |(row, posted): (JournalRow, Vec<Posted>)| lines_of(row.seq, &posted, &accounts).and_then(|lines| entry_of(row, lines));
     rows.into_iter().zip(posted).map(one).collect()
 }
 

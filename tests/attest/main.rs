@@ -6,7 +6,9 @@ mod support;
 
 mod clean;
 mod kill;
+mod kinds;
 mod mutated;
+mod ruin;
 mod scene;
 mod served;
 mod tampered;

@@ -19,7 +19,7 @@ use almoner::ledger;
 use almoner::reports::verify::{Verification, verify, verify_log};
 use almoner::store::{Database, Fault, Store, Work};
 use almoner::time::{Clock, Time};
-use almoner::tlog::Policy;
+use almoner::tlog::{Checkpoint, Note, Policy};
 use almoner::usage::{self, Incoming, NewRate, Outcome, Record, hold};
 use serde_json::json;
 
@@ -58,22 +58,41 @@ impl Desk {
 
     /// Charges a job of so many GPU-hours at 2.50 USD; its stamp.
     fn charge(&self, work: &mut Work<'_>, grant: GrantId, name: u32, hours: &str) -> Result<i64, Fault> {
-        let value = json!({
-            "external_id": format!("{JOB}{name}"), "grant": grant, "resource": self.cluster, "quantities": {"gpu-hour": hours},
-            "ended_at": "2026-01-15T12:34:56Z", "user": USER, "job": {"cluster": "lab", "id": format!("{name}")},
-        });
-        let usd = self.usd;
-        let record = Record::read(&value, &|code: &str| (code == "USD").then_some(usd))?;
-        match usage::charge(work, self.pair.first, self.centre, &[Incoming::new(self.centre, record)])?.pop() {
-            Some(Outcome::Charged(charge)) => Ok(charge.row.id),
+        match self.report(work, json!({"grant": grant}), name, hours)? {
+            Outcome::Charged(charge) => Ok(charge.row.id),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Reports a job; `payer` says who is to pay.
+    fn report(&self, work: &mut Work<'_>, payer: serde_json::Value, name: u32, hours: &str) -> Result<Outcome, Fault> {
+        let mut value = json!({
+            "external_id": format!("{JOB}{name}"), "resource": self.cluster, "quantities": {"gpu-hour": hours},
+            "ended_at": "2026-01-15T12:34:56Z", "user": USER, "job": {"cluster": "lab", "id": format!("{name}")},
+        });
+        payer.as_object().into_iter().flatten().for_each(|(name, payer)| value[name] = payer.clone());
+        let usd = self.usd;
+        let record = Record::read(&value, &|code: &str| (code == "USD").then_some(usd))?;
+        let outcome = usage::charge(work, self.pair.first, self.centre, &[Incoming::new(self.centre, record)])?.pop();
+        Ok(outcome.expect("an outcome"))
+    }
+
+    /// Credits set aside for a job on the cluster.
+    fn hold(&self, grant: GrantId, name: &str, whole: i64, expires_at: Time) -> hold::NewHold {
+        let wanted = usage::Used::Priced(self.usd(whole));
+        let (resource, external_id) = (Some(self.cluster), Some(name.into()));
+        hold::NewHold { grant, resource, wanted, qos: None, job: None, expires_at, external_id }
     }
 }
 
 impl Scene {
-    /// Plays the books, and logs them four times on the way.
+    /// Plays the books, and logs them five times on the way.
     pub fn play(database: TestDatabase) -> Scene {
+        Scene::play_watched(database, &mut |_| ())
+    }
+
+    /// As `play`, with a look at the books wherever an older copy of them could have been taken.
+    pub fn play_watched(database: TestDatabase, watch: &mut dyn FnMut(&Scene)) -> Scene {
         let books = Database::parse(&database.url).expect("a URL");
         let clock = Clock::held(time("2026-01-20T00:00:00Z"));
         let store = Store::open(&books, clock).expect("books");
@@ -86,16 +105,23 @@ impl Scene {
         let desk = store.write(open).expect("opened");
         let gifts = store.write(move |work| give(work, desk)).expect("given");
         (scene.donors, scene.lots) = gifts.into_iter().unzip();
-        let [first, second] = store.write(move |work| award(work, desk)).expect("awarded");
+        watch(&scene);
+        let [first, second, third] = store.write(move |work| award(work, desk)).expect("awarded");
         scene.log_it();
+        watch(&scene);
         let charges = store.write(move |work| (0..300).map(|n| desk.charge(work, first, n, "1.4")).collect::<Result<Vec<_>, _>>());
         let charges = charges.expect("charged");
         store.write(move |work| set_aside(work, desk, second)).expect("held and settled");
         scene.log_it();
         scene.keeper().rotate().expect("a new key");
+        watch(&scene);
         store.write(move |work| undo(work, desk, &charges, first)).expect("undone");
+        watch(&scene);
+        scene.log_it();
         let lots = scene.lots.clone();
         store.write(move |work| donations::return_lot(work, desk.pair.first, lots[2], Some(desk.usd(7)))).expect("returned");
+        store.write(move |work| wait(work, desk, third)).expect("set aside and in quarantine");
+        watch(&scene);
         store.clock().set(time("2026-03-20T00:00:00Z"));
         let swept = store.write(|work| usage::sweep_some(work, 100)).expect("swept");
         assert!(swept.grants > 0 && swept.lots > 0, "{swept:?}");
@@ -116,6 +142,12 @@ impl Scene {
         integrate::keeper(&self.log, &self.keys, Some("ledger.example/log")).expect("readable").expect("there")
     }
 
+    /// What was signed, as whoever asked for it then has kept it.
+    pub fn checkpoints(&self) -> Vec<Checkpoint> {
+        let kept = self.log.read(store::checkpoints).expect("checkpoints");
+        kept.iter().map(|(_, note)| Checkpoint::parse(Note::parse(note).expect("a note").text()).expect("a checkpoint")).collect()
+    }
+
     /// What a donor trusts.
     pub fn trust(&self) -> Trust {
         Trust { policy: Policy::none(), keys: self.keeper().verifiers() }
@@ -128,11 +160,17 @@ impl Scene {
         self.log.read(|conn| bundle::make(conn, &asked)).expect("a bundle")
     }
 
+    /// A bundle about any lots, since a size that was signed.
+    pub fn bundle_of(&self, lots: &[LotId], since: Option<u64>) -> Bundle {
+        let donor = bundle::Donor { id: self.donors[0].to_string(), name: "Example Donor".into() };
+        let asked = bundle::Asked { donor, lots: lots.to_vec(), period: None, since };
+        self.log.read(|conn| bundle::make(conn, &asked)).expect("a bundle")
+    }
+
     /// What the program finds, with what was kept besides the signer's state.
-    pub fn verify(&self, kept: Vec<(String, almoner::tlog::Checkpoint)>) -> Verification {
+    pub fn verify(&self, kept: Vec<(String, Checkpoint)>) -> Verification {
         let keeper = self.keeper();
-        let signer = ("the signer".to_owned(), keeper.signed().expect("a state"));
-        let evidence = Evidence { keys: keeper.verifiers(), kept: kept.into_iter().chain([signer]).collect() };
+        let evidence = Evidence { keys: keeper.verifiers(), signer: Some(keeper.signed().expect("a state")), kept };
         verify_with(&self.books, &evidence)
     }
 }
@@ -165,12 +203,14 @@ fn open(work: &mut Work<'_>) -> Result<Desk, Fault> {
     Ok(Desk { pair, usd, centre, cluster })
 }
 
-/// Three gifts of three donors: one whose rest goes back, one whose rest lapses, one that stays.
+/// Five gifts of five donors: one whose rest goes back, one whose rest lapses, three that stay.
 fn give(work: &mut Work<'_>, desk: Desk) -> Result<Vec<(DonorId, LotId)>, Fault> {
     let from = time("2025-06-01T00:00:00Z");
-    let ends: [(Option<Time>, OnExpiry); 3] = [
+    let ends: [(Option<Time>, OnExpiry); 5] = [
         (Some(time("2026-03-01T00:00:00Z")), OnExpiry::Return),
         (Some(time("2026-03-02T00:00:00Z")), OnExpiry::Lapse),
+        (None, OnExpiry::Lapse),
+        (None, OnExpiry::Lapse),
         (None, OnExpiry::Lapse),
     ];
     let mut given = Vec::new();
@@ -181,14 +221,16 @@ fn give(work: &mut Work<'_>, desk: Desk) -> Result<Vec<(DonorId, LotId)>, Fault>
     Ok(given)
 }
 
-/// Two grants: one over two lots whose use is recorded beyond it, one of the third lot.
-fn award(work: &mut Work<'_>, desk: Desk) -> Result<[GrantId; 2], Fault> {
+/// Three grants: one over two lots whose use is recorded beyond it, two of the third lot, the last for long.
+fn award(work: &mut Work<'_>, desk: Desk) -> Result<[GrantId; 3], Fault> {
     let project = desk.pair.project(work, desk.centre, None)?;
     let period = period("2026-01-01T00:00:00Z", "2026-03-05T00:00:00Z");
     let first = desk.pair.award(work, project, desk.usd(1_050), period, Overdraft::Record, None)?;
-    let third = lots(work)?[2];
-    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, Some(third))?;
-    Ok([first, second])
+    let of = Some(lots(work)?[2]);
+    let second = desk.pair.award(work, project, desk.usd(300), period, Overdraft::Record, of)?;
+    let long = self::period("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
+    let third = desk.pair.award(work, project, desk.usd(100), long, Overdraft::Record, of)?;
+    Ok([first, second, third])
 }
 
 fn lots(work: &mut Work<'_>) -> Result<Vec<LotId>, Fault> {
@@ -198,19 +240,33 @@ fn lots(work: &mut Work<'_>) -> Result<Vec<LotId>, Fault> {
 
 /// A hold that a job settles, one that is given up.
 fn set_aside(work: &mut Work<'_>, desk: Desk, grant: GrantId) -> Result<(), Fault> {
-    let new = |name: &str| hold::NewHold {
-        grant,
-        resource: Some(desk.cluster),
-        wanted: usage::Used::Priced(desk.usd(100)),
-        qos: None,
-        job: None,
-        expires_at: time("2026-02-01T00:00:00Z"),
-        external_id: Some(name.into()),
-    };
-    hold::create(work, desk.pair.first, desk.centre, &new("settled"))?;
-    let given_up = hold::create(work, desk.pair.first, desk.centre, &new("given up"))?.id;
-    desk.charge(work, grant, 1_000, "60")?;
+    let until = time("2026-02-01T00:00:00Z");
+    let settled = hold::create(work, desk.pair.first, desk.centre, &desk.hold(grant, "settled", 100, until))?.id;
+    let given_up = hold::create(work, desk.pair.first, desk.centre, &desk.hold(grant, "given up", 100, until))?.id;
+    let paid = desk.report(work, json!({"hold": settled}), 1_000, "60")?;
+    assert!(matches!(paid, Outcome::Charged(_)), "{paid:?}");
     hold::release(work, desk.pair.first, desk.centre, given_up)?;
+    Ok(())
+}
+
+/// Holds that are still open at the end, one with a later end than it had, and records that nobody pays for, two of them dismissed.
+fn wait(work: &mut Work<'_>, desk: Desk, grant: GrantId) -> Result<(), Fault> {
+    for n in 0..6 {
+        let held =
+            hold::create(work, desk.pair.first, desk.centre, &desk.hold(grant, &format!("open {n}"), 3, time("2026-03-30T00:00:00Z")))?;
+        if n == 0 {
+            hold::extend(work, desk.pair.first, desk.centre, held.id, time("2026-04-01T00:00:00Z"))?;
+        }
+    }
+    for n in 0..8 {
+        let lost = match desk.report(work, json!({"account": "nobody"}), 5_000 + n, "1")? {
+            Outcome::Quarantined(lost, _) => lost,
+            other => panic!("{other:?}"),
+        };
+        if n < 2 {
+            usage::resolve(work, desk.pair.second, lost, &usage::Resolution::Dismiss("Nobody's.".into()))?;
+        }
+    }
     Ok(())
 }
 
@@ -219,9 +275,14 @@ fn undo(work: &mut Work<'_>, desk: Desk, charges: &[i64], grant: GrantId) -> Res
     let refund = |work: &mut Work<'_>, stamp: i64, amount: Option<Amount>| {
         usage::refund(work, desk.pair.first, almoner::id::Id::from_stamp(stamp), amount, "The node failed.")
     };
-    desk.charge(work, grant, 2_000, "8")?;
-    refund(work, charges[0], Some(desk.usd(3)))?;
-    refund(work, charges[1], None)?;
-    usage::reverse(work, desk.pair.second, almoner::id::Id::from_stamp(charges[2]), "Charged by mistake.")?;
+    for n in 0..6 {
+        desk.charge(work, grant, 2_000 + n, "2")?;
+    }
+    for (n, stamp) in (0..).zip(&charges[..6]) {
+        refund(work, *stamp, (n % 2 == 0).then(|| desk.usd(3)))?;
+    }
+    for stamp in &charges[10..16] {
+        usage::reverse(work, desk.pair.second, almoner::id::Id::from_stamp(*stamp), "Charged by mistake.")?;
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Tampering by who may do anything in the database, with its guards taken off and put back: each is found, by the law that is about it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use almoner::attest::audit::Evidence;
@@ -7,129 +8,18 @@ use almoner::attest::integrate::Integrator;
 use almoner::attest::keep::Log;
 use almoner::attest::signer::Keeper;
 use almoner::attest::store;
-use almoner::reports::verify::Verification;
-use almoner::store::{Conn, Database, on};
-use almoner::tlog::{Checkpoint, Note};
+use almoner::store::{Conn, Database};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
+use crate::kinds::{BY_ROWS, OF_BOOKS, OF_LOG};
+use crate::ruin::At::{self, Books, Log as InLog};
+use crate::ruin::{Act, Deed, Found, Ground, Kind, Law, back, broken, off};
 use crate::scene::{Scene, verify_with};
 use crate::support::database::{TestDatabase, databases};
+use crate::support::dice::Dice;
 
-/// Where something is done.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
-    Books,
-    Log,
-}
-use At::{Books, Log as InLog};
-
-/// What is done, and a law that is broken then: 11 leaves, 12 lots, 13 tree, 14 checkpoints, 15 what was kept elsewhere.
-const TAMPERINGS: &[(&str, At, &str, u8)] = &[
-    ("an entry's body", Books, "UPDATE journal SET body = replace(body, 'gpu-hour', 'gpu-year') WHERE body LIKE '%gpu-hour%'", 11),
-    ("an entry's actor", Books, "UPDATE journal SET actor = actor + 1 WHERE seq = 9", 11),
-    (
-        "when a job ended",
-        Books,
-        "UPDATE journal SET effective_at = effective_at - 1 WHERE seq = (SELECT seq FROM charges ORDER BY id LIMIT 1)",
-        11,
-    ),
-    ("when an entry was taken", Books, "UPDATE journal SET recorded_at = recorded_at + 1 WHERE seq = (SELECT max(seq) FROM journal)", 11),
-    (
-        "what an entry is about",
-        Books,
-        "UPDATE journal SET subject = subject + 1 WHERE seq = (SELECT max(seq) FROM journal WHERE subject > 0)",
-        11,
-    ),
-    ("an entry's kind", Books, "UPDATE journal SET kind = 42 WHERE seq = (SELECT max(seq) FROM journal WHERE kind = 41)", 11),
-    ("the last entry taken away", Books, "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)", 11),
-    (
-        "a posting's amount",
-        Books,
-        "UPDATE journal SET lines = replace(lines, ',-', ',-1') WHERE seq = (SELECT max(seq) FROM journal WHERE lines LIKE '%,-%')",
-        11,
-    ),
-    (
-        "a posting's balance",
-        Books,
-        "UPDATE journal SET lines = replace(lines, ']]', '1]]') WHERE seq = (SELECT max(seq) FROM journal WHERE lines IS NOT NULL)",
-        11,
-    ),
-    (
-        "a transaction's postings taken away",
-        Books,
-        "UPDATE journal SET lines = NULL WHERE seq = (SELECT max(seq) FROM journal WHERE lines IS NOT NULL)",
-        11,
-    ),
-    ("a usage record", Books, "UPDATE charges SET said = replace(said, 'user-of', 'another') WHERE id = (SELECT min(id) FROM charges)", 11),
-    (
-        "a usage record's grant",
-        Books,
-        "UPDATE charges SET award = (SELECT max(id) FROM grants) WHERE id = (SELECT min(id) FROM charges)",
-        11,
-    ),
-    ("what was left after a charge", Books, "UPDATE charges SET balance_after = 1 WHERE id = (SELECT max(id) FROM charges)", 11),
-    ("a price", Books, "UPDATE rates SET price = price + 1", 11),
-    ("a resource's name", Books, "UPDATE resources SET name = 'Another cluster'", 12),
-    ("a leaf's text", InLog, "UPDATE log_leaves SET leaf = replace(leaf, 'charge', 'refund') WHERE idx = 60", 11),
-    ("a leaf taken away", InLog, "DELETE FROM log_leaves WHERE idx = 60", 11),
-    ("the last leaves taken away", InLog, "DELETE FROM log_leaves WHERE idx >= (SELECT max(seal) FROM log_heads)", 15),
-    ("a leaf more", InLog, "INSERT INTO log_leaves (idx, seq, leaf, salt) SELECT max(idx) + 1, NULL, 'more', NULL FROM log_leaves", 12),
-    ("a leaf of another entry", InLog, "UPDATE log_leaves SET leaf = (SELECT leaf FROM log_leaves WHERE idx = 61) WHERE idx = 60", 11),
-    (
-        "which entry a leaf is of",
-        InLog,
-        "UPDATE log_leaves SET seq = 100000 WHERE idx = (SELECT max(idx) FROM log_leaves WHERE seq > 0)",
-        11,
-    ),
-    ("an entry's salt", InLog, "UPDATE log_leaves SET salt = (SELECT salt FROM log_leaves WHERE idx = 61) WHERE idx = 60", 11),
-    ("an entry's salt taken away", InLog, "UPDATE log_leaves SET salt = NULL WHERE idx = 60", 11),
-    (
-        "a job's salt",
-        InLog,
-        "UPDATE log_jobs SET salt = (SELECT salt FROM log_jobs ORDER BY idx DESC LIMIT 1) WHERE idx = (SELECT min(idx) FROM log_jobs)",
-        11,
-    ),
-    ("a job's salt taken away", InLog, "DELETE FROM log_jobs WHERE idx = (SELECT min(idx) FROM log_jobs)", 11),
-    ("a line's text", InLog, "UPDATE log_lines SET disclosure = replace(disclosure, 'A', 'B') WHERE n = 5", 12),
-    (
-        "a line of another lot",
-        InLog,
-        "UPDATE log_lines SET disclosure = (SELECT max(disclosure) FROM log_lines WHERE n = 2) WHERE n = 3",
-        12,
-    ),
-    ("a line taken away", InLog, "DELETE FROM log_lines WHERE n = 3", 12),
-    (
-        "a line more",
-        InLog,
-        "INSERT INTO log_lines (lot, n, idx, disclosure) SELECT lot, max(n) + 1, 60, 'x' FROM log_lines GROUP BY lot",
-        12,
-    ),
-    ("a line's leaf", InLog, "UPDATE log_lines SET idx = idx + 1 WHERE n = 3", 12),
-    ("a lot's head", InLog, "UPDATE log_heads SET head = replace(head, 'USD', 'EUR') WHERE seal = (SELECT max(seal) FROM log_heads)", 12),
-    ("a lot's head taken away", InLog, "DELETE FROM log_heads WHERE seal = (SELECT max(seal) FROM log_heads)", 12),
-    ("a lot's stale head", InLog, "UPDATE log_heads SET seal = seal + 1 WHERE seal = (SELECT min(seal) FROM log_heads)", 12),
-    ("a lot's edge", InLog, "UPDATE log_heads SET edge = (SELECT edge FROM log_heads ORDER BY seal, lot LIMIT 1)", 12),
-    ("a lot's handle", InLog, "UPDATE log_lots SET handle = 'another' WHERE lot = (SELECT max(lot) FROM log_lots)", 12),
-    ("what handles are keyed with", InLog, "UPDATE log_secrets SET secret = (SELECT salt FROM log_jobs ORDER BY idx DESC LIMIT 1)", 12),
-    ("a provider's secret", InLog, "UPDATE log_providers SET secret = (SELECT salt FROM log_jobs ORDER BY idx DESC LIMIT 1)", 11),
-    ("the first leaf", InLog, "UPDATE log_leaves SET leaf = replace(leaf, 'ledger', 'Ledger') WHERE idx = 0", 11),
-    (
-        "a change of key",
-        InLog,
-        "UPDATE log_leaves SET leaf = replace(leaf, '\"by\":[\"', '\"by\":[\"A') WHERE leaf LIKE '%\"t\":\"key\"%'",
-        11,
-    ),
-    ("a key", InLog, "UPDATE log_keys SET vkey = 'another'", 11),
-    ("a seal", InLog, "UPDATE log_leaves SET leaf = replace(leaf, '\"lots\":\"3\"', '\"lots\":\"2\"') WHERE leaf LIKE '%\"seal\"%'", 12),
-    ("a tile", InLog, "UPDATE log_tiles SET hashes = (SELECT hashes FROM log_edge WHERE level = 0)", 13),
-    ("a tile taken away", InLog, "DELETE FROM log_tiles", 13),
-    ("the edge", InLog, "UPDATE log_edge SET hashes = (SELECT salt FROM log_jobs ORDER BY idx DESC LIMIT 1) WHERE level = 0", 13),
-    ("the edge taken away", InLog, "DELETE FROM log_edge", 13),
-    ("a checkpoint's size", InLog, "UPDATE log_checkpoints SET size = size + 1 WHERE size = (SELECT max(size) FROM log_checkpoints)", 14),
-    ("a checkpoint's text", InLog, "UPDATE log_checkpoints SET note = replace(note, 'ledger', 'Ledger')", 14),
-    ("a checkpoint of another", InLog, "UPDATE log_checkpoints SET note = (SELECT max(note) FROM log_checkpoints)", 14),
-];
+/// Tamperings tried of each kind on each database.
+const TRIED: usize = 5;
 
 /// A copy of books and log that may be ruined.
 struct Copy {
@@ -167,13 +57,14 @@ impl Copy {
         of.connect().expect("a connection")
     }
 
-    /// Does what the guards forbid; they stand again afterwards.
-    fn ruin(&self, at: At, sql: &str) -> usize {
+    /// Does what the guards forbid, for good; they stand again afterwards.
+    fn ruin(&self, at: At, sql: &str) {
         let mut conn = self.connect(at);
-        let guards = off(&mut conn);
-        let done = on!(&mut conn, c => diesel::sql_query(sql).execute(c)).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        conn.batch("BEGIN").expect("a transaction");
+        let guards = off(&mut conn, sql);
+        conn.batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         back(&mut conn, &guards);
-        done
+        conn.batch("COMMIT").expect("done");
     }
 }
 
@@ -193,61 +84,42 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-#[derive(QueryableByName)]
-struct Guard {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    sql: String,
-}
-
-fn off(conn: &mut Conn) -> Vec<Guard> {
-    match conn {
-        Conn::Postgres(_) => {
-            conn.batch("SET session_replication_role = replica").expect("a superuser");
-            Vec::new()
-        }
-        Conn::Sqlite(c) => {
-            let guards: Vec<Guard> =
-                diesel::sql_query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").load(c).expect("guards");
-            for guard in &guards {
-                diesel::sql_query(format!("DROP TRIGGER {}", guard.name)).execute(c).expect("taken off");
-            }
-            diesel::sql_query("PRAGMA foreign_keys=OFF").execute(c).expect("off");
-            guards
-        }
-    }
-}
-
-fn back(conn: &mut Conn, guards: &[Guard]) {
-    for guard in guards {
-        conn.batch(&guard.sql).expect("put back");
-    }
-}
-
-fn broken(found: &Verification) -> Vec<u8> {
-    found.laws.iter().filter(|law| law.broken > 0).map(|law| law.number).collect()
-}
-
 /// What is known beside the database.
 fn evidence(keys: &Path) -> Evidence {
     let keeper = Keeper::find(keys).expect("readable").expect("a key");
-    Evidence { keys: keeper.verifiers(), kept: vec![("the signer".into(), keeper.signed().expect("a state"))] }
+    Evidence { keys: keeper.verifiers(), signer: Some(keeper.signed().expect("a state")), kept: Vec::new() }
+}
+
+/// What is wrong with how a tampering was found; nothing where it was.
+fn missed(kind: &Kind, found: &Found) -> Option<String> {
+    let shown = found.laws.iter().any(|law| *law != Law::Kept);
+    let wrong = match found.rows {
+        0 => "nothing was done",
+        // That only what was kept shows it is said, and so must be true.
+        _ if kind.law == Law::Kept && shown => "books and log show it themselves",
+        _ if !found.laws.contains(&kind.law) => "it is not found by its law",
+        _ => return None,
+    };
+    Some(format!("{}: {wrong}: {:?}, {:?}", kind.what, found.laws, found.words))
 }
 
 #[test]
-fn each_tampering_is_found() {
+fn each_kind_of_tampering_is_found() {
     for database in databases() {
-        let Scene { database, keys, .. } = Scene::play(database);
-        let evidence = evidence(&keys);
-        let clean = Copy::of(&database, 0);
-        assert_eq!(broken(&verify_with(&clean.books(), &evidence)), [0u8; 0], "{}", database.kind);
-        for (number, (what, at, sql, law)) in (1..).zip(TAMPERINGS) {
-            let copy = Copy::of(&database, number);
-            assert!(copy.ruin(*at, sql) > 0, "{}, {what}: nothing was done", database.kind);
-            let found = broken(&verify_with(&copy.books(), &evidence));
-            assert!(found.contains(law), "{}, {what}: laws {found:?} are broken, not {law}", database.kind);
+        let (mut ground, mut dice, mut tried, mut wrong) = (Ground::play(database), Dice::new(7), 0, Vec::new());
+        let nothing = Kind { what: "nothing", at: Books, rows: "", act: Act::Sql("SELECT 1"), law: Law::Kept };
+        let clean = ground.found(&nothing, &Deed::Sql(Vec::new()));
+        assert!(clean.laws.is_empty(), "{}: {:?}", ground.database(), clean.words);
+        for kind in OF_BOOKS.iter().chain(OF_LOG).chain(BY_ROWS) {
+            let deeds = ground.deeds(kind, TRIED, &mut dice);
+            assert_eq!(deeds.len(), TRIED, "{}", kind.what);
+            for deed in deeds {
+                let found = ground.found(kind, &deed);
+                tried += 1;
+                wrong.extend(missed(kind, &found).map(|why| format!("{why} {deed:?}")));
+            }
         }
+        assert!(tried >= 60 * TRIED && wrong.is_empty(), "{}, {} of {tried}: {wrong:#?}", ground.database(), wrong.len());
     }
 }
 
@@ -258,11 +130,11 @@ fn guards_that_were_taken_off_are_missed() {
         let copy = Copy::of(&database, 1);
         let mut conn = copy.connect(InLog);
         match &mut conn {
-            Conn::Sqlite(_) => drop(off(&mut conn)),
+            Conn::Sqlite(_) => drop(off(&mut conn, "log_leaves")),
             Conn::Postgres(_) => conn.batch("ALTER TABLE log_leaves DISABLE TRIGGER USER").expect("a superuser"),
         }
         drop(conn);
-        assert_eq!(broken(&verify_with(&copy.books(), &evidence(&keys))), [11], "{}", database.kind);
+        assert_eq!(broken(&verify_with(&copy.books(), &evidence(&keys))), BTreeSet::from([Law::Leaves]), "{}", database.kind);
     }
 }
 
@@ -271,7 +143,7 @@ fn older_books_are_not_signed_again() {
     for database in databases() {
         let mut scene = Scene::play(database);
         let books = Database::parse(&scene.database.url).expect("a URL");
-        let (older, signed) = (scene.signed[2], scene.signed[3]);
+        let [.., older, signed] = scene.signed[..] else { panic!("{:?}", scene.signed) };
         // As a restored copy is: the last stretch was never logged.
         let copy = Copy::of(&scene.database, 1);
         for sql in [
@@ -287,7 +159,7 @@ fn older_books_are_not_signed_again() {
         let mut integrator = Integrator::open(&copy.books(), &log, scene.keeper()).expect("an integrator");
         let refused = integrator.run().expect_err("it is not continued").to_string();
         assert!(refused.contains(&older.to_string()) && refused.contains(&signed.to_string()), "{refused}");
-        assert!(broken(&verify_with(&copy.books(), &evidence(&scene.keys))).contains(&15), "{}", scene.database.kind);
+        assert!(broken(&verify_with(&copy.books(), &evidence(&scene.keys))).contains(&Law::Kept), "{}", scene.database.kind);
         // The true one goes on.
         scene.log = Log::find(&books).expect("readable").expect("a log");
         scene.log_it();
@@ -295,29 +167,69 @@ fn older_books_are_not_signed_again() {
     }
 }
 
-#[test]
-fn a_log_written_anew_by_its_own_signer_is_told_by_what_was_kept() {
-    for database in databases() {
-        let Scene { database, keys, log, .. } = Scene::play(database);
-        let (_, note) = log.read(store::last_checkpoint).expect("readable").expect("signed");
-        let kept = Checkpoint::parse(Note::parse(&note).expect("a note").text()).expect("a checkpoint");
-        drop(log);
-        let copy = Copy::of(&database, 1);
+/// What is changed of the books before their log is written anew: the books' own laws hold after each.
+const EDITS: [&str; TRIED] = [
+    "UPDATE journal SET actor = NULL WHERE seq = 9",
+    "UPDATE journal SET effective_at = effective_at - 1 WHERE kind = 4",
+    "UPDATE journal SET body = replace(body, 'industry', 'government') WHERE kind = 3",
+    "UPDATE charges SET said = replace(said, 'user-of-the-job', 'somebody-else') WHERE id = (SELECT min(id) FROM charges)",
+    "UPDATE charges SET balance_after = balance_after - 1 WHERE id = (SELECT max(id) FROM charges)",
+];
+
+impl Copy {
+    /// Takes the log away and has it written anew by this key; what the laws of the log then say.
+    fn write_anew(&self, keeper: Keeper) {
         for table in ["leaves", "jobs", "lines", "lots", "providers", "keys", "secrets", "tiles", "edge", "heads", "checkpoints"] {
-            copy.ruin(InLog, &format!("DELETE FROM log_{table}"));
+            self.ruin(InLog, &format!("DELETE FROM log_{table}"));
         }
-        copy.ruin(Books, "UPDATE journal SET actor = NULL WHERE seq = 9");
-        // Whoever has the key can forget what it signed.
-        let state = format!("{}\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n", kept.origin);
-        std::fs::write(keys.join("log.state"), state).expect("written");
-        let log = Log::find(&copy.books()).expect("readable").expect("a log");
-        let mut integrator = Integrator::open(&copy.books(), &log, Keeper::find(&keys).expect("readable").expect("a key")).expect("one");
+        let log = Log::find(&self.books()).expect("readable").expect("a log");
+        let mut integrator = Integrator::open(&self.books(), &log, keeper).expect("an integrator");
         while integrator.run().expect("integrated").behind > 0 {}
-        let mut evidence = evidence(&keys);
-        let laws =
-            |evidence: &Evidence| broken(&verify_with(&copy.books(), evidence)).into_iter().filter(|law| *law > 10).collect::<Vec<_>>();
-        assert_eq!(laws(&evidence), [0u8; 0], "nothing in it shows it");
-        evidence.kept.push(("a donor".into(), kept));
-        assert_eq!(laws(&evidence), [15], "{}", database.kind);
+    }
+
+    /// The laws of the log that are broken.
+    fn of_log(&self, evidence: &Evidence) -> Vec<Law> {
+        broken(&verify_with(&self.books(), evidence)).into_iter().filter(|law| !matches!(law, Law::Books(_))).collect()
+    }
+}
+
+/// A folder with the log's own key, by which nothing was signed yet.
+fn forgetful(keys: &Path, origin: &str) -> (tempfile::TempDir, Keeper) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::copy(keys.join("log.key"), folder.path().join("log.key")).expect("copied");
+    let state = format!("{origin}\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n");
+    std::fs::write(folder.path().join("log.state"), state).expect("written");
+    let keeper = Keeper::find(folder.path()).expect("readable").expect("a key");
+    (folder, keeper)
+}
+
+#[test]
+fn a_log_written_anew_is_told_by_what_was_kept_and_by_its_key() {
+    for database in databases() {
+        let scene = Scene::play(database);
+        let last = scene.checkpoints().pop().expect("signed");
+        let (_, note) = scene.log.read(store::last_checkpoint).expect("readable").expect("signed");
+        let Scene { database, keys, log, .. } = scene;
+        drop(log);
+        for (number, edit) in (1..).zip(EDITS) {
+            let copy = Copy::of(&database, number);
+            copy.ruin(Books, edit);
+            assert!(!copy.of_log(&evidence(&keys)).is_empty(), "{edit}: nothing was done");
+            // Whoever has the key can forget what it signed: then only who kept a checkpoint can tell.
+            let (folder, keeper) = forgetful(&keys, &last.origin);
+            copy.write_anew(keeper);
+            assert_eq!(copy.of_log(&evidence(folder.path())), [], "{}, {edit}: nothing in it shows it", database.kind);
+            assert_eq!(copy.of_log(&evidence(&keys)), [Law::Kept], "{}, {edit}: what the signer remembers", database.kind);
+            let kept = vec![("a donor".to_owned(), last.clone())];
+            assert_eq!(copy.of_log(&Evidence { kept, ..evidence(folder.path()) }), [Law::Kept], "{}, {edit}", database.kind);
+            // Who has it not can only leave what was signed.
+            copy.ruin(InLog, &format!("UPDATE log_checkpoints SET size = {}, note = '{note}'", last.size));
+            assert!(copy.of_log(&evidence(folder.path())).contains(&Law::Checkpoints), "{}, {edit}: without the key", database.kind);
+            // Or sign it with another.
+            let another = tempfile::tempdir().expect("a folder");
+            copy.write_anew(Keeper::create(another.path(), Some(&last.origin)).expect("a key"));
+            let known = Evidence { signer: None, ..evidence(&keys) };
+            assert_eq!(copy.of_log(&known), [Law::Checkpoints], "{}, {edit}: another key", database.kind);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Reads the whole journal once, in table order, and believes nothing that it can recompute. Bounds: the state of every account and
 //! the natural key of every charge are held in memory.
 
+mod aside;
 mod duties;
 mod rows;
 mod told;
@@ -23,6 +24,7 @@ use crate::store::runs::{Trail, Trails};
 use crate::store::{Conn, Fault, Page, guards};
 use crate::time::Time;
 use crate::usage::{self, store::ChargeRow};
+use aside::Aside;
 use duties::Duties;
 use told::Told;
 
@@ -121,6 +123,13 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     check.charges(conn)?;
     check.refunds(conn)?;
     check.holds(conn)?;
+    let mut aside = std::mem::take(&mut check.aside);
+    for held in aside.holds(conn)? {
+        check.law(7, held.is_ok(), || held.err().unwrap_or_default());
+    }
+    for kept in aside.records(conn)? {
+        check.law(6, kept.is_ok(), || kept.err().unwrap_or_default());
+    }
     for held in std::mem::take(&mut check.duties).rows(conn)? {
         check.law(10, held.is_ok(), || held.err().unwrap_or_default());
     }
@@ -165,6 +174,7 @@ struct Seen {
 /// What a charge's postings say of it.
 #[derive(Clone, Copy)]
 struct Charged {
+    seq: i64,
     spent: i64,
     beyond: i64,
     /// 0 for a charge of nothing, which posts nothing.
@@ -188,6 +198,7 @@ struct Check {
     charged: FxHashMap<i64, Charged>,
     duties: Duties,
     told: Told,
+    aside: Aside,
 }
 
 impl Check {
@@ -207,6 +218,7 @@ impl Check {
             charged: FxHashMap::default(),
             duties: Duties::default(),
             told: Told::default(),
+            aside: Aside::default(),
         })
     }
 
@@ -226,6 +238,7 @@ impl Check {
             self.law(10, held.is_ok(), || held.err().unwrap_or_default());
         }
         self.told.pass(entry);
+        self.aside.pass(entry);
         if entry.lines.is_empty() && entry.kind != Kind::Charge {
             return;
         }
@@ -238,7 +251,7 @@ impl Check {
         if entry.kind == Kind::Charge {
             let of = |bucket| entry.lines.iter().filter(|l| l.account.bucket == bucket).map(|l| l.amount).sum::<i64>();
             let grant = entry.lines.first().map_or(0, |line| line.account.grant);
-            self.charged.insert(stamp, Charged { spent: of(Bucket::Spent), beyond: of(Bucket::OverdraftSpent), grant });
+            self.charged.insert(stamp, Charged { seq: entry.seq, spent: of(Bucket::Spent), beyond: of(Bucket::OverdraftSpent), grant });
         }
     }
 
@@ -336,8 +349,8 @@ impl Check {
             for row in &rows {
                 of_grants.entry(row.award).or_default().pass(row.id);
                 let posted = self.charged.remove(&row.id);
-                let same = posted.is_some_and(|Charged { spent, beyond, grant }| {
-                    let amounts = spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft;
+                let same = posted.is_some_and(|Charged { seq, spent, beyond, grant }| {
+                    let amounts = spent.checked_add(beyond) == Some(row.amount) && (seq, beyond) == (row.seq, row.overdraft);
                     amounts && (grant == row.award || grant == 0)
                 });
                 self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
@@ -439,11 +452,12 @@ fn key_fits(row: &ChargeRow) -> bool {
     serde_json::from_str(&row.said).is_ok_and(fits)
 }
 
+/// Whether an entry says that it reverses another, and does.
 fn is_mirror(mirror: &Entry, first: &Entry) -> bool {
     let lines = |entry: &Entry, sign: i64| {
         let mut lines: Vec<(Key, i64)> = entry.lines.iter().map(|l| (l.account, l.amount.saturating_mul(sign))).collect();
         lines.sort_unstable();
         lines
     };
-    lines(mirror, -1) == lines(first, 1)
+    mirror.subject == Some(first.recorded_at.micros()) && lines(mirror, -1) == lines(first, 1)
 }

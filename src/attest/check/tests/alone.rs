@@ -20,7 +20,7 @@ fn three() -> Forger {
 }
 
 #[test]
-fn a_history_that_was_rewritten_between_two_seals_is_seen() {
+pub fn a_history_that_was_rewritten_between_two_seals_is_seen() {
     let mut log = three();
     // As many lines and the same sums, but others.
     let lot = log.lots.get_mut("a").expect("there");
@@ -37,7 +37,7 @@ fn a_history_that_was_rewritten_between_two_seals_is_seen() {
 }
 
 #[test]
-fn a_history_that_was_taken_from_another_lot_is_seen() {
+pub fn a_history_that_was_taken_from_another_lot_is_seen() {
     let mut log = three();
     let taken = SubLog { handle: "a".into(), ..log.lots["b"].clone() };
     log.lots.insert("a", taken);
@@ -49,7 +49,7 @@ fn a_history_that_was_taken_from_another_lot_is_seen() {
 }
 
 #[test]
-fn an_edge_has_as_many_hashes_as_its_count_says() {
+pub fn an_edge_has_as_many_hashes_as_its_count_says() {
     let mut log = three();
     log.post("a", "charge", -1);
     log.seal();
@@ -62,7 +62,7 @@ fn an_edge_has_as_many_hashes_as_its_count_says() {
 }
 
 #[test]
-fn a_lot_that_continues_needs_a_statement_that_does() {
+pub fn a_lot_that_continues_needs_a_statement_that_does() {
     let log = honest();
     let bundle = log.bundle(&["a"], true);
     let alone = Bundle { previous: None, seals: bundle.seals[..1].to_vec(), previous_cover: Vec::new(), consistency: Vec::new(), ..bundle };
@@ -70,7 +70,7 @@ fn a_lot_that_continues_needs_a_statement_that_does() {
 }
 
 #[test]
-fn a_lot_without_new_lines_is_told_once() {
+pub fn a_lot_without_new_lines_is_told_once() {
     let mut log = three();
     log.seal();
     let mut bundle = log.bundle(&["a"], true);
@@ -80,7 +80,7 @@ fn a_lot_without_new_lines_is_told_once() {
 }
 
 #[test]
-fn places_lie_within_and_seals_say_their_own() {
+pub fn places_lie_within_and_seals_say_their_own() {
     let log = honest();
     let bundle = log.bundle(&["a", "b"], true);
     let mut beyond = bundle.clone();
@@ -97,7 +97,7 @@ fn places_lie_within_and_seals_say_their_own() {
 }
 
 #[test]
-fn a_leaf_of_the_same_kind_holds_another_line() {
+pub fn a_leaf_of_the_same_kind_holds_another_line() {
     let mut log = three();
     let line = log.line("a", "charge", -7);
     let (index, disclosure) = (log.leaves.len() as u64, disclose(&[4; 16], NAME, &text_of(&line)));
@@ -111,7 +111,7 @@ fn a_leaf_of_the_same_kind_holds_another_line() {
 }
 
 #[test]
-fn a_signature_of_the_known_key_must_be_its_own() {
+pub fn a_signature_of_the_known_key_must_be_its_own() {
     let log = honest();
     let bundle = log.bundle(&["a"], true);
     let text = Note::parse(&bundle.checkpoint).expect("a note").text().to_owned();

@@ -39,7 +39,7 @@ fn non_canonical(log: &Forger) {
 }
 
 #[test]
-fn lines_are_written_in_one_way() {
+pub fn lines_are_written_in_one_way() {
     let good = |line: &Forged| disclose(&[2; 16], NAME, &text_of(line));
     let log = written(good, |leaf| leaf);
     assert!(log.check(&log.bundle(&["a"], false), None).is_ok());
@@ -71,7 +71,7 @@ fn lines_are_written_in_one_way() {
 }
 
 #[test]
-fn disclosures_are_written_in_one_way() {
+pub fn disclosures_are_written_in_one_way() {
     let url64 = |text: String| super::super::super::canon::url64(text.as_bytes());
     let salt = "AgICAgICAgICAgICAgICAg";
     non_canonical(&written(|line| disclose(&[2; 16], "job", &text_of(line)), |leaf| leaf));
@@ -87,7 +87,7 @@ fn disclosures_are_written_in_one_way() {
 }
 
 #[test]
-fn leaves_are_written_in_one_way() {
+pub fn leaves_are_written_in_one_way() {
     let good = |line: &Forged| disclose(&[2; 16], NAME, &text_of(line));
     let long = "x".repeat(40_000);
     let changes = [
@@ -112,7 +112,7 @@ fn leaves_are_written_in_one_way() {
 }
 
 #[test]
-fn heads_and_seals_are_written_in_one_way() {
+pub fn heads_and_seals_are_written_in_one_way() {
     let log = sealed(|head| head, |seal| seal);
     assert!(log.check(&log.bundle(&["a"], false), None).is_ok());
     let root = |text: &str| text.split("\"root\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a root").to_owned();
@@ -144,7 +144,7 @@ fn heads_and_seals_are_written_in_one_way() {
 }
 
 #[test]
-fn numbers_and_hashes_outside_leaves_have_one_form_too() {
+pub fn numbers_and_hashes_outside_leaves_have_one_form_too() {
     let log = honest();
     let bundle = log.bundle(&["a", "b"], true);
     let mut index = bundle.clone();
@@ -171,7 +171,7 @@ fn numbers_and_hashes_outside_leaves_have_one_form_too() {
 }
 
 #[test]
-fn notes_are_read_as_they_are_signed() {
+pub fn notes_are_read_as_they_are_signed() {
     let log = honest();
     let bundle = log.bundle(&["a", "b"], true);
     let text = Note::parse(&bundle.checkpoint).expect("a note").text().to_owned();
@@ -201,5 +201,5 @@ fn notes_are_read_as_they_are_signed() {
     let trust = Trust { policy: Policy::parse(policy.as_bytes()).expect("a policy"), keys: Vec::new() };
     let checkpoint = format!("{}{}", bundle.checkpoint, witness.sign("another\n", 1).line());
     let spoiled = serde_json::to_string(&Bundle { checkpoint, ..bundle }).expect("written");
-    assert!(both(&spoiled, &trust, None).is_err_and(|refused| refused.reason == Reason::Signature));
+    assert!(judged(&spoiled, &trust, None).is_err_and(|refused| refused.reason == Reason::Signature));
 }
