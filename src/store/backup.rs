@@ -128,7 +128,7 @@ fn copy_log(from: &Database, to: &mut Conn) -> Result<Copied, Fault> {
     match from.find_beside("log", "log_leaves")? {
         Some(log) => log.connect()?.snapshot(|from| copy::copy(from, to, of_log)),
         // One that has not begun is an empty one.
-        None => copy::copy_nothing(to, of_log),
+        None => copy::read(to, of_log),
     }
 }
 
@@ -214,20 +214,10 @@ pub fn open(file: &Path) -> Result<Backup, Fault> {
 /// Puts the books of a backup where there are none: into a file that does not exist with the log in another beside it, or into a PostgreSQL
 /// database without books; all of them or none. `check` looks at what was written before it counts.
 pub fn restore(backup: &mut Backup, to: &Database, check: impl FnOnce(&mut Conn) -> Result<(), Fault>) -> Result<Copied, Fault> {
-    let mut fill = |to: &mut Conn, wanted: fn(&str) -> bool| backup.conn.snapshot(|from| copy::copy(from, to, wanted));
-    if let (Database::Sqlite(path), Database::Sqlite(beside)) = (to, to.beside("log")) {
-        expect_none(path)?;
-        let log = make_file(&beside, &[Part::Log], |to| fill(to, of_log))?;
-        let books = make_file(path, &[Part::Books], |to| {
-            let copied = fill(to, of_books)?;
-            check(to).map(|()| copied)
-        });
-        if books.is_err() {
-            // A log without books is of no use to anybody, and would keep the next restore from its place.
-            let _ = fs::remove_file(&beside);
-        }
-        return books.map(|books| books.and(log));
+    if let (Database::Sqlite(path), Database::Sqlite(log)) = (to, to.beside("log")) {
+        return restore_files(backup, path, &log, check);
     }
+    let mut fill = |to: &mut Conn, wanted: fn(&str) -> bool| backup.conn.snapshot(|from| copy::copy(from, to, wanted));
     let mut conn = to.connect()?;
     // A restore that broke off has left a schema without books.
     if conn.has_table("head")? && !is_new(&mut conn)? {
@@ -243,6 +233,36 @@ pub fn restore(backup: &mut Backup, to: &Database, check: impl FnOnce(&mut Conn)
     check(&mut conn)?;
     conn.batch("COMMIT")?;
     Ok(copied)
+}
+
+/// The log first: books without theirs would begin another.
+fn restore_files(
+    backup: &mut Backup,
+    books: &Path,
+    log: &Path,
+    check: impl FnOnce(&mut Conn) -> Result<(), Fault>,
+) -> Result<Copied, Fault> {
+    expect_none(books)?;
+    let found = if log.exists() { Some(left_over(backup, log)?) } else { None };
+    let was_there = found.is_some();
+    let mut fill = |to: &mut Conn, wanted: fn(&str) -> bool| backup.conn.snapshot(|from| copy::copy(from, to, wanted));
+    let logged = found.map_or_else(|| make_file(log, &[Part::Log], |to| fill(to, of_log)), Ok)?;
+    let restored = make_file(books, &[Part::Books], |to| {
+        let copied = fill(to, of_books)?;
+        check(to).map(|()| copied)
+    });
+    if restored.is_err() && !was_there {
+        // A log without books is of no use to anybody.
+        let _ = fs::remove_file(log);
+    }
+    Ok(restored?.and(logged))
+}
+
+/// The log that a restore which broke off has left, if it is the backup's.
+fn left_over(backup: &mut Backup, log: &Path) -> Result<Copied, Fault> {
+    let wanted = backup.conn.snapshot(|conn| copy::read(conn, of_log))?;
+    let there = Database::Sqlite(log.into()).connect()?.snapshot(|conn| copy::read(conn, of_log))?;
+    if there == wanted { Ok(there) } else { expect_none(log).map(|()| there) }
 }
 
 /// Whether nothing was ever written to the books.
