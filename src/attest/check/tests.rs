@@ -40,6 +40,8 @@ const ALL: &[fn()] = &[
     apart::a_lot_goes_on_in_its_own_unit,
     apart::a_line_is_of_its_leafs_kind,
     apart::a_leaf_is_in_the_log,
+    apart::a_hash_has_32_bytes,
+    apart::a_line_is_its_own_leafs_and_its_own_lots,
     alone::a_history_that_was_rewritten_between_two_seals_is_seen,
     alone::a_history_that_was_taken_from_another_lot_is_seen,
     alone::an_edge_has_as_many_hashes_as_its_count_says,

@@ -63,6 +63,25 @@ pub fn a_line_is_of_its_leafs_kind() {
 }
 
 #[test]
+pub fn a_line_is_its_own_leafs_and_its_own_lots() {
+    let log = honest();
+    let mut other = log.bundle(&["a"], false);
+    other.lots[0].lines[1].disclosure = other.lots[0].lines[3].disclosure.clone();
+    log.refused(&other, None, Reason::Inclusion);
+    let mut strange = log.bundle(&["a"], false);
+    strange.lots[0].lines[1] = log.bundle(&["b"], false).lots[0].lines[1].clone();
+    log.refused(&strange, None, Reason::Gap);
+}
+
+#[test]
+pub fn a_hash_has_32_bytes() {
+    let log = honest();
+    let mut longer = log.bundle(&["a"], false);
+    longer.cover[0] = "A".repeat(44);
+    log.refused(&longer, None, Reason::Malformed);
+}
+
+#[test]
 pub fn a_leaf_is_in_the_log() {
     let log = honest();
     let mut beyond = log.bundle(&["a"], false);
