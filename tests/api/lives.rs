@@ -60,8 +60,11 @@ const EVERYBODY: &[&str] = &["nobody"];
 const DONORS: &[&str] = &["donor", "donor+"];
 const REPORTERS: &[&str] = &["provid", "provid+"];
 
-/// What the design allows: of which kind, which step, in which states, to whom. All else must be refused.
-const RULES: &[(&str, &str, &[&str], &[&[&str]])] = &[
+/// Of which kind, which step, in which states, to whom.
+type Rule = (&'static str, &'static str, &'static [&'static str], &'static [&'static [&'static str]]);
+
+/// What the design allows. All else must be refused.
+const RULES: &[Rule] = &[
     // Who proposed it does not accept it.
     ("donation", "acceptance", &["proposed"], &[&["officer2"]]),
     ("donation", "cancellation", &["proposed", "accepted"], &[STAFF]),
