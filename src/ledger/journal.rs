@@ -150,8 +150,6 @@ kinds! {
     WebhookRevocation 72 "webhook_revocation";
     /// A webhook was given a new secret.
     WebhookRotation 73 "webhook_rotation";
-    /// A statement was made.
-    Statement 74 "statement";
 }
 
 impl Kind {

@@ -199,24 +199,12 @@ pub struct Copied {
     pub tables: usize,
     /// Rows of all of them.
     pub rows: u64,
-    digests: Digests,
-}
-
-impl Copied {
-    /// The same with what was copied besides.
-    pub fn and(mut self, more: Copied) -> Copied {
-        self.digests.0.extend(more.digests.0);
-        Copied { tables: self.tables + more.tables, rows: self.rows + more.rows, digests: self.digests }
-    }
-
     /// SHA-256 of all of it, in hexadecimal digits: the same for the same rows in either database.
-    pub fn digest(&self) -> String {
-        self.digests.all()
-    }
+    pub digest: String,
 }
 
-/// SHA-256 of the rows of each of some tables.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// SHA-256 of the rows of some tables, whatever the order in which the tables come.
+#[derive(Default)]
 struct Digests(Vec<(String, [u8; 32])>);
 
 impl Digests {
@@ -228,12 +216,10 @@ impl Digests {
         Ok(rows)
     }
 
-    /// Of all together, whatever the order in which the tables came.
-    fn all(&self) -> String {
-        let mut tables: Vec<_> = self.0.iter().collect();
-        tables.sort();
+    fn all(mut self) -> String {
+        self.0.sort();
         let mut hash = Sha256::new();
-        for (name, rows) in tables {
+        for (name, rows) in &self.0 {
             hash.update(name);
             hash.update(rows);
         }
@@ -252,15 +238,14 @@ fn hash_rows(hash: &mut Sha256, rows: &[String]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Copies those tables of a database that are wanted into it from another, empty as they are but for what its schema begins with, and reads it
-/// all back. Both connections must be in a transaction: the source's is the snapshot.
+/// Copies every table into a database that has all of them, empty but for what its schema begins with, and reads it all back. Both connections
+/// must be in a transaction: the source's is the snapshot.
 ///
 /// Errors: `Fault::Internal` for a table that the source has not or has otherwise, and where other rows are read back than were copied.
-pub fn copy(from: &mut Conn, to: &mut Conn, wanted: impl Fn(&str) -> bool) -> Result<Copied, Fault> {
-    let there = tables(from)?;
-    let here: Vec<Table> = tables(to)?.into_iter().filter(|table| wanted(&table.name)).collect();
+pub fn copy(from: &mut Conn, to: &mut Conn) -> Result<Copied, Fault> {
+    let (there, here) = (tables(from)?, tables(to)?);
     let sqlite = matches!(to, Conn::Sqlite(_));
-    let mut copied = Copied::default();
+    let (mut copied, mut digests) = (Copied::default(), Digests::default());
     for table in &here {
         let names = |table: &Table| table.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
         let same = |other: &&Table| other.name == table.name && names(other) == names(table);
@@ -268,7 +253,7 @@ pub fn copy(from: &mut Conn, to: &mut Conn, wanted: impl Fn(&str) -> bool) -> Re
         begin_anew(to, table)?;
         let writing = table.writing(sqlite);
         copied.tables += 1;
-        copied.rows += copied.digests.table(&table.name, |hash| {
+        copied.rows += digests.table(&table.name, |hash| {
             each_batch(from, source, |batch| {
                 hash_rows(hash, batch)?;
                 let rows = format!("[{}]", batch.join(","));
@@ -280,20 +265,40 @@ pub fn copy(from: &mut Conn, to: &mut Conn, wanted: impl Fn(&str) -> bool) -> Re
             })
         })?;
     }
-    match read(to, wanted)? == copied {
+    copied.digest = digests.all();
+    match digest(to, &here)? == copied.digest {
         true => Ok(copied),
         false => Err(Fault::Internal("what was written is not what was read".into())),
     }
 }
 
-/// Reads those tables that are wanted, as if they had been copied. The connection must be in a transaction.
-pub fn read(conn: &mut Conn, wanted: impl Fn(&str) -> bool) -> Result<Copied, Fault> {
-    let mut read = Copied::default();
-    for table in tables(conn)?.iter().filter(|table| wanted(&table.name)) {
-        read.tables += 1;
-        read.rows += read.digests.table(&table.name, |hash| each_batch(conn, table, |batch| hash_rows(hash, batch)))?;
+/// The SHA-256 of all rows of these tables. The connection must be in a transaction.
+fn digest(conn: &mut Conn, tables: &[Table]) -> Result<String, Fault> {
+    let mut digests = Digests::default();
+    for table in tables {
+        digests.table(&table.name, |hash| each_batch(conn, table, |batch| hash_rows(hash, batch)))?;
     }
-    Ok(read)
+    Ok(digests.all())
+}
+
+/// Makes those tables of the source that the target, a file of SQLite, has not, without what guards them.
+pub fn make_missing(from: &mut Conn, to: &mut Conn) -> Result<(), Fault> {
+    let here = tables(to)?;
+    for table in tables(from)?.into_iter().filter(|table| here.iter().all(|other| other.name != table.name)) {
+        let form = |_, column: &Column| {
+            let form = match column.form {
+                Form::Whole => "BIGINT",
+                Form::Words => "TEXT",
+                Form::Bytes => "BLOB",
+                Form::Flag => "BOOLEAN",
+            };
+            format!("{} {form}", quoted(&column.name))
+        };
+        let key: Vec<String> = table.key.iter().map(|name| quoted(name)).collect();
+        let key = if key.is_empty() { String::new() } else { format!(", PRIMARY KEY ({})", key.join(", ")) };
+        to.batch(&format!("CREATE TABLE {} ({}{key})", quoted(&table.name), table.listed(form)))?;
+    }
+    Ok(())
 }
 
 /// Takes away what the schema itself put into a table. One that refuses that has nothing in it.

@@ -5,7 +5,6 @@
 
 pub mod charge;
 pub mod hold;
-mod met;
 pub mod price;
 pub mod quote;
 pub mod rate;
@@ -27,7 +26,6 @@ use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
 use crate::time::Time;
 pub use charge::{Charge, Outcome, charge};
-pub use met::Blocks;
 pub use rate::{NewRate, Rate};
 pub use record::{Incoming, Job, Record, Used};
 pub use refund::{Refunded, refund};
@@ -139,9 +137,8 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
     }
     match how {
         Resolution::Dismiss(reason) => {
-            let note = Draft::note(Kind::Dismissal, who, work.now(), &json!({"reason": reason})).about(id.stamp());
-            let birth = ledger::post(work, note)?;
-            store::close_quarantine(work.sql_mut()?, row.id, birth.seq, None)?;
+            ledger::post(work, Draft::note(Kind::Dismissal, who, work.now(), &json!({"reason": reason})).about(id.stamp()))?;
+            store::close_quarantine(work.sql_mut()?, row.id, "dismissed", None)?;
             Ok(None)
         }
         Resolution::Charge(grant) => {
@@ -153,7 +150,7 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
             record.hold = record.hold.filter(|_| grant.is_none());
             let provider = InstitutionId::from_stamp(row.provider);
             let charged = charge::retry(work, who, provider, &Incoming::new(provider, record), named)?;
-            store::close_quarantine(work.sql_mut()?, row.id, charged.row.seq, Some(charged.row.id()))?;
+            store::close_quarantine(work.sql_mut()?, row.id, "charged", Some(charged.row.id()))?;
             Ok(Some(charged))
         }
     }

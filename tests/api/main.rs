@@ -9,7 +9,6 @@ mod flows;
 mod granting;
 mod holds;
 mod hostile;
-mod independence;
 mod issuers;
 mod limits;
 mod lives;

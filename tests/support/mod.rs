@@ -7,7 +7,6 @@
 
 pub mod books;
 pub mod database;
-pub mod dice;
 pub mod oidc;
 pub mod server;
 
