@@ -81,7 +81,6 @@ CREATE TABLE postings (
   balance BIGINT NOT NULL
 );
 
-
 -- Directory. Names of persons stand here and nowhere in the journal.
 CREATE TABLE institutions (
   id {KEY},
