@@ -81,6 +81,7 @@ CREATE TABLE postings (
   balance BIGINT NOT NULL
 );
 
+
 -- Directory. Names of persons stand here and nowhere in the journal.
 CREATE TABLE institutions (
   id {KEY},
