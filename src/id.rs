@@ -73,6 +73,8 @@ kinds! {
     Person PersonId "prs";
     /// A role that a person has.
     Binding BindingId "bnd";
+    /// What became of credits over a period.
+    Statement StatementId "stm";
     /// Something that happened, for those whom it concerns.
     Event EventId "evt";
     /// An address that events are sent to.
@@ -147,18 +149,31 @@ fn mix(value: u64) -> u64 {
 /// Crockford's alphabet, lower case: no i, l, o, u to misread.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+const NONE: u8 = 0xff;
+
+/// The digit that each byte stands for: identifiers are read in every record.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NONE; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+
 fn decode(text: &str) -> Option<u128> {
     if text.len() != 26 {
         return None;
     }
     let mut value = 0u128;
     for (place, byte) in text.bytes().enumerate() {
-        let digit = ALPHABET.iter().position(|a| *a == byte)?;
+        let digit = DIGITS[usize::from(byte)];
         // 26 characters hold 130 bits; the first may use only three of its five.
-        if place == 0 && digit > 7 {
+        if digit == NONE || (place == 0 && digit > 7) {
             return None;
         }
-        value = (value << 5) | digit as u128;
+        value = (value << 5) | u128::from(digit);
     }
     Some(value)
 }
@@ -166,12 +181,13 @@ fn decode(text: &str) -> Option<u128> {
 impl<K: Kind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uuid = uuid_of(K::PREFIX, self.0);
-        write!(f, "{}_", K::PREFIX)?;
-        for place in (0..26).rev() {
-            let digit = (uuid >> (place * 5)) & 31;
-            write!(f, "{}", ALPHABET[digit as usize] as char)?;
+        let mut coded = [0; 26];
+        for (place, byte) in coded.iter_mut().rev().enumerate() {
+            *byte = ALPHABET[(uuid >> (place * 5)) as usize & 31];
         }
-        Ok(())
+        f.write_str(K::PREFIX)?;
+        f.write_str("_")?;
+        f.write_str(std::str::from_utf8(&coded).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -21,6 +21,8 @@ struct Metrics {
     issuers: Option<IntCounterVec>,
     keys: Option<IntGaugeVec>,
     limited: Option<IntCounterVec>,
+    leaves: Option<IntGauge>,
+    behind: Option<IntGauge>,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -36,13 +38,16 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         IntCounterVec::new(opts!("almoner_issuer_fetches_total", "Times an issuer was asked for its keys"), &["issuer", "outcome"]).ok();
     let keys = IntGaugeVec::new(opts!("almoner_issuer_keys", "Keys an issuer gave when last asked"), &["issuer", "state"]).ok();
     let limited = IntCounterVec::new(opts!("almoner_rate_limited_total", "Requests refused as too many"), &["policy"]).ok();
+    let leaves = IntGauge::new("almoner_log_leaves", "Leaves of the verifiable log, as this process last wrote it").ok();
+    let behind = IntGauge::new("almoner_log_behind", "Journal entries that were not in the log yet when this process last wrote it").ok();
+    let of_log = [leaves.clone().map(boxed), behind.clone().map(boxed)];
     let of_doors = [issuers.clone().map(boxed), keys.clone().map(boxed), limited.clone().map(boxed)];
     let collectors = [requests.clone().map(boxed), durations.clone().map(boxed), sweeps.clone().map(boxed), booked.clone().map(boxed)];
-    for collector in collectors.into_iter().chain([last_sweep.clone().map(boxed)]).chain(of_doors).flatten() {
+    for collector in collectors.into_iter().chain([last_sweep.clone().map(boxed)]).chain(of_doors).chain(of_log).flatten() {
         // The names are constants of this file; registering them twice is the only thing that can fail.
         let _ = registry.register(collector);
     }
-    Metrics { registry, requests, durations, sweeps, booked, last_sweep, issuers, keys, limited }
+    Metrics { registry, requests, durations, sweeps, booked, last_sweep, issuers, keys, limited, leaves, behind }
 });
 
 fn boxed(collector: impl Collector + 'static) -> Box<dyn Collector> {
@@ -97,6 +102,16 @@ pub fn issuer_asked(issuer: &str, found: Option<(usize, usize)>) {
 pub fn limited(policy: &str) {
     if let Some(limited) = &METRICS.limited {
         limited.with_label_values(&[policy]).inc();
+    }
+}
+
+/// Tells how far the log has come: its leaves, and the journal's entries that it lacks.
+pub fn logged(leaves: u64, behind: i64) {
+    let figures = [(&METRICS.leaves, i64::try_from(leaves).unwrap_or(i64::MAX)), (&METRICS.behind, behind)];
+    for (gauge, value) in figures {
+        if let Some(gauge) = gauge {
+            gauge.set(value);
+        }
     }
 }
 

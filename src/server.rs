@@ -16,6 +16,7 @@ use actix_web::{App, Error, HttpServer};
 use tracing::Instrument;
 use tracing_actix_web::TracingLogger;
 
+use crate::attest::keep::Log;
 use crate::directory::standing::Rule;
 use crate::http::access::Access;
 use crate::http::api::door;
@@ -32,8 +33,11 @@ use crate::store::{Fault, Store, Work, answers};
 use crate::usage::{Swept, is_due, sweep_some};
 
 mod errands;
+pub mod witness;
+mod logging;
 
 pub use errands::Errands;
+pub use logging::Logging;
 
 /// How many things that the clock has decided one commit books at most: other commands come between.
 const SWEEP_SOME: usize = 100;
@@ -59,11 +63,15 @@ pub struct Manner {
     pub errands: Errands,
     /// How often the books verify themselves; `None` for never.
     pub audit_every: Option<Duration>,
+    /// The verifiable log.
+    pub log: Log,
+    /// How it is kept, if this process keeps it.
+    pub logging: Option<Logging>,
 }
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every } = manner;
+    let Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, logging } = manner;
     let rule = Rule { local: keys.local_issuer().map(String::from), require_bindings };
     let access = Arc::new(Access::open(store.clone(), rule.clone())?);
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
@@ -75,7 +83,7 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
     let pages = login.map(Data::new);
     actix_web::rt::System::new()
         .block_on(async {
-            let app = Data::new(door::App::new(store.clone(), access.clone()));
+            let app = Data::new(door::App::new(store.clone(), access.clone(), log));
             let judge = Data::from(access.clone());
             let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
             let limits = Data::new(Limits::new(limits));
@@ -106,6 +114,7 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
             let keeper = actix_web::rt::spawn(access.keep_fresh());
             let mut errands = errands::run(&store, &errands, &rule);
             errands.extend(audit_every.map(|every| actix_web::rt::spawn(errands::audit_for_ever(store.clone(), every))));
+            errands.extend(logging.map(|logging| actix_web::rt::spawn(logging::keep_for_ever(logging))));
             announce(address);
             let ended = server.await;
             keeper.abort();

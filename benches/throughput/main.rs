@@ -6,7 +6,7 @@
 //!   by a prepared insert on SQLite (WAL, `synchronous=FULL`) and by COPY on PostgreSQL, committed in the same batches;
 //! - **same rows**: exactly the rows that Almoner wrote, with its indexes and constraints, by plain prepared inserts or COPY, no logic;
 //! - **in process**: `usage::charge` through the store's queue: key, digest, price, draw-down, postings, balances, durable commit;
-//! - **HTTP batch**: `POST /v1/usage/batch` to the release program, token checked, two keep-alive connections; the answer in full (each
+//! - **HTTP batch**: `POST /v1/usage/batch` to the release program, token checked, three keep-alive connections; the answer in full (each
 //!   charge shown) or minimal (`Prefer: return=minimal`);
 //!   *one grant*: the same with all records charged to one grant, whose accounts are then in every transaction;
 //! - **HTTP single**: `POST /v1/usage`, one record each, over 1, 64 and 256 keep-alive connections;

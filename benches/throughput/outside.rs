@@ -9,7 +9,7 @@ use super::support::server::Server;
 use super::{Sample, drive, timed};
 
 /// Connections that send batches.
-const BATCH_LANES: usize = 2;
+const BATCH_LANES: usize = 3;
 
 /// A server and what it is sent.
 pub struct Outside {

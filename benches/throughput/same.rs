@@ -45,13 +45,7 @@ rows! {
         actor: diesel::sql_types::Nullable<diesel::sql_types::BigInt> = Option<i64>,
         subject: diesel::sql_types::Nullable<diesel::sql_types::BigInt> = Option<i64>,
         body: diesel::sql_types::Nullable<diesel::sql_types::Text> = Option<String>,
-    }
-    postings Posting (id) {
-        id: diesel::sql_types::BigInt = i64,
-        account: diesel::sql_types::BigInt = i64,
-        amount: diesel::sql_types::BigInt = i64,
-        nth: diesel::sql_types::BigInt = i64,
-        balance: diesel::sql_types::BigInt = i64,
+        lines: diesel::sql_types::Nullable<diesel::sql_types::Text> = Option<String>,
     }
     charges Charge (id) {
         id: diesel::sql_types::BigInt = i64,
@@ -67,13 +61,21 @@ rows! {
         balance_after: diesel::sql_types::BigInt = i64,
         ended_at: diesel::sql_types::BigInt = i64,
         rates: diesel::sql_types::Text = String,
-        record: diesel::sql_types::Text = String,
+        said: diesel::sql_types::Text = String,
     }
     runs Run (first) {
         list: diesel::sql_types::Integer = i32,
         owner: diesel::sql_types::BigInt = i64,
         first: diesel::sql_types::BigInt = i64,
         members: diesel::sql_types::Binary = Vec<u8>,
+    }
+    key_blocks KeyBlock (block) {
+        block: diesel::sql_types::BigInt = i64,
+        upto: diesel::sql_types::BigInt = i64,
+    }
+    key_rows KeyRow (id) {
+        id: diesel::sql_types::BigInt = i64,
+        entries: diesel::sql_types::Binary = Vec<u8>,
     }
 }
 
@@ -83,12 +85,21 @@ diesel::table! {
     }
 }
 
+impl Entry {
+    /// The accounts that it moves: each one's number, and its balance and count of postings afterwards.
+    fn accounts(&self) -> Vec<(i64, (i64, i64))> {
+        let lines: Vec<[i64; 4]> = self.lines.as_deref().map_or_else(Vec::new, |text| serde_json::from_str(text).expect("postings"));
+        lines.into_iter().map(|[account, _, nth, balance]| (account, (balance, nth))).collect()
+    }
+}
+
 /// The rows of one commit, and what the accounts came to.
 struct Commit {
     entries: Vec<Entry>,
-    postings: Vec<Posting>,
     charges: Vec<Charge>,
     runs: Vec<Run>,
+    key_blocks: Vec<KeyBlock>,
+    key_rows: Vec<KeyRow>,
     accounts: BTreeMap<i64, (i64, i64)>,
 }
 
@@ -168,15 +179,19 @@ impl Same {
         let (low, high) = (from * 1024, to * 1024 + 1023);
         on!(&mut self.books, c => {
             let entries: Vec<Entry> = journal::table.filter(journal::seq.between(from, to)).order(journal::seq).load(c).expect("entries");
-            let postings: Vec<Posting> = postings::table.filter(postings::id.between(low, high)).order(postings::id).load(c).expect("postings");
             let stamps = entries.first().map_or(0, |e| e.recorded_at)..=entries.last().map_or(0, |e| e.recorded_at);
             let charges: Vec<Charge> =
                 charges::table.filter(charges::id.between(stamps.start(), stamps.end())).order(charges::id).load(c).expect("charges");
             let of_accounts = runs::list.eq(1).and(runs::first.between(low, high));
             let of_grants = runs::list.eq(2).and(runs::first.between(stamps.start(), stamps.end()));
             let runs: Vec<Run> = runs::table.filter(of_accounts.or(of_grants)).order((runs::list, runs::owner)).load(c).expect("runs");
-            let accounts = postings.iter().map(|posting| (posting.account, (posting.balance, posting.nth))).collect();
-            Commit { entries, postings, charges, runs, accounts }
+            let ended = key_blocks::upto.between(stamps.start(), stamps.end());
+            let key_blocks: Vec<KeyBlock> = key_blocks::table.filter(ended).order(key_blocks::block).load(c).expect("blocks");
+            let rows = key_blocks.first().map_or(0, |b| b.block * 256)..key_blocks.last().map_or(0, |b| (b.block + 1) * 256);
+            let of_blocks = key_rows::id.ge(rows.start).and(key_rows::id.lt(rows.end));
+            let key_rows: Vec<KeyRow> = key_rows::table.filter(of_blocks).order(key_rows::id).load(c).expect("rows of keys");
+            let accounts = entries.iter().flat_map(Entry::accounts).collect();
+            Commit { entries, charges, runs, key_blocks, key_rows, accounts }
         })
     }
 
@@ -185,9 +200,10 @@ impl Same {
             Base::Sqlite(base) => {
                 base.execute_batch("BEGIN IMMEDIATE").expect("a turn");
                 Entry::insert(&commit.entries, base);
-                Posting::insert(&commit.postings, base);
                 Charge::insert(&commit.charges, base);
                 Run::insert(&commit.runs, base);
+                KeyBlock::insert(&commit.key_blocks, base);
+                KeyRow::insert(&commit.key_rows, base);
                 let mut update = base.prepare("UPDATE accounts SET balance = ?2, postings = ?3 WHERE no = ?1").expect("an update");
                 for (no, (balance, postings)) in &commit.accounts {
                     update.execute(params![no, balance, postings]).expect("an account");
@@ -199,9 +215,10 @@ impl Same {
             Base::Postgres(base) => {
                 base.batch_execute("BEGIN").expect("a turn");
                 diesel::copy_from(journal::table).from_insertable(&commit.entries).execute(base).expect("entries");
-                diesel::copy_from(postings::table).from_insertable(&commit.postings).execute(base).expect("postings");
                 diesel::copy_from(charges::table).from_insertable(&commit.charges).execute(base).expect("charges");
                 diesel::copy_from(runs::table).from_insertable(&commit.runs).execute(base).expect("runs");
+                diesel::copy_from(key_blocks::table).from_insertable(&commit.key_blocks).execute(base).expect("blocks");
+                diesel::copy_from(key_rows::table).from_insertable(&commit.key_rows).execute(base).expect("rows of keys");
                 let accounts: Vec<_> = commit.accounts.iter().map(|(no, (balance, postings))| (no, balance, postings)).collect();
                 diesel::sql_query(
                     "UPDATE accounts SET balance = (v ->> 1)::bigint, postings = (v ->> 2)::bigint

@@ -1,9 +1,12 @@
--- The journal and what belongs to it refuse to be changed: what was wrong is put right by adding.
+-- What is written differently for the two databases: guards, by which the journal and what belongs to it refuse to be changed (what was
+-- wrong is put right by adding), and the view of the postings.
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END$$;
 CREATE TRIGGER journal_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON journal
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER postings_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON postings
+CREATE TRIGGER key_blocks_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON key_blocks
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER key_rows_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON key_rows
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER runs_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON runs
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -24,6 +27,8 @@ CREATE TRIGGER refunds_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON ref
 CREATE TRIGGER covers_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON covers
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER outflows_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON outflows
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER statements_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON statements
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER events_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -49,3 +54,8 @@ CREATE TRIGGER role_bindings_refuse_delete BEFORE DELETE OR TRUNCATE ON role_bin
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER identities_refuse_update BEFORE UPDATE ON identities
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- The postings as rows, numbered seq * 1024 + place in the transaction: for whoever reads the books in SQL.
+CREATE VIEW postings AS
+  SELECT j.seq * 1024 + l.place AS id, (l.line ->> 0)::bigint AS account, (l.line ->> 1)::bigint AS amount,
+    (l.line ->> 2)::bigint AS nth, (l.line ->> 3)::bigint AS balance
+  FROM journal j CROSS JOIN LATERAL json_array_elements(j.lines::json) WITH ORDINALITY AS l (line, place);

@@ -1,12 +1,17 @@
--- The journal and what belongs to it refuse to be changed: what was wrong is put right by adding.
+-- What is written differently for the two databases: guards, by which the journal and what belongs to it refuse to be changed (what was
+-- wrong is put right by adding), and the view of the postings.
 CREATE TRIGGER journal_refuses_update BEFORE UPDATE ON journal
 BEGIN SELECT RAISE(ABORT, 'journal is append-only'); END;
 CREATE TRIGGER journal_refuses_delete BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'journal is append-only'); END;
-CREATE TRIGGER postings_refuses_update BEFORE UPDATE ON postings
-BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
-CREATE TRIGGER postings_refuses_delete BEFORE DELETE ON postings
-BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
+CREATE TRIGGER key_blocks_refuses_update BEFORE UPDATE ON key_blocks
+BEGIN SELECT RAISE(ABORT, 'key_blocks is append-only'); END;
+CREATE TRIGGER key_blocks_refuses_delete BEFORE DELETE ON key_blocks
+BEGIN SELECT RAISE(ABORT, 'key_blocks is append-only'); END;
+CREATE TRIGGER key_rows_refuses_update BEFORE UPDATE ON key_rows
+BEGIN SELECT RAISE(ABORT, 'key_rows is append-only'); END;
+CREATE TRIGGER key_rows_refuses_delete BEFORE DELETE ON key_rows
+BEGIN SELECT RAISE(ABORT, 'key_rows is append-only'); END;
 CREATE TRIGGER runs_refuses_update BEFORE UPDATE ON runs
 BEGIN SELECT RAISE(ABORT, 'runs is append-only'); END;
 CREATE TRIGGER runs_refuses_delete BEFORE DELETE ON runs
@@ -47,6 +52,10 @@ CREATE TRIGGER outflows_refuses_update BEFORE UPDATE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
 CREATE TRIGGER outflows_refuses_delete BEFORE DELETE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
+CREATE TRIGGER statements_refuses_update BEFORE UPDATE ON statements
+BEGIN SELECT RAISE(ABORT, 'statements is append-only'); END;
+CREATE TRIGGER statements_refuses_delete BEFORE DELETE ON statements
+BEGIN SELECT RAISE(ABORT, 'statements is append-only'); END;
 CREATE TRIGGER events_refuses_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events is append-only'); END;
 CREATE TRIGGER events_refuses_delete BEFORE DELETE ON events
@@ -76,3 +85,7 @@ CREATE TRIGGER role_bindings_refuse_delete BEFORE DELETE ON role_bindings
 BEGIN SELECT RAISE(ABORT, 'role_bindings is append-only'); END;
 CREATE TRIGGER identities_refuse_update BEFORE UPDATE ON identities
 BEGIN SELECT RAISE(ABORT, 'identities are never moved'); END;
+-- The postings as rows, numbered seq * 1024 + place in the transaction: for whoever reads the books in SQL.
+CREATE VIEW postings AS
+  SELECT j.seq * 1024 + l.key + 1 AS id, l.value ->> 0 AS account, l.value ->> 1 AS amount, l.value ->> 2 AS nth, l.value ->> 3 AS balance
+  FROM journal j JOIN json_each(j.lines) l;

@@ -29,6 +29,24 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_by_age ON answers (saved_at);
 
+-- Keys found without an index of them: blocks of some thousands, each in 256 rows (id = block * 256 + the key's first byte) in the
+-- order of the keys, written once. Whatever is younger than the last block's `upto` is in none yet.
+CREATE TABLE key_blocks (
+  block {KEY},
+  upto BIGINT NOT NULL
+);
+
+CREATE TABLE key_rows (
+  id {KEY},
+  entries {BYTES} NOT NULL
+);
+
+-- What nobody is told, made with the schema from the system's randomness: by `handle` lines are named to those who may not know their place.
+CREATE TABLE secrets (
+  name TEXT NOT NULL PRIMARY KEY,
+  secret {BYTES} NOT NULL
+);
+
 -- Lists kept by runs: the members of an owner that one commit added, as the first and the differences to it.
 CREATE TABLE runs (
   list INTEGER NOT NULL,
@@ -46,6 +64,8 @@ CREATE TABLE units (
   id BIGINT NOT NULL UNIQUE
 );
 
+-- What a transaction moves stands in its own row, so that it is there whole or not at all: a JSON list of postings, each
+-- [account, signed amount, number in the account from 1, the account's balance after it].
 CREATE TABLE journal (
   seq {KEY},
   recorded_at BIGINT NOT NULL,
@@ -53,7 +73,8 @@ CREATE TABLE journal (
   kind INTEGER NOT NULL,
   actor BIGINT,
   subject BIGINT,
-  body TEXT
+  body TEXT,
+  lines TEXT
 );
 
 -- An asset account (buckets 1, 3, 6, 7) never falls below zero, whatever the program believes.
@@ -70,16 +91,6 @@ CREATE TABLE accounts (
 );
 CREATE INDEX accounts_of_award ON accounts (award, bucket);
 CREATE INDEX accounts_of_lot ON accounts (lot, bucket);
-
--- id = seq * 1024 + place in the transaction; nth counts the account's postings from 1. Which postings an account has stands in list 1
--- of the runs: an index by account would dirty a page for each posting.
-CREATE TABLE postings (
-  id {KEY},
-  account BIGINT NOT NULL,
-  amount BIGINT NOT NULL CHECK (amount <> 0),
-  nth BIGINT NOT NULL,
-  balance BIGINT NOT NULL
-);
 
 
 -- Directory. Names of persons stand here and nowhere in the journal.
@@ -400,8 +411,8 @@ CREATE TABLE rates (
 );
 CREATE INDEX rates_of_resource ON rates (resource);
 
--- Which charges a grant has stands in list 2 of the runs. part 0 is a job's total; the key of the job's total and of its parts is the
--- same.
+-- Which charges a grant has stands in list 2 of the runs. part 0 is a job's total, found by its key through the blocks of keys; the key of
+-- the job's total and of its parts is the same. `said` is what was sent without what the other columns say.
 CREATE TABLE charges (
   id {KEY},
   seq BIGINT NOT NULL,
@@ -416,9 +427,9 @@ CREATE TABLE charges (
   balance_after BIGINT NOT NULL,
   ended_at BIGINT NOT NULL,
   rates TEXT NOT NULL,
-  record TEXT NOT NULL,
-  UNIQUE (usage_key, part)
+  said TEXT NOT NULL
 );
+CREATE UNIQUE INDEX parts_of_jobs ON charges (usage_key, part) WHERE part > 0;
 CREATE INDEX overdrawn_charges ON charges (award, id) WHERE overdraft > 0;
 
 -- Credits set aside for jobs. `rest` says lot by lot what is still set aside, or, of a hold that is closed, what went back; `closed` is the
@@ -468,6 +479,7 @@ CREATE TABLE covers (
 );
 CREATE INDEX covers_of_charge ON covers (charge);
 
+-- `closed` is the sequence of the entry that charged or dismissed the record.
 CREATE TABLE quarantine (
   id {KEY},
   usage_key {BYTES} NOT NULL,
@@ -478,7 +490,9 @@ CREATE TABLE quarantine (
   detail TEXT NOT NULL,
   record TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('open', 'charged', 'dismissed')),
-  charge BIGINT
+  charge BIGINT,
+  closed BIGINT,
+  CHECK ((closed IS NULL) = (state = 'open'))
 );
 CREATE UNIQUE INDEX open_quarantine ON quarantine (usage_key, part) WHERE state = 'open';
 CREATE INDEX quarantine_by_key ON quarantine (usage_key);
@@ -499,6 +513,21 @@ CREATE TABLE publications (
   project {KEY} REFERENCES projects (id),
   public BOOLEAN NOT NULL,
   seq BIGINT NOT NULL
+);
+
+-- Statements that were made: of whom, over which days, up to which entry of the journal, and what their text hashes to. The text is made
+-- again whenever it is read.
+CREATE TABLE statements (
+  id {KEY},
+  kind TEXT NOT NULL CHECK (kind IN ('donor', 'project', 'provider')),
+  whom BIGINT NOT NULL,
+  from_at BIGINT NOT NULL,
+  to_at BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  sha256 TEXT NOT NULL,
+  made_by BIGINT NOT NULL REFERENCES persons (id),
+  CHECK (from_at < to_at),
+  UNIQUE (whom, kind, from_at, to_at)
 );
 
 -- Events. Their ids are the begin of a day and a running number: they tell no finer time. `mark` says which event it is; `seq` is the

@@ -28,23 +28,23 @@ pub struct Options {
 /// Writes the backup, verifies what was written, and says what it holds. `Broken` where the books do not hold: there is a backup all the same,
 /// since one of broken books is better than none.
 pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
-    let mut conn = place.books()?;
+    drop(place.books()?);
     let keys = if options.with_keys { key_files(place)? } else { Vec::new() };
     let made_at = Clock::system().now().to_string();
     let mut holds = true;
-    let copied = backup::write(&mut conn, &options.output, &made_at, &keys, |written| {
+    let copied = backup::write(&place.database()?, &options.output, &made_at, &keys, |written| {
         holds = verify(written)?.holds();
         Ok(())
     })?;
     if place.json {
         let said = serde_json::json!({
-            "file": options.output, "made_at": made_at, "tables": copied.tables, "rows": copied.rows, "sha256": copied.digest, "keys": keys.len(), "holds": holds,
+            "file": options.output, "made_at": made_at, "tables": copied.tables, "rows": copied.rows, "sha256": copied.digest(), "keys": keys.len(), "holds": holds,
         });
         writeln!(io::stdout(), "{said:#}")?;
     }
     let rows = count(copied.rows);
     eprintln!("Backed up {} rows of {} tables to {}, as of {made_at}.", rows, copied.tables, options.output.display());
-    eprintln!("SHA-256 of the rows: {}", copied.digest);
+    eprintln!("SHA-256 of the rows: {}", copied.digest());
     match keys.as_slice() {
         [] if place.key_folder().is_dir() => eprintln!("The keys in {} are not in it (--with-keys).", place.key_folder().display()),
         [] => {}
@@ -57,14 +57,16 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     Ok(if holds { Exit::Done } else { Exit::Broken })
 }
 
-/// Every file in the folder of the keys.
+/// Every file in the folder of the keys, without those of the log's signer: one that forgot what it signed last would sign another history.
 fn key_files(place: &Place) -> Result<Vec<KeyFile>, Failure> {
     let folder = place.key_folder();
     let failed = |error: io::Error| Failure::file(&folder, &error);
     let mut files = Vec::new();
     for entry in fs::read_dir(&folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if let (true, Some(name)) = (path.is_file(), path.file_name().and_then(|name| name.to_str())) {
+        if let (true, Some(name)) = (path.is_file(), path.file_name().and_then(|name| name.to_str()))
+            && !name.starts_with("log.")
+        {
             files.push(KeyFile { name: name.into(), content: fs::read(&path).map_err(|error| Failure::file(&path, &error))? });
         }
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::exit::Failure;
+use super::log;
 use super::place::Place;
 use super::progress;
 use super::serve;
@@ -42,7 +43,10 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     match place.connect(true)?.has_table("head")? {
         true if tokens.exists() => eprintln!("The demo's books are at {database} already; remove the data folder to play another year."),
         true => return Err(Failure::error(format!("There are books at {database} that are no demo.\nName another folder with --data."))),
-        false => make(place, options.seed, &tokens)?,
+        false => {
+            make(place, options.seed, &tokens)?;
+            log::integrate(place, options.serve.log_origin.name())?;
+        }
     }
     if options.no_serve {
         return Ok(());
@@ -50,7 +54,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     serve::start_log(&options.serve)?;
     let (store, keys) = (place.open()?, options.serve.signin.keys(place)?);
     let words = guide(&tokens)?;
-    let manner = options.serve.manner(&keys, store.clock().clone())?;
+    let manner = options.serve.manner(place, &keys, store.clock().clone())?;
     Ok(server::serve(store, keys, manner, |address| eprintln!("{}", words.replace("{address}", &address.to_string())))?)
 }
 

@@ -82,7 +82,7 @@ impl From<Fault> for Failure {
             Fault::Database(_) => Failure::new(Exit::Database, fault.to_string()),
             Fault::Schema(text) => Failure::new(Exit::Database, format!("{text}\n{OTHER_SCHEMA}")),
             Fault::Internal(text) => Failure::error(text),
-            Fault::Undone => Failure::error(fault.to_string()),
+            Fault::Undone | Fault::Overtaken => Failure::error(fault.to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::log::{self, Origin};
 use super::place::Place;
 use super::token;
 use crate::actor::{Actor, Role, Roles};
@@ -21,6 +22,8 @@ pub struct Options {
     /// Bind the administrator's role to NAME, as books need that are served with --require-bindings; twice for two, who can then bind others
     #[arg(long = "admin", value_name = "NAME")]
     admins: Vec<String>,
+    #[command(flatten)]
+    log_origin: Origin,
 }
 
 /// How long the first administrator's token is good for, in seconds.
@@ -49,6 +52,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     let subject = options.admins.first().map_or("admin", String::as_str);
     let admin = Actor { roles: Roles::default().with(Role::Admin), ..Actor::operator(subject) };
     bind(place, &options.admins)?;
+    log::integrate(place, options.log_origin.name())?;
     let token = token::issue(place, &admin, FIRST_TOKEN)?;
     if place.json {
         let made = serde_json::json!({
@@ -59,6 +63,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     eprintln!("Made empty books:");
     eprintln!("  database  {database}");
     eprintln!("  key       {}  (signs tokens; keep it secret, and back it up)", key.display());
+    eprintln!("  log       {}  (signs the log; never put an older copy of its state back)", place.key_folder().join("log.key").display());
     eprintln!("An administrator's token, good until {}; make others with almoner token:", token.expires_at);
     Ok(writeln!(io::stdout(), "{}", token.text)?)
 }

@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::place::Place;
-use crate::store::migrate;
+use crate::attest::keep::Log;
+use crate::store::migrate::{self, Part};
+use crate::store::{Conn, Database};
 
 /// What to do with the schema.
 #[derive(Args, Debug)]
@@ -34,7 +36,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     let (steps, talk) = match (options.status, options.down) {
         (true, _) => (migrate::pending(&mut conn)?, "missing"),
         (_, true) if !books => (Vec::new(), "taken down"),
-        (_, true) => (migrate::down(&mut conn)?, "taken down"),
+        (_, true) => (down(place, &mut conn)?, "taken down"),
         _ => (migrate::up(&mut conn)?, "taken"),
     };
     if place.json {
@@ -49,4 +51,12 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
         writeln!(io::stdout(), "{step}")?;
     }
     Ok(())
+}
+
+/// Takes books and log down, which on SQLite are two files.
+fn down(place: &Place, conn: &mut Conn) -> Result<Vec<String>, Failure> {
+    let database = place.database()?;
+    let log = if matches!(database, Database::Sqlite(_)) { Log::find(&database)? } else { None };
+    let of_log = log.map(|log| migrate::down_part(&mut log.connect()?, Part::Log)).transpose()?;
+    Ok(of_log.into_iter().flatten().chain(migrate::down(conn)?).collect())
 }

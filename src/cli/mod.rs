@@ -11,15 +11,20 @@ mod exit;
 mod export;
 mod import;
 mod init;
+mod log;
 mod migrate;
+mod monitor;
 mod place;
 mod progress;
+mod remote;
 mod restore;
 mod serve;
 mod signin;
+mod statement;
 mod table;
 mod token;
 mod verify;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -56,8 +61,17 @@ enum Command {
     Import(Box<import::Options>),
     /// Write the journal for beancount, hledger, ledger, or as rows
     Export(export::Options),
-    /// Recompute every law of the books from the journal; what an audit stopped goes on where they hold
-    Verify,
+    /// Write what became of a donor's, a project's or a provider's credits over a period
+    Statement(statement::Options),
+    /// The verifiable log: bring it up to date, print its checkpoint and its key
+    #[command(subcommand)]
+    Log(log::Options),
+    /// Recompute every law of the books and of their log; or check a statement that proves itself
+    Verify(Box<verify::Options>),
+    /// Follow a log that is served elsewhere: hash it again, and say when it contradicts itself
+    Monitor(monitor::Options),
+    /// Cosign logs that only ever grow, for others to see; needs no books
+    Witness(witness::Options),
     /// Write all the books to one file, while they are served or not
     Backup(backup::Options),
     /// Make books of a backup, in either database, where there are none
@@ -102,9 +116,13 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Token(options) => token::run(place, options).map(done),
         Command::Import(options) => import::run(place, &options),
         Command::Export(options) => export::run(place, &options).map(done),
-        Command::Verify => verify::run(place),
+        Command::Statement(options) => statement::run(place, &options).map(done),
         Command::Backup(options) => backup::run(place, &options),
         Command::Restore(options) => restore::run(place, &options).map(done),
+        Command::Log(options) => log::run(place, &options).map(done),
+        Command::Verify(options) => verify::run(place, &options),
+        Command::Monitor(options) => monitor::run(place, &options),
+        Command::Witness(options) => witness::run(place, &options),
         Command::Doctor(options) => doctor::run(place, &options),
         Command::Migrate(options) => migrate::run(place, &options).map(done),
         Command::Config(options) => config::run(place, &options).map(done),

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use crate::attest::integrate;
+use crate::attest::keep::Log;
+use crate::attest::signer::Keeper;
 use crate::http::keys::Keys;
 use crate::store::{Conn, Database, Store, migrate};
 use crate::time::Clock;
@@ -108,6 +111,13 @@ impl Place {
     pub fn open(&self) -> Result<Store, Failure> {
         drop(self.books()?);
         Store::open_as_is(&self.database()?, Clock::system()).map_err(|fault| Failure::new(Exit::Database, fault.to_string()))
+    }
+
+    /// The books' log, made if there is none, and the key that keeps it; no key where another data folder has it.
+    pub fn log(&self, name: Option<&str>) -> Result<(Log, Option<Keeper>), Failure> {
+        let log = Log::open(&self.database()?)?;
+        let keeper = integrate::keeper(&log, &self.key_folder(), name)?;
+        Ok((log, keeper))
     }
 
     fn no_books(&self, database: &Database) -> Failure {

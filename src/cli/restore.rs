@@ -38,7 +38,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
         write_key(&place.key_folder().join(&key.name), key)?;
     }
     eprintln!("Restored {} rows of {} tables to {database}, as of {}.", count(copied.rows), copied.tables, backup.made_at);
-    eprintln!("SHA-256 of the rows: {}", copied.digest);
+    eprintln!("SHA-256 of the rows: {}", copied.digest());
     match backup.keys.len() {
         0 if !place.local_key().exists() => {
             eprintln!(

@@ -8,12 +8,14 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, Failure};
+use super::log::Origin;
 use super::place::Place;
 use super::signin::SignIn;
+use crate::attest::integrate::Integrator;
 use crate::events::webhook::Schedule;
 use crate::http::keys::Keys;
 use crate::http::limits::{Limit, Network, Settings};
-use crate::server::{self, Errands, Manner};
+use crate::server::{self, Errands, Logging, Manner};
 use crate::time::Clock;
 
 /// How log lines look.
@@ -51,6 +53,11 @@ pub struct Options {
     /// Lets webhooks point at this machine, also by http; for trying them out
     #[arg(long, env = "ALMONER_WEBHOOKS_TO_LOOPBACK")]
     pub webhooks_to_loopback: bool,
+    /// How often the verifiable log takes what is new in the journal, in seconds; 0 for never
+    #[arg(long, value_name = "SECONDS", env = "ALMONER_LOG_EVERY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=3600))]
+    pub log_every: u64,
+    #[command(flatten)]
+    pub log_origin: Origin,
     /// Log lines on standard error
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -88,20 +95,27 @@ pub fn run(place: &Place, options: &Options) -> Result<(), Failure> {
     let (store, keys) = (place.open()?, options.signin.keys(place)?);
     let database = place.database()?;
     let announce = |address| eprintln!("almoner serves {database}; listening on http://{address}");
-    let manner = options.manner(&keys, store.clock().clone())?;
+    let manner = options.manner(place, &keys, store.clock().clone())?;
     Ok(server::serve(store, keys, manner, announce)?)
 }
 
 impl Options {
     /// How to serve.
-    pub fn manner(&self, keys: &Keys, clock: Clock) -> Result<Manner, Failure> {
+    pub fn manner(&self, place: &Place, keys: &Keys, clock: Clock) -> Result<Manner, Failure> {
         let sweep_every = (self.sweep_every > 0).then(|| Duration::from_secs(self.sweep_every));
         let Limits { rate_limit_person: person, rate_limit_address: address, rate_limit_failures: failures, proxies } = self.limits.clone();
         let limits = Settings { person, address, failures, proxies };
         let login = self.signin.login(keys, clock)?;
         let errands = self.errands();
         let audit_every = (self.audit_every > 0).then(|| Duration::from_secs(self.audit_every));
-        Ok(Manner { listen: self.listen, sweep_every, require_bindings: self.require_bindings, limits, login, errands, audit_every })
+        let (log, keeper) = place.log(self.log_origin.name())?;
+        let logging = keeper.filter(|_| self.log_every > 0).map(|keeper| -> Result<Logging, Failure> {
+            let integrator = Integrator::open(&place.database()?, &log, keeper)?;
+            Ok(Logging { integrator, every: Duration::from_secs(self.log_every) })
+        });
+        let logging = logging.transpose()?;
+        let (listen, require_bindings) = (self.listen, self.require_bindings);
+        Ok(Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, logging })
     }
 
     /// How events are told and sent.

@@ -1,25 +1,109 @@
-//! `almoner verify`: every law of the books, recomputed from the journal. What an audit of the service has stopped goes on by it.
+//! `almoner verify`: every law of the books and of their log, recomputed from the journal; or a statement that proves itself, offline. What
+//! an audit of the service has stopped goes on by it.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::place::Place;
 use super::table::{self, count};
+use crate::attest::audit::{Evidence, Extent};
+use crate::attest::bundle::Bundle;
+use crate::attest::check::{Held, Kept, Trust, check};
+use crate::attest::keep::Log;
+use crate::attest::memory::Memory;
+use crate::attest::signer::{Keeper, Unsigned};
+use crate::attest::sublog::SubLog;
+use crate::attest::{canon, store};
 use crate::reports::audit;
-use crate::reports::verify::{Verification, verify};
+use crate::reports::verify::{Verification, verify, verify_log};
 use crate::time::Clock;
+use crate::tlog::{Checkpoint, Note, Policy, Verifier};
 
 /// Findings shown for each law; the rest is counted.
 const SHOWN: usize = 5;
 
-/// Verifies and prints law by law; `Broken` unless all hold. Where writing was stopped and all laws hold, it goes on.
-pub fn run(place: &Place) -> Result<Exit, Failure> {
+/// What to verify, and what to hold it to.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// A statement that proves itself, instead of the books: checked offline
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trusted: Trusted,
+    /// A checkpoint that was kept: the log must continue it
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Where to keep what statements said of a log, to hold the next one to it
+    #[arg(long, value_name = "FILE", env = "ALMONER_KEPT", default_value = "almoner-kept.json")]
+    kept: PathBuf,
+}
+
+/// Whose word is taken.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct Trusted {
+    /// The public key of a log, as almoner log vkey prints it; may be repeated
+    #[arg(long = "vkey", value_name = "KEY")]
+    keys: Vec<String>,
+    /// Policy of logs and witnesses, in the form of C2SP tlog-policy
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+impl Trusted {
+    /// The keys that were named.
+    pub fn keys(&self) -> Result<Vec<Verifier>, Failure> {
+        let read = |key: &String| Verifier::parse(key).map_err(|why| Failure::new(Exit::Usage, format!("--vkey {key}: {why}")));
+        self.keys.iter().map(read).collect()
+    }
+
+    /// The policy; one that knows no log and asks for no witness, where none was named.
+    pub fn policy(&self) -> Result<Policy, Failure> {
+        let Some(path) = &self.policy else { return Ok(Policy::none()) };
+        let bytes = fs::read(path).map_err(|error| Failure::file(path, &error))?;
+        Policy::parse(&bytes).map_err(|why| Failure::new(Exit::Configuration, format!("{}: {why}", path.display())))
+    }
+
+    /// All keys of logs.
+    pub fn logs(&self) -> Result<Vec<Verifier>, Failure> {
+        Ok(self.policy()?.logs.into_iter().map(|log| log.key).chain(self.keys()?).collect())
+    }
+}
+
+/// Verifies; `Broken` unless all holds.
+pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
+    match &options.bundle {
+        Some(file) => bundle(place, options, file),
+        None => books(place, options),
+    }
+}
+
+/// The books law by law, and their log. Where writing was stopped and all laws hold, it goes on.
+fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let mut conn = place.books()?;
     let ran_at = Clock::system().now();
-    let (found, stopped) = conn.snapshot(|conn| Ok((verify(conn)?, conn.stopped()?)))?;
+    let evidence = evidence(place, options)?;
+    let (found, stopped, extent) = match Log::find(&place.database()?)? {
+        None if evidence.signed() => return Err(Failure::new(Exit::Broken, "There is no log, and one was signed.")),
+        None => conn.snapshot(|conn| Ok((verify(conn)?, conn.stopped()?, None)))?,
+        Some(log) => log.read(|log| {
+            // Seen first, so that the books are not older.
+            store::extent(log)?;
+            conn.snapshot(|conn| {
+                let mut found = verify(conn)?;
+                let extent = verify_log(conn, log, &evidence, &mut found)?;
+                Ok((found, conn.stopped()?, Some(extent)))
+            })
+        })?,
+    };
     match place.json {
-        true => writeln!(io::stdout(), "{:#}", as_json(&found))?,
-        false => print(&found)?,
+        true => writeln!(io::stdout(), "{:#}", as_json(&found, extent))?,
+        false => print(&found, extent)?,
     }
     if let Some(why) = stopped {
         if found.holds() {
@@ -39,9 +123,108 @@ pub fn run(place: &Place) -> Result<Exit, Failure> {
     Ok(if found.holds() { Exit::Done } else { Exit::Broken })
 }
 
-fn print(found: &Verification) -> io::Result<()> {
+/// What is known of the log beside the database: its key, what was signed last, what was kept.
+fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
+    let wrong = |why: Unsigned| Failure::new(Exit::Configuration, why.to_string());
+    let mut keys = options.trusted.keys()?;
+    let (mut signer, mut kept) = (None, Vec::new());
+    if let Some(keeper) = Keeper::find(&place.key_folder()).map_err(wrong)? {
+        keys.splice(..0, keeper.verifiers());
+        signer = Some(keeper.signed().map_err(wrong)?);
+    }
+    if let Some(path) = &options.checkpoint {
+        kept.push((path.display().to_string(), checkpoint(path, &keys)?));
+    }
+    Ok(Evidence { keys, signer, kept })
+}
+
+/// Reads a kept checkpoint, signed by one of the keys if there are any.
+fn checkpoint(path: &Path, keys: &[Verifier]) -> Result<Checkpoint, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+    let read =
+        Note::parse(&text).and_then(|note| if keys.is_empty() { Checkpoint::parse(note.text()) } else { Checkpoint::open(&note, keys) });
+    read.map_err(|why| Failure::new(Exit::Broken, format!("signature: {}: {why}", path.display())))
+}
+
+/// A statement that proves itself.
+fn bundle(place: &Place, options: &Options, file: &Path) -> Result<Exit, Failure> {
+    let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    let mut memory = Memory::read(&options.kept).map_err(Failure::error)?;
+    let origin = serde_json::from_str::<Bundle>(&text).map(|bundle| bundle.origin).unwrap_or_default();
+    let mut trust = Trust { policy: options.trusted.policy()?, keys: options.trusted.keys()? };
+    if trust.keys.is_empty() && trust.policy.logs.is_empty() {
+        trust.keys = memory.keys(&origin).iter().filter_map(|key| Verifier::parse(key).ok()).collect();
+    }
+    if trust.keys.is_empty() && trust.policy.logs.is_empty() {
+        let words = "Whose log is it? Say so by --vkey KEY or --policy FILE the first time; ask for the key by another way than the statement came.";
+        return Err(Failure::new(Exit::Usage, words));
+    }
+    let kept = match &options.checkpoint {
+        Some(path) => Some(Kept { checkpoint: checkpoint(path, &trust.keys)?, lots: BTreeMap::new() }),
+        None => memory.of(&origin).map_err(Failure::error)?,
+    };
+    let held = match check(&text, &trust, kept.as_ref()) {
+        Ok(held) => held,
+        Err(refused) => {
+            if place.json {
+                writeln!(
+                    io::stdout(),
+                    "{:#}",
+                    serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail})
+                )?;
+            }
+            eprintln!("THE STATEMENT DOES NOT HOLD: {refused}");
+            return Ok(Exit::Broken);
+        }
+    };
+    let logs = trust.policy.logs.iter().map(|log| &log.key).chain(&trust.keys).filter(|key| key.name() == origin);
+    memory.keep(&held.keep(), logs.map(Verifier::text).collect());
+    memory.write(&options.kept).map_err(Failure::error)?;
+    told(place, &held)?;
+    Ok(Exit::Done)
+}
+
+/// What holds of a statement, lot by lot.
+fn told(place: &Place, held: &Held) -> Result<(), Failure> {
+    let checkpoint = &held.judged.checkpoint;
+    let figure = |minor, lot: &SubLog| canon::decimal(minor, lot.scale);
+    if place.json {
+        let lot = |lot: &SubLog| {
+            serde_json::json!({
+                "lot": lot.handle, "unit": lot.unit, "lines": lot.tree.size(), "in": figure(lot.came, lot), "out": figure(lot.went, lot),
+                "balance": figure(lot.balance, lot),
+            })
+        };
+        let lots: Vec<serde_json::Value> = held.lots.iter().map(lot).collect();
+        let witnesses: Vec<&str> = held.judged.witnesses.iter().map(|(name, _)| name.as_str()).collect();
+        let held = serde_json::json!({
+            "holds": true, "origin": checkpoint.origin, "size": checkpoint.size, "witnesses": witnesses, "lines": held.lines, "lots": lots,
+        });
+        return Ok(writeln!(io::stdout(), "{held:#}")?);
+    }
+    let mut rows = vec![["lot", "lines", "in", "out", "left", ""].map(String::from).to_vec()];
+    rows.extend(held.lots.iter().map(|lot| {
+        let [came, went, left] = [lot.came, lot.went, lot.balance].map(|minor| figure(minor, lot));
+        vec![lot.handle.clone(), count(lot.tree.size()), came, went, left, lot.unit.clone()]
+    }));
+    for line in table::lines(&rows, &[1, 2, 3, 4]) {
+        writeln!(io::stdout(), "{line}")?;
+    }
+    eprintln!("The statement holds: {} lines, in the log {} at {} leaves.", count(held.lines), checkpoint.origin, count(checkpoint.size));
+    if held.judged.witnesses.is_empty() {
+        eprintln!("Unwitnessed: no witness saw this checkpoint. Compare it with one that came another way.");
+    }
+    Ok(())
+}
+
+fn print(found: &Verification, extent: Option<Extent>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{} journal entries, {} postings\n", count(found.entries), count(found.postings))?;
+    let log = match extent {
+        None => "no log".to_owned(),
+        Some(Extent { leaves, behind: 0 }) => format!("{} leaves", count(leaves)),
+        Some(Extent { leaves, behind }) => format!("{} leaves, {} entries behind", count(leaves), count(behind.unsigned_abs())),
+    };
+    writeln!(out, "{} journal entries, {} postings, {log}\n", count(found.entries), count(found.postings))?;
     let mut rows = vec![["law", "", "checked", "broken", ""].map(String::from).to_vec()];
     for law in &found.laws {
         let verdict = if law.broken == 0 { "holds" } else { "BROKEN" };
@@ -63,7 +246,7 @@ fn print(found: &Verification) -> io::Result<()> {
     out.flush()
 }
 
-fn as_json(found: &Verification) -> serde_json::Value {
+fn as_json(found: &Verification, extent: Option<Extent>) -> serde_json::Value {
     let laws: Vec<serde_json::Value> = found
         .laws
         .iter()
@@ -73,5 +256,6 @@ fn as_json(found: &Verification) -> serde_json::Value {
             })
         })
         .collect();
-    serde_json::json!({"holds": found.holds(), "entries": found.entries, "postings": found.postings, "laws": laws})
+    let log = extent.map(|extent| serde_json::json!({"leaves": extent.leaves, "behind": extent.behind}));
+    serde_json::json!({"holds": found.holds(), "entries": found.entries, "postings": found.postings, "log": log, "laws": laws})
 }

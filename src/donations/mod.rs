@@ -215,10 +215,6 @@ pub fn return_lot(work: &mut Work<'_>, who: PersonId, id: LotId, amount: Option<
 struct Lots(HashMap<LotId, Arc<Lot>>);
 
 impl Room for Lots {
-    fn flush(&mut self, _conn: &mut Conn) -> Result<(), Fault> {
-        Ok(())
-    }
-
     fn held(&self) -> usize {
         self.0.len()
     }
@@ -226,11 +222,11 @@ impl Room for Lots {
 
 /// One lot, remembered. Errors: `not_found`.
 pub fn known_lot(work: &mut Work<'_>, id: LotId) -> Result<Arc<Lot>, Fault> {
-    let (lots, conn) = work.room_and_sql::<Lots>()?;
+    let (lots, link) = work.room_and_link::<Lots>()?;
     if let Some(known) = lots.0.get(&id) {
         return Ok(known.clone());
     }
-    let found = Arc::new(lot(conn, id)?);
+    let found = Arc::new(lot(link.conn()?, id)?);
     lots.0.insert(id, found.clone());
     Ok(found)
 }

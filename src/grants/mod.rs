@@ -57,10 +57,6 @@ struct Grants {
 }
 
 impl Room for Grants {
-    fn flush(&mut self, _conn: &mut Conn) -> Result<(), Fault> {
-        Ok(())
-    }
-
     fn held(&self) -> usize {
         self.funded.len() + self.by_account.len()
     }

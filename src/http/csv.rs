@@ -22,6 +22,11 @@ impl Csv {
     }
 }
 
+/// Appends a row of texts to `out`.
+pub fn texts(out: &mut Vec<u8>, cells: &[String]) {
+    record(out, cells.iter().map(|text| guarded(text)));
+}
+
 fn record(out: &mut Vec<u8>, cells: impl Iterator<Item = String>) {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
     // Writing to memory does not fail, and every row has the header's number of cells.

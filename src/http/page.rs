@@ -30,6 +30,8 @@ pub const BATCH: i64 = 1000;
 
 /// The media types of a list.
 pub const MEDIA_TYPES: [&str; 3] = ["application/json", "text/csv", "application/x-ndjson"];
+/// How CSV is answered: its first row names the columns.
+pub const CSV_WITH_HEAD: &str = "text/csv; charset=utf-8; header=present";
 
 /// One page of a list on the wire.
 #[derive(Serialize)]
@@ -134,7 +136,7 @@ enum Writer {
 impl Writer {
     fn media_type(&self) -> &'static str {
         match self {
-            Writer::Csv(_) => "text/csv; charset=utf-8; header=present",
+            Writer::Csv(_) => CSV_WITH_HEAD,
             Writer::Ndjson => "application/x-ndjson",
         }
     }
@@ -162,20 +164,29 @@ enum Form {
     Ndjson,
 }
 
-/// What `Accept` prefers of the forms there are; JSON when it says nothing. Error: `not_acceptable`.
 fn negotiate(request: &HttpRequest) -> Result<Form, Refusal> {
-    if !request.headers().contains_key(header::ACCEPT) {
-        return Ok(Form::Json);
+    let [json, csv, _] = MEDIA_TYPES;
+    match preferred(request, "A list", &MEDIA_TYPES)? {
+        kind if kind == json => Ok(Form::Json),
+        kind if kind == csv => Ok(Form::Csv),
+        _ => Ok(Form::Ndjson),
     }
-    let refused = || Refusal::new(Code::NotAcceptable, format!("A list is given as {}.", MEDIA_TYPES.join(", ")));
+}
+
+/// What `Accept` prefers of the media types in which something is given, of equal ones the first; the first when it says nothing. Error:
+/// `not_acceptable`.
+pub fn preferred(request: &HttpRequest, what: &str, given: &[&'static str]) -> Result<&'static str, Refusal> {
+    let refused = || Refusal::new(Code::NotAcceptable, format!("{what} is given as {}.", given.join(", ")));
+    if !request.headers().contains_key(header::ACCEPT) {
+        return given.first().copied().ok_or_else(refused);
+    }
     let accepted = Accept::parse(request).map_err(|_| refused())?.ranked();
-    let form = |name: &str| match name {
-        "*/*" | "application/*" | "application/json" => Some(Form::Json),
-        "text/*" | "text/csv" => Some(Form::Csv),
-        "application/x-ndjson" => Some(Form::Ndjson),
-        _ => None,
+    let fits = |wanted: &str, kind: &str| match wanted.strip_suffix("/*") {
+        Some("*") => true,
+        Some(group) => kind.split('/').next() == Some(group),
+        None => wanted == kind,
     };
-    accepted.iter().find_map(|media| form(media.essence_str())).ok_or_else(refused)
+    accepted.iter().find_map(|media| given.iter().find(|kind| fits(media.essence_str(), kind)).copied()).ok_or_else(refused)
 }
 
 /// What a cursor is bound to: eight bytes of the digest of path and filters.

@@ -51,7 +51,7 @@ impl Shape {
 pub struct Route {
     /// `get` or `post`.
     pub method: &'static str,
-    /// As written in the row: `/v1/grants/{id:grt}`, where `grt` is the prefix of the identifiers taken.
+    /// As written in the row: `/v1/grants/{id:grt}`, where `grt` is the prefix of the identifiers taken, or `*` for all the rest of the path.
     pub pattern: &'static str,
     /// Who may; nobody in it means everybody, signed in or not.
     pub roles: Roles,
@@ -73,6 +73,8 @@ pub struct Route {
     pub recorded: bool,
     /// The media types it answers in beside those.
     pub forms: &'static [&'static str],
+    /// Whether `Accept` chooses among them.
+    pub negotiates: bool,
     /// Whether it wants an `Idempotency-Key`.
     pub wants_key: bool,
     /// Whether it wants an `If-Match`.
@@ -81,6 +83,9 @@ pub struct Route {
     pub own_params: &'static [Param],
     make: fn() -> actix_web::Route,
 }
+
+/// What marks a path parameter that takes the rest of the path.
+const REST: &str = "*";
 
 /// A row of the golden table: method, path, roles and operation id.
 pub type Right = (String, String, Roles, &'static str);
@@ -101,6 +106,7 @@ impl Route {
             streams: false,
             recorded: false,
             forms: &[],
+            negotiates: false,
             wants_key: false,
             wants_version: false,
             own_params: &[],
@@ -148,6 +154,11 @@ impl Route {
         Route { forms, ..self }
     }
 
+    /// Answers in these media types too, as `Accept` prefers.
+    pub fn accepted(self, forms: &'static [&'static str]) -> Route {
+        Route { forms, negotiates: true, ..self }
+    }
+
     /// Wants an `Idempotency-Key`.
     pub fn key(self) -> Route {
         Route { wants_key: true, ..self }
@@ -181,7 +192,13 @@ impl Route {
     /// The path's parameters, each with the prefix of its identifiers.
     pub fn path_params(&self) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
         let inner = self.pattern.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        inner.map(|text| text.split_once(':').map_or((text, None), |(name, prefix)| (name, Some(prefix))))
+        inner.map(|text| text.split_once(':').map_or((text, None), |(name, prefix)| (name, Some(prefix).filter(|prefix| *prefix != REST))))
+    }
+
+    /// The path as it is matched: a last parameter that takes the rest takes further segments too.
+    fn matched(&self) -> String {
+        let rest = self.pattern.strip_suffix('}').is_some_and(|pattern| pattern.ends_with(REST));
+        if rest { format!("{}*", self.path()) } else { self.path() }
     }
 
     /// This row of the golden table.
@@ -243,7 +260,7 @@ async fn record(request: &ServiceRequest, bearer: &Bearer, operation: &'static s
 pub fn configure(routes: &[Route], config: &mut ServiceConfig) {
     // In this order a fixed segment comes before `{id}` and is tried first.
     let mut paths: BTreeMap<String, Vec<&Route>> = BTreeMap::new();
-    routes.iter().for_each(|route| paths.entry(route.path()).or_default().push(route));
+    routes.iter().for_each(|route| paths.entry(route.matched()).or_default().push(route));
     for (path, routes) in paths {
         let allowed = routes.iter().map(|route| route.method.to_uppercase()).collect::<Vec<_>>().join(", ");
         let resource = routes.iter().fold(web::resource(path), |resource, route| resource.route(route.register()));

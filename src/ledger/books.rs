@@ -10,7 +10,7 @@ use super::journal::Draft;
 use super::store;
 use crate::amount::Unit;
 use crate::refusal::{Code, Refusal};
-use crate::store::{Birth, Conn, Fault, Room};
+use crate::store::{Birth, Fault, Link, Room, Rows};
 
 /// Postings one transaction may have: a posting's number is its entry's sequence times this, plus its place.
 pub const LINES: i64 = 1024;
@@ -40,16 +40,16 @@ pub(super) struct Books {
     changed: Vec<Key>,
     units: Option<HashMap<String, Unit>>,
     next_no: Option<i64>,
-    staged: store::Rows,
+    staged: store::Entries,
 }
 
 impl Books {
     /// The balances of accounts, 0 where there is none yet; reads those not remembered.
-    pub fn load(&mut self, conn: &mut Conn, keys: impl IntoIterator<Item = Key>) -> Result<(), Fault> {
+    pub fn load(&mut self, link: &mut Link, keys: impl IntoIterator<Item = Key>) -> Result<(), Fault> {
         for key in keys {
             if !self.accounts.contains_key(&key) {
-                self.units(conn)?;
-                let found = store::state(conn, self.known_units()?, &key)?;
+                self.units(link)?;
+                let found = store::state(link.conn()?, self.known_units()?, &key)?;
                 self.accounts.extend(found.map(|state| (key, state)));
             }
         }
@@ -57,9 +57,9 @@ impl Books {
     }
 
     /// Remembers all accounts of a grant, in one query.
-    pub fn load_grant(&mut self, conn: &mut Conn, grant: i64) -> Result<Vec<Key>, Fault> {
-        self.units(conn)?;
-        let found = store::states_of_grant(conn, self.known_units()?, grant)?;
+    pub fn load_grant(&mut self, link: &mut Link, grant: i64) -> Result<Vec<Key>, Fault> {
+        self.units(link)?;
+        let found = store::states_of_grant(link.conn()?, self.known_units()?, grant)?;
         let keys = found.iter().map(|(key, _)| *key).collect();
         for (key, state) in found {
             self.accounts.entry(key).or_insert(state);
@@ -73,9 +73,9 @@ impl Books {
     }
 
     /// Every unit by its code.
-    pub fn units(&mut self, conn: &mut Conn) -> Result<&HashMap<String, Unit>, Fault> {
+    pub fn units(&mut self, link: &mut Link) -> Result<&HashMap<String, Unit>, Fault> {
         if self.units.is_none() {
-            self.units = Some(store::units(conn)?);
+            self.units = Some(store::units(link.conn()?)?);
         }
         self.known_units()
     }
@@ -126,10 +126,12 @@ impl Books {
     }
 
     /// Stages an entry and the lines decided for it.
-    pub fn stage(&mut self, conn: &mut Conn, birth: Birth, draft: Draft, lines: Vec<(Key, i64, i64)>) -> Result<(), Fault> {
+    pub fn stage(&mut self, link: &mut Link, birth: Birth, draft: Draft, lines: Vec<(Key, i64, i64)>) -> Result<(), Fault> {
+        let mut written = Vec::with_capacity(lines.len());
         for (place, (key, amount, balance)) in (1i64..).zip(lines) {
-            let (no, nth) = self.move_account(conn, key, balance, draft.unit)?;
-            self.staged.post(store::PostingRow { id: store::posting(birth.seq, place), account: no, amount, nth, balance });
+            let (account, nth) = self.move_account(link, key, balance, draft.unit)?;
+            self.staged.post(account, store::posting(birth.seq, place));
+            written.push(store::Posted(account, amount, nth, balance));
         }
         self.staged.enter(store::JournalRow {
             seq: birth.seq,
@@ -139,19 +141,20 @@ impl Books {
             actor: draft.actor.map(|p| p.stamp()),
             subject: draft.subject,
             body: draft.body,
+            lines: store::Posted::text(&written)?,
         });
         Ok(())
     }
 
     /// Gives the account its new balance; its number and the count of its postings.
-    fn move_account(&mut self, conn: &mut Conn, key: Key, balance: i64, unit: Option<Unit>) -> Result<(i64, i64), Fault> {
+    fn move_account(&mut self, link: &mut Link, key: Key, balance: i64, unit: Option<Unit>) -> Result<(i64, i64), Fault> {
         let state = match self.accounts.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
                 let unit = unit.ok_or_else(|| Fault::Internal("lines without a unit".into()))?;
                 let no = match self.next_no {
                     Some(no) => no,
-                    None => store::last_account(conn)? + 1,
+                    None => store::last_account(link.conn()?)? + 1,
                 };
                 self.next_no = Some(no + 1);
                 self.changed.push(key);
@@ -169,9 +172,9 @@ impl Books {
 }
 
 impl Room for Books {
-    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+    fn take_rows(&mut self) -> Option<Rows> {
         if self.staged.is_empty() {
-            return Ok(());
+            return None;
         }
         let (mut fresh, mut moved) = (Vec::new(), Vec::new());
         for key in self.changed.drain(..) {
@@ -181,8 +184,11 @@ impl Room for Books {
                 state.change = Change::None;
             }
         }
-        store::write_accounts(conn, &fresh, &moved)?;
-        self.staged.write(conn)
+        let entries = std::mem::take(&mut self.staged);
+        Some(Box::new(move |conn| {
+            store::write_accounts(conn, &fresh, &moved)?;
+            entries.write(conn)
+        }))
     }
 
     fn held(&self) -> usize {

@@ -150,6 +150,8 @@ kinds! {
     WebhookRevocation 72 "webhook_revocation";
     /// A webhook was given a new secret.
     WebhookRotation 73 "webhook_rotation";
+    /// A statement was made.
+    Statement 74 "statement";
 }
 
 impl Kind {

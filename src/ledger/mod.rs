@@ -5,6 +5,7 @@
 //! after it. It may not know what a donation or a job is. Bounds: 1,023 accounts a transaction, 2^53 entries.
 
 pub mod account;
+pub mod handle;
 mod books;
 pub mod journal;
 pub mod store;
@@ -23,34 +24,34 @@ pub use journal::{Draft, Entry, Kind, Line};
 ///
 /// Errors: `insufficient_credits` (with `shortfall`) when an asset would fall below zero; `validation_failed` beyond 64 bits.
 pub fn post(work: &mut Work<'_>, draft: Draft) -> Result<Birth, Fault> {
-    let (books, conn) = work.room_and_sql::<Books>()?;
-    books.load(conn, draft.lines.iter().map(|(key, _)| *key))?;
+    let (books, link) = work.room_and_link::<Books>()?;
+    books.load(link, draft.lines.iter().map(|(key, _)| *key))?;
     let lines = books.decide(&draft)?;
     let birth = work.take();
-    let (books, conn) = work.room_and_sql::<Books>()?;
-    books.stage(conn, birth, draft, lines)?;
+    let (books, link) = work.room_and_link::<Books>()?;
+    books.stage(link, birth, draft, lines)?;
     Ok(birth)
 }
 
 /// The balance of one account as this writer knows it.
 pub fn balance(work: &mut Work<'_>, key: Key) -> Result<i64, Fault> {
-    let (books, conn) = work.room_and_sql::<Books>()?;
-    books.load(conn, [key])?;
+    let (books, link) = work.room_and_link::<Books>()?;
+    books.load(link, [key])?;
     Ok(books.balance(&key))
 }
 
 /// The balances of several accounts that are known to be remembered, or are read now.
 pub fn balances(work: &mut Work<'_>, keys: &[Key]) -> Result<Vec<i64>, Fault> {
-    let (books, conn) = work.room_and_sql::<Books>()?;
-    books.load(conn, keys.iter().copied())?;
+    let (books, link) = work.room_and_link::<Books>()?;
+    books.load(link, keys.iter().copied())?;
     Ok(keys.iter().map(|key| books.balance(key)).collect())
 }
 
 /// All accounts of a grant that have ever been posted to. Anything staged is written first.
 pub fn accounts_of_grant(work: &mut Work<'_>, grant: i64) -> Result<Vec<Key>, Fault> {
     work.sql()?;
-    let (books, conn) = work.room_and_sql::<Books>()?;
-    books.load_grant(conn, grant)
+    let (books, link) = work.room_and_link::<Books>()?;
+    books.load_grant(link, grant)
 }
 
 /// The unit of a code among those known. Errors: `validation_failed` with `unit_unknown` at the pointer.
@@ -61,8 +62,8 @@ pub fn find_unit(units: &HashMap<String, Unit>, code: &str, pointer: &str) -> Re
 
 /// Every unit by its code.
 pub fn units(work: &mut Work<'_>) -> Result<HashMap<String, Unit>, Fault> {
-    let (books, conn) = work.room_and_sql::<Books>()?;
-    Ok(books.units(conn)?.clone())
+    let (books, link) = work.room_and_link::<Books>()?;
+    Ok(books.units(link)?.clone())
 }
 
 /// Defines a unit. Errors: `duplicate_external_id` when its code is taken.

@@ -1,10 +1,11 @@
-//! The ledger's SQL: units, journal, accounts, postings, reversals.
+//! The ledger's SQL: units, journal with its postings, accounts, reversals.
 
 use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::{BigInt, Text};
+use serde::{Deserialize, Serialize};
 
 use super::account::{Bucket, Key};
 use super::books::{Change, LINES, State};
@@ -22,7 +23,7 @@ mod tables {
     diesel::table! {
         journal (seq) {
             seq -> BigInt, recorded_at -> BigInt, effective_at -> BigInt, kind -> Integer,
-            actor -> Nullable<BigInt>, subject -> Nullable<BigInt>, body -> Nullable<Text>,
+            actor -> Nullable<BigInt>, subject -> Nullable<BigInt>, body -> Nullable<Text>, lines -> Nullable<Text>,
         }
     }
     diesel::table! {
@@ -32,13 +33,15 @@ mod tables {
         }
     }
     diesel::table! {
-        postings (id) { id -> BigInt, account -> BigInt, amount -> BigInt, nth -> BigInt, balance -> BigInt, }
-    }
-    diesel::table! {
         reversals (seq) { seq -> BigInt, reverses -> BigInt, booked_by -> BigInt, reversed_by -> BigInt, reason -> Text, }
     }
 }
-use tables::{accounts, journal, postings, reversals, units};
+use tables::{accounts, journal, units};
+
+mod reversals;
+
+pub(super) use reversals::insert_reversal;
+pub use reversals::{Reversal, reversal_of, reversals, reversals_of};
 
 #[derive(Insertable, Queryable, Clone)]
 #[diesel(table_name = journal, treat_none_as_default_value = false)]
@@ -50,35 +53,42 @@ pub(super) struct JournalRow {
     pub actor: Option<i64>,
     pub subject: Option<i64>,
     pub body: Option<String>,
+    pub lines: Option<String>,
 }
 
-#[derive(Insertable, Queryable, QueryableByName, Clone, Copy)]
-#[diesel(table_name = postings, treat_none_as_default_value = false)]
-pub(super) struct PostingRow {
-    pub id: i64,
-    pub account: i64,
-    pub amount: i64,
-    pub nth: i64,
-    pub balance: i64,
+/// A posting as its entry's row has it: the account's number, the amount, its number in the account, the balance after it.
+#[derive(Serialize, Deserialize, Clone, Copy)]
+pub(super) struct Posted(pub i64, pub i64, pub i64, pub i64);
+
+impl Posted {
+    /// The text of an entry's postings; none for none.
+    pub fn text(postings: &[Posted]) -> Result<Option<String>, Fault> {
+        let text = |_| Fault::Internal("postings can't be written".into());
+        if postings.is_empty() { Ok(None) } else { serde_json::to_string(postings).map(Some).map_err(text) }
+    }
+
+    fn read(seq: i64, text: Option<&str>) -> Result<Vec<Posted>, Fault> {
+        let broken = |_| Fault::Internal(format!("the postings of entry {seq} can't be read"));
+        text.map_or_else(|| Ok(Vec::new()), |text| serde_json::from_str(text).map_err(broken))
+    }
 }
 
 /// The runs that say which postings an account has.
 const POSTINGS: List = List(1);
 
-/// Rows to be written together.
-pub(super) struct Rows {
+/// Entries to be written together.
+pub(super) struct Entries {
     journal: Vec<JournalRow>,
-    postings: Vec<PostingRow>,
     of_accounts: Staged,
 }
 
-impl Default for Rows {
-    fn default() -> Rows {
-        Rows { journal: Vec::new(), postings: Vec::new(), of_accounts: Staged::new(POSTINGS) }
+impl Default for Entries {
+    fn default() -> Entries {
+        Entries { journal: Vec::new(), of_accounts: Staged::new(POSTINGS) }
     }
 }
 
-impl Rows {
+impl Entries {
     pub fn is_empty(&self) -> bool {
         self.journal.is_empty()
     }
@@ -87,16 +97,13 @@ impl Rows {
         self.journal.push(row);
     }
 
-    pub fn post(&mut self, row: PostingRow) {
-        self.of_accounts.add(row.account, row.id);
-        self.postings.push(row);
+    /// Lists a posting under its account.
+    pub fn post(&mut self, account: i64, posting: i64) {
+        self.of_accounts.add(account, posting);
     }
 
-    pub fn write(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+    pub fn write(self, conn: &mut Conn) -> Result<(), Fault> {
         insert_rows!(conn, journal::table, &self.journal);
-        insert_rows!(conn, postings::table, &self.postings);
-        self.journal.clear();
-        self.postings.clear();
         self.of_accounts.write(conn)
     }
 }
@@ -327,51 +334,52 @@ pub fn transactions(conn: &mut Conn, page: Page) -> Result<Vec<Entry>, Fault> {
     with_lines(conn, rows)
 }
 
-/// The lines of these entries by sequence, in one query however far apart the entries are.
+/// The lines of these entries by sequence, in few queries however far apart the entries are.
 pub fn lines_of_entries(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
-    // Each sequence looks its own postings up, in either database by the key.
-    const SQLITE: &str = "SELECT p.id, p.account, p.amount, p.nth, p.balance FROM json_each($1) s
-        CROSS JOIN postings p ON p.id BETWEEN s.value * $2 AND s.value * $2 + $2 - 1 ORDER BY p.id";
-    const POSTGRES: &str = "SELECT p.id, p.account, p.amount, p.nth, p.balance FROM unnest($1) s (seq)
-        JOIN postings p ON p.id BETWEEN s.seq * $2 AND s.seq * $2 + $2 - 1 ORDER BY p.id";
-    let rows: Vec<PostingRow> = match conn {
-        Conn::Sqlite(c) => sql_query(SQLITE).bind::<Text, _>(serde_json::json!(seqs).to_string()).bind::<BigInt, _>(LINES).load(c)?,
-        Conn::Postgres(c) => sql_query(POSTGRES).bind::<Array<BigInt>, _>(seqs).bind::<BigInt, _>(LINES).load(c)?,
-    };
-    lines_by_seq(conn, &rows)
+    let rows = postings(conn, seqs)?;
+    let accounts = accounts_in(conn, rows.values().flatten())?;
+    rows.into_iter().map(|(seq, posted)| Ok((seq, lines_of(seq, &posted, &accounts)?))).collect()
 }
 
-fn lines_by_seq(conn: &mut Conn, rows: &[PostingRow]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
-    let mut numbers: Vec<i64> = rows.iter().map(|p| p.account).collect();
+/// Rows that are looked up by one statement.
+const LOOKUP: usize = 1000;
+
+/// The postings of these entries by sequence.
+fn postings(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, Vec<Posted>>, Fault> {
+    let mut found = HashMap::with_capacity(seqs.len());
+    for some in seqs.chunks(LOOKUP) {
+        let asked = journal::table.filter(journal::seq.eq_any(some)).select((journal::seq, journal::lines));
+        let rows: Vec<(i64, Option<String>)> = on!(conn, c => asked.load(c))?;
+        for (seq, text) in rows {
+            found.insert(seq, Posted::read(seq, text.as_deref())?);
+        }
+    }
+    Ok(found)
+}
+
+/// The accounts that postings name, by number.
+fn accounts_in<'p>(conn: &mut Conn, posted: impl Iterator<Item = &'p Posted>) -> Result<HashMap<i64, Account>, Fault> {
+    let mut numbers: Vec<i64> = posted.map(|posted| posted.0).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let accounts = accounts_by_no(conn, &numbers)?;
-    let mut by_seq: HashMap<i64, Vec<Line>> = HashMap::new();
-    for row in rows {
-        by_seq.entry(row.id / LINES).or_default().push(line_of(row, accounts.get(&row.account))?);
-    }
-    Ok(by_seq)
+    accounts_by_no(conn, &numbers)
 }
 
 fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Fault> {
-    let range = rows.iter().map(|r| r.seq).fold((i64::MAX, i64::MIN), |(low, high), seq| (low.min(seq), high.max(seq)));
-    if range.0 > range.1 {
-        return Ok(Vec::new());
-    }
-    let (low, high) = (range.0 * LINES, range.1 * LINES + (LINES - 1));
-    let lines: Vec<PostingRow> = on!(conn, c => postings::table.filter(postings::id.between(low, high)).order(postings::id).load(c))?;
-    let mut by_seq = lines_by_seq(conn, &lines)?;
-    rows.into_iter()
-        .map(|row| {
-            let lines = by_seq.remove(&row.seq).unwrap_or_default();
-            entry_of(row, lines)
-        })
-        .collect()
+    let posted: Vec<Vec<Posted>> = rows.iter().map(|row| Posted::read(row.seq, row.lines.as_deref())).collect::<Result<_, _>>()?;
+    let accounts = accounts_in(conn, posted.iter().flatten())?;
+    let one = |(row, posted): (JournalRow, Vec<Posted>)| lines_of(row.seq, &posted, &accounts).and_then(|lines| entry_of(row, lines));
+    rows.into_iter().zip(posted).map(one).collect()
 }
 
-fn line_of(row: &PostingRow, account: Option<&Account>) -> Result<Line, Fault> {
-    let account = account.ok_or_else(|| Fault::Internal(format!("posting {} names no account", row.id)))?;
-    Ok(Line { account: account.key, unit: account.unit, amount: row.amount, nth: row.nth, balance: row.balance })
+fn lines_of(seq: i64, posted: &[Posted], accounts: &HashMap<i64, Account>) -> Result<Vec<Line>, Fault> {
+    posted.iter().map(|posted| line_of(seq, posted, accounts.get(&posted.0))).collect()
+}
+
+fn line_of(seq: i64, posted: &Posted, account: Option<&Account>) -> Result<Line, Fault> {
+    let account = account.ok_or_else(|| Fault::Internal(format!("a posting of entry {seq} names no account")))?;
+    let Posted(_, amount, nth, balance) = *posted;
+    Ok(Line { account: account.key, unit: account.unit, amount, nth, balance })
 }
 
 fn entry_of(row: JournalRow, lines: Vec<Line>) -> Result<Entry, Fault> {
@@ -391,25 +399,22 @@ fn entry_of(row: JournalRow, lines: Vec<Line>) -> Result<Entry, Fault> {
 pub fn lines(conn: &mut Conn, accounts: &[Account], page: Page) -> Result<Vec<(i64, Line)>, Fault> {
     let numbers: Vec<i64> = accounts.iter().filter(|account| account.postings > 0).map(|account| account.no).collect();
     let by_no: HashMap<i64, &Account> = accounts.iter().map(|account| (account.no, account)).collect();
-    let mut rows = Vec::new();
-    for some in runs::members_of(conn, POSTINGS, &numbers, page)?.chunks(LOOKUP) {
-        rows.extend(postings(conn, some, page.descending)?);
-    }
-    rows.iter().map(|row| Ok((row.id, line_of(row, by_no.get(&row.account).copied())?))).collect()
+    let ids = runs::members_of(conn, POSTINGS, &numbers, page)?;
+    let mut seqs: Vec<i64> = ids.iter().map(|id| seq_of_posting(*id)).collect();
+    seqs.dedup();
+    let posted = postings(conn, &seqs)?;
+    let one = |id: i64| {
+        let posted = place_of(&posted, id)?;
+        Ok((id, line_of(seq_of_posting(id), &posted, by_no.get(&posted.0).copied())?))
+    };
+    ids.into_iter().map(one).collect()
 }
 
-/// Rows that are looked up by one statement.
-const LOOKUP: usize = 1000;
-
-fn postings(conn: &mut Conn, ids: &[i64], descending: bool) -> Result<Vec<PostingRow>, Fault> {
-    let mut rows: Vec<PostingRow> = on!(conn, c => postings::table.filter(postings::id.eq_any(ids)).order(postings::id).load(c))?;
-    if descending {
-        rows.reverse();
-    }
-    match rows.len() == ids.len() {
-        true => Ok(rows),
-        false => Err(Fault::Internal("the runs name postings that do not exist".into())),
-    }
+/// The posting of a number among those of entries.
+fn place_of(posted: &HashMap<i64, Vec<Posted>>, id: i64) -> Result<Posted, Fault> {
+    let place = usize::try_from(id % LINES).ok().and_then(|place| place.checked_sub(1));
+    let own = place.and_then(|place| posted.get(&seq_of_posting(id))?.get(place));
+    own.copied().ok_or_else(|| Fault::Internal("the runs name postings that do not exist".into()))
 }
 
 /// The postings that each account is said to have, by the account's number.
@@ -431,7 +436,8 @@ pub const fn seq_of_posting(number: i64) -> i64 {
 pub fn balance_at(conn: &mut Conn, account: &Account, seq: i64) -> Result<Option<i64>, Fault> {
     let end = seq.saturating_add(1).saturating_mul(LINES);
     let Some(last) = runs::last_below(conn, POSTINGS, account.no, end)? else { return Ok(None) };
-    Ok(Some(on!(conn, c => postings::table.find(last).select(postings::balance).first(c))?))
+    let posted = postings(conn, &[seq_of_posting(last)])?;
+    Ok(Some(place_of(&posted, last)?.3))
 }
 
 /// An account's balance from what is effective at or before a moment, as known now. Reads all its postings.
@@ -448,52 +454,4 @@ pub fn balance_as_of(conn: &mut Conn, account: &Account, at: Time) -> Result<i64
         let counts = lines.iter().filter(|(id, _)| effective.binary_search(&seq_of_posting(*id)).is_ok());
         sum = counts.map(|(_, line)| line.amount).try_fold(sum, i64::checked_add).ok_or_else(crate::amount::out_of_range)?;
     }
-}
-
-pub(super) fn insert_reversal(conn: &mut Conn, row: &Reversal, reason: &str) -> Result<(), Fault> {
-    let row = (
-        reversals::seq.eq(row.seq),
-        reversals::reverses.eq(row.reverses),
-        reversals::booked_by.eq(row.booked_by.stamp()),
-        reversals::reversed_by.eq(row.reversed_by.stamp()),
-        reversals::reason.eq(reason),
-    );
-    on!(conn, c => diesel::insert_into(reversals::table).values(row).execute(c))?;
-    Ok(())
-}
-
-/// The sequence of the reversal of an entry, if it was reversed.
-pub fn reversal_of(conn: &mut Conn, seq: i64) -> Result<Option<i64>, Fault> {
-    Ok(reversals_of(conn, &[seq])?.remove(&seq))
-}
-
-/// The sequences of the reversals of these entries, by what they reverse.
-pub fn reversals_of(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, i64>, Fault> {
-    let found = reversals::table.filter(reversals::reverses.eq_any(seqs)).select((reversals::reverses, reversals::seq));
-    let rows: Vec<(i64, i64)> = on!(conn, c => found.load(c))?;
-    Ok(rows.into_iter().collect())
-}
-
-/// Which entry reverses which, and the two persons.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reversal {
-    /// The sequence of the mirror.
-    pub seq: i64,
-    /// The sequence of what it reverses.
-    pub reverses: i64,
-    /// Who booked that.
-    pub booked_by: PersonId,
-    /// Who reversed it.
-    pub reversed_by: PersonId,
-}
-
-/// Every reversal.
-pub fn reversals(conn: &mut Conn) -> Result<Vec<Reversal>, Fault> {
-    let columns = (reversals::seq, reversals::reverses, reversals::booked_by, reversals::reversed_by);
-    let rows: Vec<(i64, i64, i64, i64)> = on!(conn, c => reversals::table.select(columns).order(reversals::seq).load(c))?;
-    let noun = |(seq, reverses, booked_by, reversed_by)| {
-        let person = PersonId::from_stamp;
-        Reversal { seq, reverses, booked_by: person(booked_by), reversed_by: person(reversed_by) }
-    };
-    Ok(rows.into_iter().map(noun).collect())
 }

@@ -1,4 +1,4 @@
-//! Backups: all the books in one file, from one snapshot, whichever database they are kept in.
+//! Backups: all the books in one file, from one snapshot, whichever database they are kept in, and their log with them.
 //!
 //! The file is a SQLite database of this program's own schema, so that it can be verified, exported and looked at like any other books, and
 //! so that books move between databases by a backup and a restore. Beside the books it says what it is, and keeps key files where it was
@@ -14,7 +14,8 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};
 
 use super::copy::{self, Copied};
-use super::{Conn, Database, Fault, migrate};
+use super::migrate::{self, Part};
+use super::{Conn, Database, Fault};
 
 /// What the file says of itself; the number of its format.
 const FORMAT: i64 = 1;
@@ -38,9 +39,13 @@ impl std::fmt::Debug for KeyFile {
     }
 }
 
-/// Tables of the books, not of the file.
+/// Tables of the log: where SQLite keeps it in a file of its own they are copied apart from the books'.
+fn of_log(table: &str) -> bool {
+    table.starts_with("log_")
+}
+
 fn of_books(table: &str) -> bool {
-    !table.starts_with(OWN)
+    !table.starts_with(OWN) && !of_log(table)
 }
 
 /// A file that is being written: it has another name until it is whole.
@@ -94,8 +99,8 @@ fn expect_none(file: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Makes a SQLite file of this program's schema, lets it be filled, and gives it its name when all of it is on the disk.
-fn make_file<T>(file: &Path, fill: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+/// Makes a SQLite file of these parts of the program's schema, lets it be filled, and gives it its name when all of it is on the disk.
+fn make_file<T>(file: &Path, parts: &[Part], fill: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
     expect_none(file)?;
     let partial = Partial::of(file);
     // Made here first, so that nobody else can ever read what is in it.
@@ -107,7 +112,9 @@ fn make_file<T>(file: &Path, fill: impl FnOnce(&mut Conn) -> Result<T, Fault>) -
     let mut conn = Database::Sqlite(partial.path.clone()).connect()?;
     // Nothing is lost if this file is: it has no name yet.
     conn.batch("PRAGMA synchronous=OFF; PRAGMA foreign_keys=OFF;")?;
-    migrate::up(&mut conn)?;
+    for part in parts {
+        migrate::up_part(&mut conn, *part)?;
+    }
     conn.batch("BEGIN IMMEDIATE")?;
     let filled = fill(&mut conn)?;
     conn.batch("COMMIT; PRAGMA journal_mode=DELETE;")?;
@@ -116,19 +123,26 @@ fn make_file<T>(file: &Path, fill: impl FnOnce(&mut Conn) -> Result<T, Fault>) -
     Ok(filled)
 }
 
-/// Writes the books to a file, from one snapshot, with these keys. `check` looks at what was written before it counts.
+/// Copies the log of books into a backup, as it was before the books are looked at: it says nothing that is not in them.
+fn copy_log(from: &Database, to: &mut Conn) -> Result<Copied, Fault> {
+    match from.find_beside("log", "log_leaves")? {
+        Some(log) => log.connect()?.snapshot(|from| copy::copy(from, to, of_log)),
+        // One that has not begun is an empty one.
+        None => copy::read(to, of_log),
+    }
+}
+
+/// Writes books and log to a file, each from one snapshot, with these keys. `check` looks at what was written before it counts.
 pub fn write(
-    from: &mut Conn,
+    from: &Database,
     file: &Path,
     made_at: &str,
     keys: &[KeyFile],
     check: impl FnOnce(&mut Conn) -> Result<(), Fault>,
 ) -> Result<Copied, Fault> {
-    make_file(file, |to| {
-        let copied = from.snapshot(|from| {
-            copy::make_missing(from, to)?;
-            copy::copy(from, to)
-        })?;
+    make_file(file, &[Part::Books, Part::Log], |to| {
+        let log = copy_log(from, to)?;
+        let copied = from.connect()?.snapshot(|from| copy::copy(from, to, of_books))?.and(log);
         to.batch(OWN_TABLES)?;
         let Conn::Sqlite(c) = &mut *to else { return Err(Fault::Internal("a backup is a file of SQLite".into())) };
         sql_query("INSERT INTO backup_about (format, program, made_at) VALUES ($1, $2, $3)")
@@ -197,20 +211,13 @@ pub fn open(file: &Path) -> Result<Backup, Fault> {
     Ok(Backup { conn, made_at: about.made_at, keys })
 }
 
-/// Puts the books of a backup where there are none: into a file that does not exist, or into a PostgreSQL database without books, all of them
-/// or none. `check` looks at what was written before it counts.
+/// Puts the books of a backup where there are none: into a file that does not exist with the log in another beside it, or into a PostgreSQL
+/// database without books; all of them or none. `check` looks at what was written before it counts.
 pub fn restore(backup: &mut Backup, to: &Database, check: impl FnOnce(&mut Conn) -> Result<(), Fault>) -> Result<Copied, Fault> {
-    let fill = |to: &mut Conn| {
-        let copied = backup.conn.snapshot(|from| {
-            all_taken(from, to)?;
-            copy::copy(from, to)
-        })?;
-        check(to)?;
-        Ok(copied)
-    };
-    if let Database::Sqlite(path) = to {
-        return make_file(path, fill);
+    if let (Database::Sqlite(path), Database::Sqlite(log)) = (to, to.beside("log")) {
+        return restore_files(backup, path, &log, check);
     }
+    let mut fill = |to: &mut Conn, wanted: fn(&str) -> bool| backup.conn.snapshot(|from| copy::copy(from, to, wanted));
     let mut conn = to.connect()?;
     // A restore that broke off has left a schema without books.
     if conn.has_table("head")? && !is_new(&mut conn)? {
@@ -221,9 +228,41 @@ pub fn restore(backup: &mut Backup, to: &Database, check: impl FnOnce(&mut Conn)
     if !is_new(&mut conn)? {
         return Err(Fault::Internal(format!("there are books at {to}, and nothing is ever overwritten")));
     }
-    let filled = fill(&mut conn)?;
+    let log = fill(&mut conn, of_log)?;
+    let copied = fill(&mut conn, of_books)?.and(log);
+    check(&mut conn)?;
     conn.batch("COMMIT")?;
-    Ok(filled)
+    Ok(copied)
+}
+
+/// The log first: books without theirs would begin another.
+fn restore_files(
+    backup: &mut Backup,
+    books: &Path,
+    log: &Path,
+    check: impl FnOnce(&mut Conn) -> Result<(), Fault>,
+) -> Result<Copied, Fault> {
+    expect_none(books)?;
+    let found = if log.exists() { Some(left_over(backup, log)?) } else { None };
+    let was_there = found.is_some();
+    let mut fill = |to: &mut Conn, wanted: fn(&str) -> bool| backup.conn.snapshot(|from| copy::copy(from, to, wanted));
+    let logged = found.map_or_else(|| make_file(log, &[Part::Log], |to| fill(to, of_log)), Ok)?;
+    let restored = make_file(books, &[Part::Books], |to| {
+        let copied = fill(to, of_books)?;
+        check(to).map(|()| copied)
+    });
+    if restored.is_err() && !was_there {
+        // A log without books is of no use to anybody.
+        let _ = fs::remove_file(log);
+    }
+    Ok(restored?.and(logged))
+}
+
+/// The log that a restore which broke off has left, if it is the backup's.
+fn left_over(backup: &mut Backup, log: &Path) -> Result<Copied, Fault> {
+    let wanted = backup.conn.snapshot(|conn| copy::read(conn, of_log))?;
+    let there = Database::Sqlite(log.into()).connect()?.snapshot(|conn| copy::read(conn, of_log))?;
+    if there == wanted { Ok(there) } else { expect_none(log).map(|()| there) }
 }
 
 /// Whether nothing was ever written to the books.
@@ -238,14 +277,4 @@ fn is_new(conn: &mut Conn) -> Result<bool, Fault> {
         Conn::Postgres(c) => sql_query("SELECT seq FROM head").get_result(c)?,
     };
     Ok(head.seq == 0)
-}
-
-/// Refuses a backup that has a table of the books for which there is no place.
-fn all_taken(from: &mut Conn, to: &mut Conn) -> Result<(), Fault> {
-    let here = copy::tables(to)?;
-    let lost = |table: &copy::Table| of_books(&table.name) && here.iter().all(|other| other.name != table.name);
-    match copy::tables(from)?.into_iter().find(lost) {
-        None => Ok(()),
-        Some(table) => Err(Fault::Internal(format!("there is no place for the table {}", table.name))),
-    }
 }

@@ -9,8 +9,8 @@ use diesel::r2d2::ManageConnection;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
-use super::Fault;
 use super::checkpoint::LOG_PAGES;
+use super::{Birth, Fault};
 
 /// A connection to either database.
 pub enum Conn {
@@ -82,6 +82,34 @@ impl Database {
         Database::Sqlite(folder.join("almoner.db"))
     }
 
+    /// Where what goes with the books but is not theirs is kept: in a SQLite file of its own beside theirs, whose commits never wait for the
+    /// writer's lock nor the writer for them; on PostgreSQL in the same database.
+    pub fn beside(&self, word: &str) -> Database {
+        let Database::Sqlite(path) = self else { return self.clone() };
+        let text = path.to_string_lossy();
+        // What follows is a URI's own.
+        let (file, rest) = text.split_once('?').map_or((text.as_ref(), String::new()), |(file, rest)| (file, format!("?{rest}")));
+        let (stem, ending) = file.rsplit_once(".db").map_or((file, ""), |(stem, more)| (stem, if more.is_empty() { ".db" } else { "" }));
+        let stem = if ending.is_empty() { file } else { stem };
+        Database::Sqlite(format!("{stem}-{word}{ending}{rest}").into())
+    }
+
+    /// Where a table stands that goes with the books: in their own database, or in the one beside it. `None` where it was not made.
+    pub fn find_beside(&self, word: &str, table: &str) -> Result<Option<Database>, Fault> {
+        for database in [self.clone(), self.beside(word)] {
+            if let Database::Sqlite(path) = &database
+                && !path.exists()
+                && !path.to_string_lossy().starts_with("file:")
+            {
+                continue;
+            }
+            if database.connect()?.has_table(table)? {
+                return Ok(Some(database));
+            }
+        }
+        Ok(None)
+    }
+
     /// Opens a connection, set for durable commits.
     pub fn connect(&self) -> Result<Conn, Fault> {
         let failed = |e: diesel::ConnectionError| Fault::Internal(format!("can't open {self}: {e}"));
@@ -146,17 +174,22 @@ fn take_lock(c: &mut SqliteConnection, patience: Duration) -> Result<(), Fault> 
     Ok(taken?)
 }
 
-/// The head of the journal as a turn finds it.
-#[derive(diesel::QueryableByName, Clone, PartialEq, Eq, Debug)]
-pub(super) struct Head {
-    /// The last sequence.
+#[derive(diesel::QueryableByName)]
+struct Head {
     #[diesel(sql_type = BigInt)]
-    pub seq: i64,
-    /// Its stamp.
+    seq: i64,
     #[diesel(sql_type = BigInt)]
-    pub stamp: i64,
-    /// Why nothing is written any more, if that is so.
+    stamp: i64,
     #[diesel(sql_type = Nullable<Text>)]
+    stopped: Option<String>,
+}
+
+/// What a turn among the processes finds: whatever is decided in it stands on that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Turn {
+    /// Where the journal ends.
+    pub head: Birth,
+    /// Why nothing is written any more, if that is so.
     pub stopped: Option<String>,
 }
 
@@ -182,12 +215,12 @@ impl Conn {
     }
 
     /// Begins the writer's transaction, waiting for its turn among the processes, and reads the head.
-    pub(super) fn begin_turn(&mut self) -> Result<Head, Fault> {
+    pub(super) fn begin_turn(&mut self) -> Result<Turn, Fault> {
         self.begin_turn_within(PATIENCE)
     }
 
     /// A turn whose head can't be read is given back at once, so that it keeps nobody out.
-    fn begin_turn_within(&mut self, patience: Duration) -> Result<Head, Fault> {
+    fn begin_turn_within(&mut self, patience: Duration) -> Result<Turn, Fault> {
         let head: QueryResult<Head> = match self {
             Conn::Sqlite(c) => {
                 take_lock(c, patience)?;
@@ -203,7 +236,8 @@ impl Conn {
             // If even this fails the connection is broken, and is replaced by who owns it.
             let _ = self.batch("ROLLBACK");
         }
-        Ok(head?)
+        let Head { seq, stamp, stopped } = head?;
+        Ok(Turn { head: Birth { seq, stamp }, stopped })
     }
 
     /// Why nothing is written any more, if that is so.
@@ -229,10 +263,30 @@ impl Conn {
     }
 
     /// Ends the writer's transaction with the new head. Durable when it returns.
-    pub(super) fn commit_turn(&mut self, seq: i64, stamp: i64) -> Result<(), Fault> {
-        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(seq).bind::<BigInt, _>(stamp);
+    pub(super) fn commit_turn(&mut self, head: Birth) -> Result<(), Fault> {
+        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(head.seq).bind::<BigInt, _>(head.stamp);
         on!(self, c => update.execute(c))?;
         self.batch("COMMIT")
+    }
+
+    /// Runs what writes in one transaction of its own, alone among those who take the same turn: on SQLite by the lock of the file, on
+    /// PostgreSQL by a lock of that number, so that the books' writer does not wait. Durable when it returns.
+    pub fn alone<T>(&mut self, turn: i64, write: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        match self {
+            Conn::Sqlite(c) => take_lock(c, PATIENCE)?,
+            Conn::Postgres(c) => {
+                c.batch_execute("BEGIN")?;
+                sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(turn).execute(c)?;
+            }
+        }
+        match write(self) {
+            Ok(done) => self.batch("COMMIT").map(|()| done),
+            Err(fault) => {
+                // If even this fails the connection is broken, and the next use of it says so.
+                let _ = self.batch("ROLLBACK");
+                Err(fault)
+            }
+        }
     }
 
     /// Runs statements without results.

@@ -199,12 +199,24 @@ pub struct Copied {
     pub tables: usize,
     /// Rows of all of them.
     pub rows: u64,
-    /// SHA-256 of all of it, in hexadecimal digits: the same for the same rows in either database.
-    pub digest: String,
+    digests: Digests,
 }
 
-/// SHA-256 of the rows of some tables, whatever the order in which the tables come.
-#[derive(Default)]
+impl Copied {
+    /// The same with what was copied besides.
+    pub fn and(mut self, more: Copied) -> Copied {
+        self.digests.0.extend(more.digests.0);
+        Copied { tables: self.tables + more.tables, rows: self.rows + more.rows, digests: self.digests }
+    }
+
+    /// SHA-256 of all of it, in hexadecimal digits: the same for the same rows in either database.
+    pub fn digest(&self) -> String {
+        self.digests.all()
+    }
+}
+
+/// SHA-256 of the rows of each of some tables.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Digests(Vec<(String, [u8; 32])>);
 
 impl Digests {
@@ -216,10 +228,12 @@ impl Digests {
         Ok(rows)
     }
 
-    fn all(mut self) -> String {
-        self.0.sort();
+    /// Of all together, whatever the order in which the tables came.
+    fn all(&self) -> String {
+        let mut tables: Vec<_> = self.0.iter().collect();
+        tables.sort();
         let mut hash = Sha256::new();
-        for (name, rows) in &self.0 {
+        for (name, rows) in tables {
             hash.update(name);
             hash.update(rows);
         }
@@ -238,14 +252,15 @@ fn hash_rows(hash: &mut Sha256, rows: &[String]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Copies every table into a database that has all of them, empty but for what its schema begins with, and reads it all back. Both connections
-/// must be in a transaction: the source's is the snapshot.
+/// Copies those tables of a database that are wanted into it from another, empty as they are but for what its schema begins with, and reads it
+/// all back. Both connections must be in a transaction: the source's is the snapshot.
 ///
 /// Errors: `Fault::Internal` for a table that the source has not or has otherwise, and where other rows are read back than were copied.
-pub fn copy(from: &mut Conn, to: &mut Conn) -> Result<Copied, Fault> {
-    let (there, here) = (tables(from)?, tables(to)?);
+pub fn copy(from: &mut Conn, to: &mut Conn, wanted: impl Fn(&str) -> bool) -> Result<Copied, Fault> {
+    let there = tables(from)?;
+    let here: Vec<Table> = tables(to)?.into_iter().filter(|table| wanted(&table.name)).collect();
     let sqlite = matches!(to, Conn::Sqlite(_));
-    let (mut copied, mut digests) = (Copied::default(), Digests::default());
+    let mut copied = Copied::default();
     for table in &here {
         let names = |table: &Table| table.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
         let same = |other: &&Table| other.name == table.name && names(other) == names(table);
@@ -253,7 +268,7 @@ pub fn copy(from: &mut Conn, to: &mut Conn) -> Result<Copied, Fault> {
         begin_anew(to, table)?;
         let writing = table.writing(sqlite);
         copied.tables += 1;
-        copied.rows += digests.table(&table.name, |hash| {
+        copied.rows += copied.digests.table(&table.name, |hash| {
             each_batch(from, source, |batch| {
                 hash_rows(hash, batch)?;
                 let rows = format!("[{}]", batch.join(","));
@@ -265,40 +280,20 @@ pub fn copy(from: &mut Conn, to: &mut Conn) -> Result<Copied, Fault> {
             })
         })?;
     }
-    copied.digest = digests.all();
-    match digest(to, &here)? == copied.digest {
+    match read(to, wanted)? == copied {
         true => Ok(copied),
         false => Err(Fault::Internal("what was written is not what was read".into())),
     }
 }
 
-/// The SHA-256 of all rows of these tables. The connection must be in a transaction.
-fn digest(conn: &mut Conn, tables: &[Table]) -> Result<String, Fault> {
-    let mut digests = Digests::default();
-    for table in tables {
-        digests.table(&table.name, |hash| each_batch(conn, table, |batch| hash_rows(hash, batch)))?;
+/// Reads those tables that are wanted, as if they had been copied. The connection must be in a transaction.
+pub fn read(conn: &mut Conn, wanted: impl Fn(&str) -> bool) -> Result<Copied, Fault> {
+    let mut read = Copied::default();
+    for table in tables(conn)?.iter().filter(|table| wanted(&table.name)) {
+        read.tables += 1;
+        read.rows += read.digests.table(&table.name, |hash| each_batch(conn, table, |batch| hash_rows(hash, batch)))?;
     }
-    Ok(digests.all())
-}
-
-/// Makes those tables of the source that the target, a file of SQLite, has not, without what guards them.
-pub fn make_missing(from: &mut Conn, to: &mut Conn) -> Result<(), Fault> {
-    let here = tables(to)?;
-    for table in tables(from)?.into_iter().filter(|table| here.iter().all(|other| other.name != table.name)) {
-        let form = |_, column: &Column| {
-            let form = match column.form {
-                Form::Whole => "BIGINT",
-                Form::Words => "TEXT",
-                Form::Bytes => "BLOB",
-                Form::Flag => "BOOLEAN",
-            };
-            format!("{} {form}", quoted(&column.name))
-        };
-        let key: Vec<String> = table.key.iter().map(|name| quoted(name)).collect();
-        let key = if key.is_empty() { String::new() } else { format!(", PRIMARY KEY ({})", key.join(", ")) };
-        to.batch(&format!("CREATE TABLE {} ({}{key})", quoted(&table.name), table.listed(form)))?;
-    }
-    Ok(())
+    Ok(read)
 }
 
 /// Takes away what the schema itself put into a table. One that refuses that has nothing in it.

@@ -17,6 +17,8 @@ pub enum Fault {
     Internal(String),
     /// The command chose to leave nothing behind: a rehearsal, or all or nothing. What it found it has handed out itself.
     Undone,
+    /// What the command was decided on is no longer there, or never was: it is decided anew, and nobody is told.
+    Overtaken,
 }
 
 impl Fault {
@@ -75,6 +77,7 @@ impl fmt::Display for Fault {
             Fault::Database(error) => write!(f, "database: {error}"),
             Fault::Schema(text) | Fault::Internal(text) => f.write_str(text),
             Fault::Undone => f.write_str("undone by its own choice"),
+            Fault::Overtaken => f.write_str("overtaken by another process"),
         }
     }
 }

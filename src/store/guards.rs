@@ -17,8 +17,9 @@ struct Count {
 /// The tables that must refuse UPDATE and DELETE, or what matters of them.
 pub const APPEND_ONLY: &[&str] = &[
     "journal",
-    "postings",
     "runs",
+    "key_blocks",
+    "key_rows",
     "reversals",
     "units",
     "lots",
@@ -29,24 +30,37 @@ pub const APPEND_ONLY: &[&str] = &[
     "covers",
     "outflows",
     "readings",
+    "statements",
     "events",
     "accounts",
     "grants",
     "amendments",
 ];
 
+/// Those of the log.
+pub const LOG: &[&str] =
+    &["log_leaves", "log_lines", "log_lots", "log_providers", "log_secrets", "log_tiles", "log_heads", "log_checkpoints", "log_jobs"];
+
+/// Those that refuse one of both only: accounts move on, and salts of jobs may be erased.
+const ONCE: &[&str] = &["accounts", "log_jobs"];
+
 /// Those of which only what was asked stays as it was.
 const ASKED: &[&str] = &["grants", "amendments"];
 
-/// Which of the append-only tables have their guards in place.
+/// Which of the books' append-only tables have their guards in place.
 pub fn standing(conn: &mut Conn) -> Result<Vec<(&'static str, bool)>, Fault> {
+    standing_of(conn, APPEND_ONLY)
+}
+
+/// The same of these tables.
+pub fn standing_of(conn: &mut Conn, tables: &[&'static str]) -> Result<Vec<(&'static str, bool)>, Fault> {
     const SQLITE: &str = "SELECT count(*) AS guards FROM sqlite_master WHERE type = 'trigger' AND tbl_name = $1";
     const POSTGRES: &str = "SELECT count(*) AS guards FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n
         ON n.oid = c.relnamespace WHERE c.relname = $1 AND n.nspname = current_schema() AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal";
-    let mut found = Vec::with_capacity(APPEND_ONLY.len());
-    for table in APPEND_ONLY {
+    let mut found = Vec::with_capacity(tables.len());
+    for table in tables {
         let (have, want): (Count, i64) = match conn {
-            Conn::Sqlite(c) => (sql_query(SQLITE).bind::<Text, _>(table).get_result(c)?, if *table == "accounts" { 1 } else { 2 }),
+            Conn::Sqlite(c) => (sql_query(SQLITE).bind::<Text, _>(table).get_result(c)?, if ONCE.contains(table) { 1 } else { 2 }),
             // One refuses all; of grants and amendments one refuses that they go, one that what was asked is changed.
             Conn::Postgres(c) => (sql_query(POSTGRES).bind::<Text, _>(table).get_result(c)?, if ASKED.contains(table) { 2 } else { 1 }),
         };

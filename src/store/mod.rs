@@ -9,11 +9,17 @@ pub mod backup;
 mod checkpoint;
 mod conn;
 pub mod copy;
+mod desk;
 mod fault;
 pub mod guards;
+pub mod keys;
+mod link;
 pub mod migrate;
 mod page;
 pub mod runs;
+mod scribe;
+mod sixteen;
+mod varint;
 mod work;
 mod writer;
 
@@ -25,8 +31,10 @@ use diesel::r2d2::Pool;
 pub use crate::{insert_rows, narrowed, on, paged};
 pub use conn::{Conn, Database};
 pub use fault::Fault;
+pub use link::Link;
 pub use page::Page;
-pub use work::{Birth, Room, Work};
+pub use sixteen::Sixteen;
+pub use work::{Birth, Room, Rows, Work};
 pub use writer::Reply;
 
 use crate::time::Clock;
@@ -46,8 +54,26 @@ pub struct Store {
 struct Inner {
     database: Database,
     clock: Clock,
-    readers: Pool<Database>,
+    readers: Readers,
     writer: Writer,
+}
+
+/// Connections for reading one database.
+#[derive(Clone)]
+pub struct Readers(Pool<Database>);
+
+impl Readers {
+    /// Connections to a database whose schema is known to be up to date.
+    pub fn open(database: &Database) -> Result<Readers, Fault> {
+        let pool = Pool::builder().max_size(READERS).min_idle(Some(1)).connection_timeout(Duration::from_secs(10));
+        Ok(Readers(pool.build(database.clone()).map_err(|e| Fault::Internal(format!("connections for reading: {e}")))?))
+    }
+
+    /// Reads in one snapshot of the database. Blocks the calling thread.
+    pub fn read<T>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        let mut conn = self.0.get().map_err(|e| Fault::Internal(format!("no connection for reading: {e}")))?;
+        conn.snapshot(look)
+    }
 }
 
 impl Store {
@@ -59,12 +85,7 @@ impl Store {
 
     /// Opens a database whose schema is known to be up to date.
     pub fn open_as_is(database: &Database, clock: Clock) -> Result<Store, Fault> {
-        let readers = Pool::builder()
-            .max_size(READERS)
-            .min_idle(Some(1))
-            .connection_timeout(Duration::from_secs(10))
-            .build(database.clone())
-            .map_err(|e| Fault::Internal(format!("connections for reading: {e}")))?;
+        let readers = Readers::open(database)?;
         let writer = Writer::start(database.clone(), clock.clone())?;
         Ok(Store { inner: Arc::new(Inner { database: database.clone(), clock, readers, writer }) })
     }
@@ -81,8 +102,7 @@ impl Store {
 
     /// Reads in one snapshot of the database. Blocks the calling thread.
     pub fn read<T>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut conn = self.inner.readers.get().map_err(|e| Fault::Internal(format!("no connection for reading: {e}")))?;
-        conn.snapshot(look)
+        self.inner.readers.read(look)
     }
 
     /// Hands a command to the writer; the reply comes when it is durable. `busy` when too many wait.

@@ -1,13 +1,13 @@
 //! Lists kept by runs: which members belong to an owner, in one row for all that an owner was given together.
 //!
 //! An index row for each member would be written in a place of its own each time; a batch of thousands of members of a few owners
-//! is a few rows here. Members are identifiers that only grow, written as differences (LEB128, as in DWARF 5 §7.6); a run is
-//! never changed. Bounds: members of one owner must be added in rising order.
+//! is a few rows here. Members are identifiers that only grow, written as differences; a run is never changed. Bounds: members of one
+//! owner must be added in rising order.
 
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
-use super::{Conn, Fault, Page, insert_rows, on};
+use super::{Conn, Fault, Page, insert_rows, on, varint};
 
 mod tables {
     diesel::table! {
@@ -52,16 +52,16 @@ impl Staged {
     pub fn add(&mut self, owner: i64, member: i64) {
         let open = self.open.entry(owner).or_insert_with(|| Open { first: member, last: member, members: Vec::new() });
         if member > open.last {
-            push(&mut open.members, member.abs_diff(open.last));
+            varint::push(&mut open.members, member.abs_diff(open.last));
             open.last = member;
         }
     }
 
     /// Writes what was gathered, one row for each owner.
-    pub fn write(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+    pub fn write(self, conn: &mut Conn) -> Result<(), Fault> {
         let list = self.list.0;
         let mut rows: Vec<Row> =
-            self.open.drain().map(|(owner, open)| Row { list, owner, first: open.first, members: open.members }).collect();
+            self.open.into_iter().map(|(owner, open)| Row { list, owner, first: open.first, members: open.members }).collect();
         rows.sort_unstable_by_key(|row| row.owner);
         insert_rows!(conn, runs::table, &rows);
         Ok(())
@@ -168,31 +168,18 @@ pub fn trails(conn: &mut Conn, list: List) -> Result<Trails, Fault> {
 
 impl Row {
     fn decode(&self) -> Result<Vec<i64>, Fault> {
-        let mut ids = vec![self.first];
-        let (mut id, mut difference, mut shift) = (self.first, 0u64, 0u32);
-        for byte in &self.members {
-            difference |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            shift += 7;
-            if byte & 0x80 == 0 {
-                id = id.checked_add_unsigned(difference).ok_or_else(|| self.broken())?;
-                ids.push(id);
-                (difference, shift) = (0, 0);
-            }
+        let (mut id, mut rest) = (self.first, self.members.as_slice());
+        let mut ids = vec![id];
+        while !rest.is_empty() {
+            id = varint::take(&mut rest).and_then(|difference| id.checked_add_unsigned(difference)).ok_or_else(|| self.broken())?;
+            ids.push(id);
         }
-        if shift == 0 { Ok(ids) } else { Err(self.broken()) }
+        Ok(ids)
     }
 
     fn broken(&self) -> Fault {
         Fault::Internal(format!("the run {} of {} in list {} is broken", self.first, self.owner, self.list))
     }
-}
-
-fn push(members: &mut Vec<u8>, mut difference: u64) {
-    while difference >= 0x80 {
-        members.push((difference & 0x7f) as u8 | 0x80);
-        difference >>= 7;
-    }
-    members.push(difference as u8);
 }
 
 #[cfg(test)]

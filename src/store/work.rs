@@ -2,31 +2,49 @@
 //!
 //! Rooms above keep what they know of the database in a [`Room`] of the writer's memory: valid exactly while the head of the journal
 //! is the one this process wrote, forgotten as a whole when another process has moved it or a commit has failed. Rows that need not
-//! be read back at once are staged there and written together.
+//! be read back at once are staged there and written together. Most commands are decided from memory alone, so that they can be while
+//! the commit before them is still being written; the connection is waited for by whoever asks for it.
 
 use std::any::Any;
 
+use super::link::Link;
 use super::{Conn, Fault};
 use crate::time::Time;
 
+/// Rows that were staged, on their way into the database.
+pub type Rows = Box<dyn FnOnce(&mut Conn) -> Result<(), Fault> + Send>;
+
 /// What one room remembers between commands, and the rows it has staged.
 pub trait Room: Any + Send + Default {
-    /// Writes all staged rows.
-    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault>;
-    /// How many things are remembered, so that memory stays bounded.
+    /// Hands out all staged rows, to be written here or by another thread before the commit. Only what comes with an entry of the journal
+    /// may be among them: a batch without entries is rolled back, and other processes would not learn of it.
+    fn take_rows(&mut self) -> Option<Rows> {
+        None
+    }
+
+    /// Forgets what may not be true any more, staged rows included.
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How many things are remembered that forgetting would give up, so that memory stays bounded.
     fn held(&self) -> usize;
 }
 
 /// A room whose type is known only to its owner.
 trait AnyRoom: Send {
-    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault>;
+    fn take_rows(&mut self) -> Option<Rows>;
+    fn forget(&mut self);
     fn held(&self) -> usize;
     fn as_any(&mut self) -> &mut dyn Any;
 }
 
 impl<R: Room> AnyRoom for R {
-    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        Room::flush(self, conn)
+    fn take_rows(&mut self) -> Option<Rows> {
+        Room::take_rows(self)
+    }
+    fn forget(&mut self) {
+        Room::forget(self);
     }
     fn held(&self) -> usize {
         Room::held(self)
@@ -48,7 +66,7 @@ const REMEMBERED: usize = 2_000_000;
 
 impl Memory {
     pub(super) fn forget(&mut self) {
-        self.rooms.clear();
+        self.rooms.iter_mut().for_each(|room| room.forget());
     }
 
     pub(super) fn forget_if_large(&mut self) {
@@ -57,8 +75,9 @@ impl Memory {
         }
     }
 
-    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        self.rooms.iter_mut().try_for_each(|room| room.flush(conn))
+    /// Everything staged, in the order in which it is to be written.
+    pub(super) fn take_rows(&mut self) -> Vec<Rows> {
+        self.rooms.iter_mut().filter_map(|room| room.take_rows()).collect()
     }
 
     fn room<R: Room>(&mut self) -> Result<&mut R, Fault> {
@@ -85,7 +104,7 @@ pub struct Birth {
 
 /// One command's view of the writer's transaction.
 pub struct Work<'a> {
-    conn: &'a mut Conn,
+    link: &'a mut Link,
     memory: &'a mut Memory,
     head: Birth,
     now: Time,
@@ -93,11 +112,11 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(conn: &'a mut Conn, memory: &'a mut Memory, head: Birth, now: Time) -> Work<'a> {
-        Work { conn, memory, head, now, writes: 0 }
+    pub(super) fn new(link: &'a mut Link, memory: &'a mut Memory, head: Birth, now: Time) -> Work<'a> {
+        Work { link, memory, head, now, writes: 0 }
     }
 
-    /// The moment at which this commit's commands are decided.
+    /// The moment at which this command is decided.
     pub fn now(&self) -> Time {
         self.now
     }
@@ -116,8 +135,11 @@ impl<'a> Work<'a> {
 
     /// The connection for reading, after everything staged was written: SQL sees what went before.
     pub fn sql(&mut self) -> Result<&mut Conn, Fault> {
-        self.memory.flush(self.conn)?;
-        Ok(self.conn)
+        let conn = self.link.conn()?;
+        for rows in self.memory.take_rows() {
+            rows(conn)?;
+        }
+        Ok(conn)
     }
 
     /// The connection for writing. A command that refuses after this costs its whole batch a second run.
@@ -134,7 +156,7 @@ impl<'a> Work<'a> {
     }
 
     /// Counts the direct writes: what a room remembers of rows that such writes may change is true until the count moves.
-    /// Staged rows (journal, postings, charges) do not move it.
+    /// Staged rows (journal, charges) do not move it.
     pub fn epoch(&self) -> u64 {
         self.memory.epoch
     }
@@ -144,9 +166,9 @@ impl<'a> Work<'a> {
         self.memory.room()
     }
 
-    /// What a room remembers, and the connection to remember more; rows staged elsewhere may not be written yet.
-    pub fn room_and_sql<R: Room>(&mut self) -> Result<(&mut R, &mut Conn), Fault> {
-        Ok((self.memory.room()?, self.conn))
+    /// What a room remembers, and the way to the connection to remember more; rows staged elsewhere may not be written yet.
+    pub fn room_and_link<R: Room>(&mut self) -> Result<(&mut R, &mut Link), Fault> {
+        Ok((self.memory.room()?, self.link))
     }
 
     pub(super) fn head(&self) -> Birth {
@@ -155,9 +177,5 @@ impl<'a> Work<'a> {
 
     pub(super) fn writes(&self) -> usize {
         self.writes
-    }
-
-    pub(super) fn flush(&mut self) -> Result<(), Fault> {
-        self.memory.flush(self.conn)
     }
 }

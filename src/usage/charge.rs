@@ -2,12 +2,13 @@
 //!
 //! For each record: met before? whose resource? which grant? what price? which lots? Each question may refuse; what is refused
 //! for want of something that an officer or provider can still supply is kept in quarantine. Everything is decided from the writer's
-//! memory; rows are staged. Bound: a batch of 10,000 records looks up its keys in a few queries.
+//! memory; rows are staged. Bound: a batch of 10,000 records looks up its keys in a few queries, and none for keys never met before.
 
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
+use super::met::{self, Before, Known};
 use super::price;
 use super::rate::Rate;
 use super::record::{Incoming, Record};
@@ -20,7 +21,7 @@ use crate::grants::{self, Funded};
 use crate::id::{ChargeId, GrantId, InstitutionId, LotId, PersonId, ResourceId, UsageId};
 use crate::ledger::{self, Bucket, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
-use crate::store::{Conn, Fault, Page, Room, Work};
+use crate::store::{Conn, Fault, Page, Room, Rows, Work};
 
 /// Usage, priced and posted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,15 +67,10 @@ impl Outcome {
     }
 }
 
-/// The natural key of a record: that of its job, and which part of it, 0 for the total.
-type Natural = ([u8; 16], i32);
-
 /// What the writer remembers of usage.
 #[derive(Default)]
 pub(super) struct Desk {
     staged: store::Staged,
-    staged_keys: FxHashMap<Natural, Known>,
-    staged_parts: FxHashSet<[u8; 16]>,
     epoch: u64,
     rates: FxHashMap<ResourceId, Arc<Priced>>,
 }
@@ -86,31 +82,13 @@ pub(super) struct Priced {
     pub rates: Vec<Rate>,
 }
 
-/// A key that was met before.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    digest: [u8; 16],
-    id: i64,
-    charged: bool,
-}
-
-impl Desk {
-    /// Has a charge written; until then it is known from here.
-    pub fn stage(&mut self, incoming: &Incoming, row: ChargeRow) {
-        let known = Known { digest: incoming.digest, id: row.id, charged: true };
-        self.staged_keys.insert((incoming.key, row.part), known);
-        if row.part > 0 {
-            self.staged_parts.insert(incoming.key);
-        }
-        self.staged.add(row);
-    }
-}
-
 impl Room for Desk {
-    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        self.staged_keys.clear();
-        self.staged_parts.clear();
-        self.staged.write(conn)
+    fn take_rows(&mut self) -> Option<Rows> {
+        if self.staged.is_empty() {
+            return None;
+        }
+        let charges = std::mem::take(&mut self.staged);
+        Some(Box::new(move |conn| charges.write(conn)))
     }
 
     fn held(&self) -> usize {
@@ -118,15 +96,22 @@ impl Room for Desk {
     }
 }
 
+/// Has a charge written.
+pub(super) fn stage(work: &mut Work<'_>, incoming: &Incoming, row: ChargeRow) -> Result<(), Fault> {
+    met::charged(work, incoming, row.id)?;
+    work.room::<Desk>()?.staged.add(row);
+    Ok(())
+}
+
 /// Charges records of one provider, each on its own, in order.
 pub fn charge(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, records: &[Incoming]) -> Result<Vec<Outcome>, Fault> {
-    let mut met = met(work, records)?;
+    let mut before = met::before(work, records)?;
     let mut outcomes = Vec::with_capacity(records.len());
     for record in records {
-        let outcome = charge_one(work, who, provider, record, &met)?;
+        let outcome = charge_one(work, who, provider, record, &before)?;
         match &outcome {
-            Outcome::Charged(charge) => met.learn(record, charge.row.id, true),
-            Outcome::Quarantined(id, _) => met.learn(record, id.stamp(), false),
+            Outcome::Charged(charge) => before.learn(record, charge.row.id, true),
+            Outcome::Quarantined(id, _) => before.learn(record, id.stamp(), false),
             _ => {}
         }
         outcomes.push(outcome);
@@ -134,58 +119,8 @@ pub fn charge(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, recor
     Ok(outcomes)
 }
 
-/// Which natural keys were met before, and which jobs have parts.
-#[derive(Default)]
-struct Before {
-    known: FxHashMap<Natural, Known>,
-    parted: FxHashSet<[u8; 16]>,
-}
-
-impl Before {
-    fn add(&mut self, (key, part): Natural, known: Known) {
-        // A key may be in both once its quarantine is being resolved; the charge is what counts.
-        if known.charged || !self.known.contains_key(&(key, part)) {
-            self.known.insert((key, part), known);
-        }
-        if part > 0 && known.charged {
-            self.parted.insert(key);
-        }
-    }
-
-    fn learn(&mut self, record: &Incoming, id: i64, charged: bool) {
-        self.add((record.key, record.part()), Known { digest: record.digest, id, charged });
-    }
-}
-
-/// What was met before of these records: in the database, or staged and not yet written.
-fn met(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before, Fault> {
-    let (parts, totals): (Vec<&Incoming>, Vec<&Incoming>) = records.iter().partition(|record| record.part() > 0);
-    let totals: Vec<[u8; 16]> = totals.iter().map(|record| record.key).collect();
-    let parts: Vec<Natural> = parts.iter().map(|record| (record.key, record.part())).collect();
-    let (desk, conn) = work.room_and_sql::<Desk>()?;
-    let mut before = Before::default();
-    let cut = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| Fault::Internal("a usage key in the database is cut".into()));
-    let mut found = if totals.is_empty() { Vec::new() } else { store::met(conn, &totals)? };
-    if !parts.is_empty() {
-        found.extend(store::met_parts(conn, &parts)?);
-    }
-    for met in found {
-        let known = Known { digest: cut(met.digest)?, id: met.id, charged: met.charged == 1 };
-        before.add((cut(met.usage_key)?, met.part), known);
-    }
-    if desk.staged_keys.is_empty() {
-        return Ok(before);
-    }
-    let asked = totals.iter().map(|key| (*key, 0)).chain(parts.iter().flat_map(|(key, part)| [(*key, *part), (*key, 0)]));
-    for natural in asked {
-        desk.staged_keys.get(&natural).into_iter().for_each(|known| before.add(natural, *known));
-    }
-    before.parted.extend(totals.iter().filter(|key| desk.staged_parts.contains(*key)));
-    Ok(before)
-}
-
 fn charge_one(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, incoming: &Incoming, before: &Before) -> Result<Outcome, Fault> {
-    let known = before.known.get(&(incoming.key, incoming.part())).copied();
+    let (known, total) = before.of(work, incoming)?;
     match known {
         Some(Known { charged: true, digest, id }) if digest == incoming.digest => return Ok(Outcome::Duplicate(ChargeId::from_stamp(id))),
         Some(Known { charged: true, id, .. }) => return Ok(Outcome::Conflict(ChargeId::from_stamp(id))),
@@ -196,15 +131,15 @@ fn charge_one(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, incom
         _ => {}
     }
     // A total ends its job: no part comes after it.
-    if let Some(total) = before.known.get(&(incoming.key, 0)).filter(|total| total.charged) {
+    if let Some(total) = total {
         return Ok(Outcome::Conflict(ChargeId::from_stamp(total.id)));
     }
     let waiting = known.map(|known| UsageId::from_stamp(known.id));
-    let parted = incoming.part() == 0 && before.parted.contains(&incoming.key);
+    let parted = incoming.part() == 0 && before.has_parts(incoming);
     match attempt(work, who, provider, incoming, incoming.record.grant, parted) {
         Ok(charge) => {
             if let Some(entry) = waiting {
-                store::close_quarantine(work.sql_mut()?, entry.stamp(), "charged", Some(charge.row.id()))?;
+                store::close_quarantine(work.sql_mut()?, entry.stamp(), charge.row.seq, Some(charge.row.id()))?;
             }
             Ok(Outcome::Charged(Box::new(charge)))
         }
@@ -260,11 +195,11 @@ pub(super) fn retry(
     incoming: &Incoming,
     named: Option<GrantId>,
 ) -> Result<Charge, Fault> {
-    let before = met(work, std::slice::from_ref(incoming))?;
-    if let Some(total) = before.known.get(&(incoming.key, 0)).filter(|total| total.charged) {
+    let before = met::before(work, std::slice::from_ref(incoming))?;
+    if let (_, Some(total)) = before.of(work, incoming)? {
         return Err(conflict(ChargeId::from_stamp(total.id)).into());
     }
-    let parted = incoming.part() == 0 && before.parted.contains(&incoming.key);
+    let parted = incoming.part() == 0 && before.has_parts(incoming);
     attempt(work, who, provider, incoming, named, parted)
 }
 
@@ -306,7 +241,8 @@ pub(super) fn priced(work: &mut Work<'_>, id: ResourceId) -> Result<Arc<Priced>,
     if let Some(priced) = desk.rates.get(&id) {
         return Ok(priced.clone());
     }
-    let (_, conn) = work.room_and_sql::<Desk>()?;
+    let (_, link) = work.room_and_link::<Desk>()?;
+    let conn = link.conn()?;
     let resource = directory::resource(conn, id)?.ok_or_else(|| directory::unknown("/resource", id))?;
     let of = store::Of { resources: Some(vec![id.stamp()]), ..store::Of::default() };
     let found = Arc::new(Priced { provider: resource.about.provider, rates: store::rates(conn, &of, Page::ALL)? });
@@ -332,11 +268,13 @@ fn set_aside(
         provider: provider.stamp(),
         reason: refusal.code.slug().into(),
         detail: refusal.detail.clone(),
-        record: incoming.text.clone(),
+        record: incoming.record.canonical(),
         state: "open".into(),
         charge: None,
+        closed: None,
     };
     store::insert_quarantine(work.sql_mut()?, &row)?;
+    met::set_aside(work, incoming)?;
     Ok(row.id())
 }
 

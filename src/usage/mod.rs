@@ -5,6 +5,7 @@
 
 pub mod charge;
 pub mod hold;
+mod met;
 pub mod price;
 pub mod quote;
 pub mod rate;
@@ -26,6 +27,7 @@ use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
 use crate::time::Time;
 pub use charge::{Charge, Outcome, charge};
+pub use met::Blocks;
 pub use rate::{NewRate, Rate};
 pub use record::{Incoming, Job, Record, Used};
 pub use refund::{Refunded, refund};
@@ -137,8 +139,9 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
     }
     match how {
         Resolution::Dismiss(reason) => {
-            ledger::post(work, Draft::note(Kind::Dismissal, who, work.now(), &json!({"reason": reason})).about(id.stamp()))?;
-            store::close_quarantine(work.sql_mut()?, row.id, "dismissed", None)?;
+            let note = Draft::note(Kind::Dismissal, who, work.now(), &json!({"reason": reason})).about(id.stamp());
+            let birth = ledger::post(work, note)?;
+            store::close_quarantine(work.sql_mut()?, row.id, birth.seq, None)?;
             Ok(None)
         }
         Resolution::Charge(grant) => {
@@ -150,7 +153,7 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
             record.hold = record.hold.filter(|_| grant.is_none());
             let provider = InstitutionId::from_stamp(row.provider);
             let charged = charge::retry(work, who, provider, &Incoming::new(provider, record), named)?;
-            store::close_quarantine(work.sql_mut()?, row.id, "charged", Some(charged.row.id()))?;
+            store::close_quarantine(work.sql_mut()?, row.id, charged.row.seq, Some(charged.row.id()))?;
             Ok(Some(charged))
         }
     }

@@ -62,7 +62,8 @@ fn missing(meter: &str, unit: Unit, resource: ResourceId, at: Time) -> Refusal {
     Refusal::new(Code::RateMissing, detail).with("meter", meter)
 }
 
-/// A number that is not rounded: `over / under`, under positive.
+/// A number that is not rounded: `over / under`, under positive. It is reduced only where it would not fit otherwise: a greatest common
+/// divisor costs more than all the rest of a price.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Fraction {
     over: i128,
@@ -80,14 +81,20 @@ impl Fraction {
             made.over = made.over.checked_mul(decimal.mantissa())?;
             made.under = made.under.checked_mul(10i128.checked_pow(decimal.scale())?)?;
         }
-        Some(made.reduced())
+        Some(made)
     }
 
     fn plus(self, other: Fraction) -> Option<Fraction> {
+        if self.over == 0 {
+            return Some(other);
+        }
+        self.crossed(other).or_else(|| self.reduced().crossed(other.reduced()))
+    }
+
+    fn crossed(self, other: Fraction) -> Option<Fraction> {
         let left = self.over.checked_mul(other.under)?;
         let right = other.over.checked_mul(self.under)?;
-        let sum = Fraction { over: left.checked_add(right)?, under: self.under.checked_mul(other.under)? };
-        Some(sum.reduced())
+        Some(Fraction { over: left.checked_add(right)?, under: self.under.checked_mul(other.under)? })
     }
 
     fn reduced(self) -> Fraction {
@@ -100,9 +107,10 @@ impl Fraction {
 
     /// The nearest whole number, a tie to the even one. Only for what is not negative.
     fn half_even(self) -> Option<i64> {
-        let (whole, rest) = (self.over / self.under, self.over % self.under);
+        let Fraction { over, under } = if self.under > i128::MAX / 2 { self.reduced() } else { self };
+        let (whole, rest) = (over / under, over % under);
         let twice = rest.checked_mul(2)?;
-        let up = twice > self.under || (twice == self.under && whole % 2 != 0);
+        let up = twice > under || (twice == under && whole % 2 != 0);
         i64::try_from(if up { whole + 1 } else { whole }).ok()
     }
 }

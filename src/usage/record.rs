@@ -118,27 +118,38 @@ impl Record {
         })
     }
 
-    /// The record as JSON in the form in which it is kept and compared: fixed order, normal decimals, nothing that is absent.
+    /// The record as JSON in one form only: fixed order, normal decimals, nothing that is absent.
     pub fn canonical(&self) -> String {
+        self.text(&|form| form)
+    }
+
+    /// The same without what a charge has in columns of its own: what it ran on, when it ended, and, where that is what was charged, the
+    /// grant that it names.
+    fn beside_columns(&self, charged: Option<GrantId>) -> String {
+        let grant = self.grant.map(|grant| if Some(grant) == charged { Named::Charged } else { Named::Other(grant) });
+        self.text(&|form| Canonical { grant: grant.clone(), resource: None, ended_at: None, ..form })
+    }
+
+    fn text<'r>(&'r self, form: &dyn Fn(Canonical<'r>) -> Canonical<'r>) -> String {
         let (quantities, amount) = match &self.used {
             Used::Metered(meters) => (Some(Quantities(meters)), None),
             Used::Priced(amount) => (None, Some(Priced { value: amount.to_string(), unit: amount.unit.code() })),
         };
-        let text = serde_json::to_string(&Canonical {
+        let text = serde_json::to_string(&form(Canonical {
             external_id: &self.external_id,
             part: self.part,
-            grant: self.grant,
+            grant: self.grant.map(Named::Other),
             account: self.account.as_deref(),
             hold: self.hold,
-            resource: self.resource,
+            resource: Some(self.resource),
             quantities,
             amount,
             qos: self.qos.as_deref(),
-            started_at: self.started_at.map(|time| time.to_string()),
-            ended_at: self.ended_at.to_string(),
+            started_at: self.started_at,
+            ended_at: Some(self.ended_at),
             user: self.user.as_deref(),
             job: (self.job != Job::default()).then_some(&self.job),
-        });
+        }));
         // Nothing in it can fail to be written: texts, and maps with texts for keys.
         text.unwrap_or_default()
     }
@@ -150,12 +161,13 @@ struct Canonical<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    grant: Option<GrantId>,
+    grant: Option<Named>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldId>,
-    resource: ResourceId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<ResourceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quantities: Option<Quantities<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,12 +175,42 @@ struct Canonical<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     qos: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<String>,
-    ended_at: String,
+    started_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'r Job>,
+}
+
+/// The grant that a record names: told, or `true` for the one that it was charged to.
+#[derive(Clone)]
+enum Named {
+    Other(GrantId),
+    Charged,
+}
+
+impl Serialize for Named {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Named::Other(grant) => grant.serialize(serializer),
+            Named::Charged => serializer.serialize_bool(true),
+        }
+    }
+}
+
+/// The record of a charge as it was sent, from what is kept of it and the charge's own columns.
+pub(super) fn whole(said: &str, grant: GrantId, resource: ResourceId, ended_at: Time) -> Value {
+    let mut whole: Value = serde_json::from_str(said).unwrap_or_default();
+    if let Some(fields) = whole.as_object_mut() {
+        if let Some(named) = fields.get_mut("grant").filter(|named| named.is_boolean()) {
+            *named = grant.to_string().into();
+        }
+        fields.insert("resource".into(), resource.to_string().into());
+        fields.insert("ended_at".into(), ended_at.to_string().into());
+    }
+    whole
 }
 
 #[derive(Serialize)]
@@ -229,10 +271,10 @@ pub struct Incoming {
     pub record: Record,
     /// The narrow form of the natural key: see [`key`].
     pub key: [u8; 16],
-    /// SHA-256 of the canonical text without the hold, cut to 128 bits.
+    /// SHA-256 of all that was sent but the hold, cut to 128 bits.
     pub digest: [u8; 16],
-    /// The canonical text.
-    pub text: String,
+    /// What a charge keeps of it, as long as it is charged to the grant that it names.
+    said: String,
 }
 
 impl Incoming {
@@ -241,13 +283,23 @@ impl Incoming {
         let key = key(provider, &record.external_id);
         // Which hold pays is no part of what was used: the same record is the same whichever door it comes through.
         let hold = record.hold.take();
-        let mut text = record.canonical();
-        let digest = short(Sha256::new().chain_update(&text));
+        let mut said = record.beside_columns(record.grant);
+        let columns = [record.grant.map_or(0, GrantId::stamp), record.resource.stamp(), record.ended_at.micros()];
+        let hash = columns.iter().fold(Sha256::new(), |hash, column| hash.chain_update(column.to_be_bytes()));
+        let digest = short(hash.chain_update(&said));
         if hold.is_some() {
             record.hold = hold;
-            text = record.canonical();
+            said = record.beside_columns(record.grant);
         }
-        Incoming { record, key, digest, text }
+        Incoming { record, key, digest, said }
+    }
+
+    /// What a charge to a grant keeps of it beside its other columns.
+    pub fn said(&self, charged: GrantId) -> String {
+        match self.record.grant {
+            Some(named) if named != charged => self.record.beside_columns(Some(charged)),
+            _ => self.said.clone(),
+        }
     }
 
     /// Which record of the job it is, as the database has it: 0 for the total.
@@ -256,22 +308,9 @@ impl Incoming {
     }
 }
 
-/// The narrow natural key of a provider's record: two bytes of the provider, then the first twelve digits of the external id as they
-/// stand, then 64 bits of a hash of both.
-///
-/// Whoever numbers jobs in rising order, with as many digits each and no more than twelve, gets keys in rising order, so that an index over millions of them is written in one place
-/// rather than all over; keys without digits are spread by the hash alone.
+/// The narrow natural key of a provider's record: 128 bits of a hash of both.
 pub fn key(provider: InstitutionId, external_id: &str) -> [u8; 16] {
-    let of_provider = Sha256::digest(provider.stamp().to_be_bytes());
-    let of_both = Sha256::new().chain_update(provider.stamp().to_be_bytes()).chain_update(external_id).finalize();
-    let mut key = [0; 16];
-    key[..2].copy_from_slice(&of_provider[..2]);
-    let digits = external_id.bytes().filter(u8::is_ascii_digit).take(12).map(|digit| digit - b'0');
-    for (place, digit) in digits.enumerate() {
-        key[2 + place / 2] |= if place % 2 == 0 { digit << 4 } else { digit };
-    }
-    key[8..].copy_from_slice(&of_both[..8]);
-    key
+    short(Sha256::new().chain_update(provider.stamp().to_be_bytes()).chain_update(external_id))
 }
 
 fn short(hash: Sha256) -> [u8; 16] {
@@ -324,10 +363,43 @@ mod tests {
         assert_eq!((made(&part).key, made(&part).part()), (made(&sample()).key, 2));
         assert_ne!(made(&part).digest, made(&sample()).digest);
         assert_eq!(made(&held).digest, made(&sample()).digest);
-        let again: Value = serde_json::from_str(&made(&held).text).expect("JSON");
-        assert_eq!(Record::read(&again, &usd).map(|record| record.hold), Ok(Some(HoldId::from_stamp(9_000))));
+        let held = made(&held);
+        let again = whole(&held.said(GrantId::from_stamp(1)), GrantId::from_stamp(1), held.record.resource, held.record.ended_at);
+        assert_eq!(Record::read(&again, &usd), Ok(held.record));
         part["part"] = 0.into();
         assert!(Record::read(&part, &usd).is_err());
+    }
+
+    #[test]
+    fn what_a_charge_keeps_and_its_columns_are_the_record() {
+        let [named, other] = [5_000, 6_000].map(GrantId::from_stamp);
+        for grant in [None, Some(named)] {
+            let mut sent = sample();
+            if let Some(grant) = grant {
+                sent["grant"] = grant.to_string().into();
+            }
+            let record = Record::read(&sent, &usd).expect("readable");
+            let incoming = Incoming::new(Id::from_stamp(1), record.clone());
+            for charged in [named, other] {
+                let again = whole(&incoming.said(charged), charged, record.resource, record.ended_at);
+                assert_eq!(Record::read(&again, &usd).as_ref(), Ok(&record));
+                assert_eq!(again, serde_json::from_str::<Value>(&record.canonical()).expect("JSON"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_in_columns_is_content_too() {
+        let made = |v: &Value| Incoming::new(Id::from_stamp(1), Record::read(v, &usd).expect("readable")).digest;
+        for (field, other) in [
+            ("resource", ResourceId::from_stamp(8_000).to_string()),
+            ("ended_at", "2026-03-02T10:00:01Z".into()),
+            ("grant", GrantId::from_stamp(5_000).to_string()),
+        ] {
+            let mut changed = sample();
+            changed[field] = other.into();
+            assert_ne!(made(&changed), made(&sample()), "{field}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::charge::{Charge, Desk, find_grant, unattributed};
+use super::charge::{Charge, find_grant, stage, unattributed};
 use super::hold::{self, Hold, State};
 use super::price::Price;
 use super::record::{Incoming, Record};
@@ -208,9 +208,9 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth:
     let row = ChargeRow {
         id: birth.stamp,
         seq: birth.seq,
-        usage_key: incoming.key.to_vec(),
+        usage_key: incoming.key,
         part: incoming.part(),
-        digest: incoming.digest.to_vec(),
+        digest: incoming.digest,
         provider: of.provider.stamp(),
         award: grant.stamp(),
         resource: incoming.record.resource.stamp(),
@@ -219,9 +219,9 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth:
         balance_after,
         ended_at: incoming.record.ended_at.micros(),
         rates: serde_json::json!(rates).to_string(),
-        record: incoming.text.clone(),
+        said: incoming.said(grant),
     };
-    work.room::<Desk>()?.stage(incoming, row.clone());
+    stage(work, incoming, row.clone())?;
     let lots = lots.into_iter().map(|(lot, part)| (lot, Amount::new(part, unit))).collect();
     let (overdraft, balance_after) = (Amount::new(plan.beyond, unit), Amount::new(balance_after, unit));
     Ok(Charge { row, amount: Amount::new(amount, unit), lots, overdraft, balance_after })

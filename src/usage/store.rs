@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Text};
+use diesel::sql_types::Bool;
 
 use super::rate::{NewRate, Rate};
+use super::record;
 use crate::amount::{Amount, Unit};
 use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, RefundId, ResourceId, UsageId};
 use crate::ledger;
 use crate::store::runs::{self, List, Trails};
-use crate::store::{Conn, Fault, Page, insert_rows, narrowed, on, paged};
+use crate::store::{Conn, Fault, Page, Sixteen, insert_rows, narrowed, on, paged};
 use crate::time::Time;
 
-mod tables {
+pub(super) mod tables {
     diesel::table! {
         rates (id) {
             id -> BigInt, resource -> BigInt, meter -> Text, unit -> Text, price -> BigInt, from_at -> BigInt, multipliers -> Text,
@@ -25,7 +27,7 @@ mod tables {
         charges (id) {
             id -> BigInt, seq -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, award -> BigInt,
             resource -> BigInt, amount -> BigInt, overdraft -> BigInt, balance_after -> BigInt, ended_at -> BigInt, rates -> Text,
-            record -> Text,
+            said -> Text,
         }
     }
     diesel::table! {
@@ -37,7 +39,7 @@ mod tables {
     diesel::table! {
         quarantine (id) {
             id -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, reason -> Text, detail -> Text,
-            record -> Text, state -> Text, charge -> Nullable<BigInt>,
+            record -> Text, state -> Text, charge -> Nullable<BigInt>, closed -> Nullable<BigInt>,
         }
     }
 }
@@ -56,8 +58,6 @@ pub struct Of {
     pub providers: Option<Vec<i64>>,
     /// Only those in one of these states of quarantine.
     pub states: Option<Vec<String>>,
-    /// Only those under these natural keys.
-    pub keys: Option<Vec<Vec<u8>>>,
 }
 
 type RateRow = (i64, i64, String, String, i64, i64, String, i64, Option<i64>, Option<i64>);
@@ -124,11 +124,13 @@ pub struct ChargeRow {
     /// Sequence of its transaction.
     pub seq: i64,
     /// The narrow natural key.
-    pub usage_key: Vec<u8>,
+    #[diesel(deserialize_as = Sixteen)]
+    pub usage_key: [u8; 16],
     /// Which part of the job; 0 for its total.
     pub part: i32,
     /// What was sent, hashed.
-    pub digest: Vec<u8>,
+    #[diesel(deserialize_as = Sixteen)]
+    pub digest: [u8; 16],
     /// Who reported it.
     pub provider: i64,
     /// What it was charged to.
@@ -145,11 +147,16 @@ pub struct ChargeRow {
     pub ended_at: i64,
     /// The rates that made the price: stamps as a JSON list.
     pub rates: String,
-    /// The canonical text of what was sent.
-    pub record: String,
+    /// What was sent, without what the other columns say.
+    pub said: String,
 }
 
 impl ChargeRow {
+    /// What was sent, in its canonical form.
+    pub fn record(&self) -> serde_json::Value {
+        record::whole(&self.said, self.grant(), self.resource(), self.ended_at())
+    }
+
     /// The charge.
     pub fn id(&self) -> ChargeId {
         ChargeId::from_stamp(self.id)
@@ -203,9 +210,12 @@ impl Staged {
         self.charges.push(row);
     }
 
-    pub fn write(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+    pub fn is_empty(&self) -> bool {
+        self.charges.is_empty()
+    }
+
+    pub fn write(self, conn: &mut Conn) -> Result<(), Fault> {
         insert_rows!(conn, charges::table, &self.charges);
-        self.charges.clear();
         self.of_grants.write(conn)
     }
 }
@@ -223,7 +233,7 @@ fn charges_of_grants(conn: &mut Conn, of: &Of, grants: &[i64], page: Page) -> Re
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
     // With other conditions a page may be far apart among the grant's.
-    let narrowed = of.ids.is_some() || of.resources.is_some() || of.providers.is_some() || of.keys.is_some();
+    let narrowed = of.ids.is_some() || of.resources.is_some() || of.providers.is_some();
     let mut next = Page { limit: if narrowed { LOOKUP } else { page.limit.clamp(1, LOOKUP) }, ..page };
     while found.len() < limit {
         let ids = runs::members_of(conn, CHARGES, grants, next)?;
@@ -248,8 +258,7 @@ const LOOKUP: i64 = 1000;
 fn some_charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, Fault> {
     Ok(on!(conn, c => {
         let mut query = charges::table.into_boxed();
-        narrowed!(query, charges::id => of.ids, charges::resource => of.resources, charges::provider => of.providers,
-                  charges::usage_key => of.keys);
+        narrowed!(query, charges::id => of.ids, charges::resource => of.resources, charges::provider => of.providers);
         paged!(query, charges::id, page, c)
     })?)
 }
@@ -260,89 +269,14 @@ pub(super) fn overdrawn(conn: &mut Conn, grant: GrantId) -> Result<Vec<ChargeRow
     Ok(on!(conn, c => own.load(c))?)
 }
 
-/// Where a natural key was met before.
-#[derive(QueryableByName, Clone, Debug)]
-pub(super) struct Met {
-    #[diesel(sql_type = Binary)]
-    pub usage_key: Vec<u8>,
-    #[diesel(sql_type = Integer)]
-    pub part: i32,
-    #[diesel(sql_type = Binary)]
-    pub digest: Vec<u8>,
-    #[diesel(sql_type = BigInt)]
-    pub id: i64,
-    /// 1 for a charge, 0 for an open entry of the quarantine.
-    #[diesel(sql_type = Integer)]
-    pub charged: i32,
-}
-
-/// Which of these keys are charged or in quarantine already, with all their parts. Keys that are all newer than any before them are known
-/// to be so by one look at the range they span; otherwise each is looked up, all in one query.
-pub(super) fn met(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
-    let (Some(low), Some(high)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
-    let charged = charges::table.filter(charges::usage_key.between(low.as_slice(), high.as_slice()));
-    let waiting = quarantine::usage_key.between(low.as_slice(), high.as_slice()).and(quarantine::state.eq("open"));
-    let any = diesel::dsl::exists(charged).or(diesel::dsl::exists(quarantine::table.filter(waiting)));
-    let any: bool = on!(conn, c => diesel::select(any).get_result(c))?;
-    if !any {
-        return Ok(Vec::new());
-    }
-    met_among(conn, keys)
-}
-
-fn met_among(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
-    const SQLITE: &str = "WITH asked(k) AS (SELECT unhex(value) FROM json_each($1))
-        SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key IN (SELECT k FROM asked)
-        UNION ALL
-        SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key IN (SELECT k FROM asked) AND state = 'open'";
-    const POSTGRES: &str = "SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE usage_key = ANY($1)
-        UNION ALL
-        SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
-    match conn {
-        Conn::Sqlite(c) => Ok(sql_query(SQLITE).bind::<Text, _>(hex_list(keys)).load(c)?),
-        Conn::Postgres(c) => {
-            let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-            Ok(sql_query(POSTGRES).bind::<Array<Binary>, _>(list).load(c)?)
-        }
-    }
-}
-
-/// The same of parts: each is looked for with its own number and as its job's total, so that a job of many parts costs none of them more.
-pub(super) fn met_parts(conn: &mut Conn, asked: &[([u8; 16], i32)]) -> Result<Vec<Met>, Fault> {
-    const SQLITE: &str = "WITH keys AS (SELECT key AS n, unhex(value) AS k FROM json_each($1)),
-        asked AS (SELECT k, p.value AS p FROM keys JOIN json_each($2) p ON p.key = n UNION SELECT k, 0 FROM keys)
-        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p
-        UNION ALL
-        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
-    const POSTGRES: &str = "WITH keys AS (SELECT k, p FROM unnest($1, $2) AS asked(k, p)),
-        asked AS (SELECT k, p FROM keys UNION SELECT k, 0 FROM keys)
-        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p
-        UNION ALL
-        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
-    let keys: Vec<[u8; 16]> = asked.iter().map(|(key, _)| *key).collect();
-    let parts: Vec<i32> = asked.iter().map(|(_, part)| *part).collect();
-    let found = match conn {
-        Conn::Sqlite(c) => {
-            let parts = serde_json::json!(parts).to_string();
-            sql_query(SQLITE).bind::<Text, _>(hex_list(&keys)).bind::<Text, _>(parts).load(c)?
-        }
-        Conn::Postgres(c) => {
-            let list: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-            sql_query(POSTGRES).bind::<Array<Binary>, _>(list).bind::<Array<Integer>, _>(parts).load(c)?
-        }
-    };
-    Ok(found)
-}
-
-/// Keys as a JSON list of hexadecimal texts.
-fn hex_list(keys: &[[u8; 16]]) -> String {
-    let texts: Vec<String> = keys.iter().map(|key| format!("{:032x}", u128::from_be_bytes(*key))).collect();
-    serde_json::json!(texts).to_string()
+/// Said outright: with a bound number no database would see that the index of parts is meant.
+pub(super) fn is_part() -> SqlLiteral<Bool> {
+    sql("part > 0")
 }
 
 /// The parts of a job that were charged and not reversed, oldest first.
 pub(super) fn parts_of(conn: &mut Conn, key: &[u8; 16]) -> Result<Vec<ChargeRow>, Fault> {
-    let own = charges::table.filter(charges::usage_key.eq(key.as_slice()).and(charges::part.gt(0))).order(charges::id);
+    let own = charges::table.filter(charges::usage_key.eq(key.as_slice()).and(is_part())).order(charges::id);
     let rows: Vec<ChargeRow> = on!(conn, c => own.load(c))?;
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
     let reversed = ledger::store::reversals_of(conn, &seqs)?;
@@ -457,6 +391,8 @@ pub struct QuarantineRow {
     pub state: String,
     /// Stamp of the charge that resolved it.
     pub charge: Option<i64>,
+    /// Sequence of the entry that charged or dismissed it.
+    pub closed: Option<i64>,
 }
 
 impl QuarantineRow {
@@ -470,8 +406,7 @@ impl QuarantineRow {
 pub fn quarantine(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<QuarantineRow>, Fault> {
     Ok(on!(conn, c => {
         let mut query = quarantine::table.into_boxed();
-        narrowed!(query, quarantine::id => of.ids, quarantine::provider => of.providers, quarantine::state => of.states,
-                  quarantine::usage_key => of.keys);
+        narrowed!(query, quarantine::id => of.ids, quarantine::provider => of.providers, quarantine::state => of.states);
         paged!(query, quarantine::id, page, c)
     })?)
 }
@@ -481,8 +416,10 @@ pub(super) fn insert_quarantine(conn: &mut Conn, row: &QuarantineRow) -> Result<
     Ok(())
 }
 
-pub(super) fn close_quarantine(conn: &mut Conn, id: i64, state: &str, charge: Option<ChargeId>) -> Result<(), Fault> {
-    let changes = (quarantine::state.eq(state), quarantine::charge.eq(charge.map(ChargeId::stamp)));
+/// Closes a record of the quarantine by the entry of the journal that charged it, and made a charge of it, or dismissed it.
+pub(super) fn close_quarantine(conn: &mut Conn, id: i64, seq: i64, charge: Option<ChargeId>) -> Result<(), Fault> {
+    let state = if charge.is_some() { "charged" } else { "dismissed" };
+    let changes = (quarantine::state.eq(state), quarantine::charge.eq(charge.map(ChargeId::stamp)), quarantine::closed.eq(seq));
     on!(conn, c => diesel::update(quarantine::table.find(id)).set(changes).execute(c))?;
     Ok(())
 }

@@ -4,6 +4,8 @@
 //! leave them alone. Exact: seconds are added as seconds. A job's total stands for its parts, which count until it is there. Bound: one page
 //! of charges in memory, and the sums of the jobs that have parts.
 
+pub mod store;
+
 use std::collections::{BTreeMap, HashMap};
 
 use rust_decimal::Decimal;
@@ -62,31 +64,39 @@ const PAGE: i64 = 2000;
 
 /// The totals of all charges that `look` reads page by page, by scheduler account (`""` where none was named).
 pub fn totals(conn: &mut Conn, look: impl Fn(&mut Conn, Page) -> Result<Vec<ChargeRow>, Fault>) -> Result<BTreeMap<String, Totals>, Fault> {
-    let mut by_account: BTreeMap<String, Totals> = BTreeMap::new();
-    let mut parted: HashMap<Vec<u8>, BTreeMap<String, Totals>> = HashMap::new();
+    totals_by(conn, look, |_, record| record.get("account").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+/// The same by whatever a charge and its record have in common.
+pub fn totals_by<K: Ord>(
+    conn: &mut Conn,
+    look: impl Fn(&mut Conn, Page) -> Result<Vec<ChargeRow>, Fault>,
+    key: impl Fn(&ChargeRow, &Value) -> K,
+) -> Result<BTreeMap<K, Totals>, Fault> {
+    let mut by_key: BTreeMap<K, Totals> = BTreeMap::new();
+    let mut parted: HashMap<[u8; 16], BTreeMap<K, Totals>> = HashMap::new();
     let mut page = Page { after: None, limit: PAGE, descending: false };
     loop {
         let rows = look(conn, page)?;
         for row in &rows {
-            let record: Value = serde_json::from_str(&row.record).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
-            let account = record.get("account").and_then(Value::as_str).unwrap_or_default();
+            let record: Value = serde_json::from_str(&row.said).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
             let sums = match row.part {
                 0 => {
                     // Recorded after all the parts that it sums up.
                     parted.remove(&row.usage_key);
-                    &mut by_account
+                    &mut by_key
                 }
-                _ => parted.entry(row.usage_key.clone()).or_default(),
+                _ => parted.entry(row.usage_key).or_default(),
             };
-            sums.entry(account.to_owned()).or_default().add(&record)?;
+            sums.entry(key(row, &record)).or_default().add(&record)?;
         }
         match rows.last() {
             Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),
             _ => break,
         }
     }
-    for (account, sum) in parted.into_values().flatten() {
-        by_account.entry(account).or_default().plus(&sum)?;
+    for (key, sum) in parted.into_values().flatten() {
+        by_key.entry(key).or_default().plus(&sum)?;
     }
-    Ok(by_account)
+    Ok(by_key)
 }

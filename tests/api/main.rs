@@ -9,6 +9,7 @@ mod flows;
 mod granting;
 mod holds;
 mod hostile;
+mod independence;
 mod issuers;
 mod limits;
 mod lives;

@@ -2,6 +2,7 @@
 //! what the routes and the table of sights say must be so.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use almoner::actor::{Actor, Role, Roles};
 use almoner::http::api::routes::routes;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::golden;
 use crate::support::database::databases;
-use crate::town::{Side, Town, actor, day, job, text, usd};
+use crate::town::{Side, Town, actor, day, job, midnight, text, usd};
 
 const FILE: &str = "tests/api/rights.txt";
 
@@ -33,6 +34,9 @@ const OTHERS: [usize; 2] = [2, 3];
 fn everybody_may_what_the_table_says() {
     for database in databases() {
         let (town, own, foreign) = Town::settled(database);
+        for side in [&own, &foreign] {
+            await_receipt(&town, side);
+        }
         let tokens = Role::ALL.map(|role| tokens(&town, role, &own));
         // Reading first, so that what is written does not change what is read.
         let (reading, writing): (Vec<Route>, Vec<Route>) = routes().into_iter().partition(|route| route.method == "get");
@@ -56,6 +60,15 @@ fn everybody_may_what_the_table_says() {
 /// The same four times is said once.
 fn cell(told: [String; RELATIONS]) -> String {
     if told.iter().all(|one| *one == told[0]) { told[0].clone() } else { told.join("/") }
+}
+
+/// The log follows the books a moment later.
+pub fn await_receipt(town: &Town, side: &Side) {
+    let (path, begun) = (format!("/v1/charges/{}/receipt", side.charge), Instant::now());
+    while town.get(&town.staff.officer, &path).status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{path}: no receipt");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn laid_out(rows: &[Vec<String>]) -> String {
@@ -144,9 +157,12 @@ pub fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("chg") => side.charge.clone(),
             Some("whk") => side.webhook.clone(),
             Some("evt") => side.event.clone(),
+            Some("stm") => side.statement.clone(),
             // A charge and its transaction are one entry of the journal.
             Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),
+            None if name == "level" => "0".into(),
+            None if name == "index" => "999".into(),
             None if route.pattern.starts_with("/v1/accounts/") => account(),
             other => panic!("{}: no example of {name}, {other:?}", route.pattern),
         };
@@ -181,6 +197,7 @@ fn body(town: &Town, operation: &str, side: &Side) -> Value {
         "create_amendment" => json!({"kind": "closing", "reason": "To be seen."}),
         "revoke_token" => json!({"jti": 1}),
         "declare_affiliation" => json!({"institution": side.centre, "since": day(-1)}),
+        "create_statement" => json!({"donor": side.donor, "period": {"from": midnight(-3), "to": midnight(-2)}}),
         "publish_disclosure" => json!({"public": false}),
         "create_grant" => json!({
             "project": side.project, "requested": usd("1"), "period": {"from": day(-1), "to": day(1)}, "justification": "To be seen.",
@@ -195,9 +212,10 @@ const MINE_TO_SEE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider];
 const NOT_STAFF: &[Role] = &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider];
 const MINE_TO_CHANGE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider, Role::Auditor];
 /// What is there for none of those with a role, whoever's the object is: the sides' usage record is in quarantine and so of no project; their person
-/// is none of those who ask; their webhook and amendment are the researcher's; their disclosure is not public.
+/// is none of those who ask; their webhook and amendment are the researcher's, their statement the donor's; their disclosure is not public.
 const HIDDEN: &[(&str, &[Role])] = &[
     ("get_usage", &[Role::Researcher]),
+    ("get_statement", &[Role::Researcher, Role::Provider]),
     ("list_affiliations", NOT_STAFF),
     ("declare_affiliation", &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider, Role::Auditor]),
     ("get_webhook", MINE_TO_SEE),

@@ -66,11 +66,18 @@ pub struct Side {
     /// The researcher's, with an event that is to be delivered.
     pub webhook: String,
     pub event: String,
+    /// Of the donor, over the three days before yesterday.
+    pub statement: String,
 }
 
 /// The moment so many days from now, on the wire.
 pub fn day(days: i64) -> String {
     Clock::system().now().plus(days * 86_400 * SECOND).to_string()
+}
+
+/// The begin of the day so many days from now.
+pub fn midnight(days: i64) -> String {
+    format!("{}T00:00:00Z", day(days).split('T').next().expect("a day"))
 }
 
 pub fn usd(value: &str) -> Value {
@@ -107,9 +114,10 @@ impl Town {
         let data = database.folder().join("data");
         let place = ["init", "--data", data.to_str().expect("UTF-8"), "--database", &database.url];
         almoner(place).ok();
-        // What is told and sent in the background is tested elsewhere; here nothing comes of itself.
+        // What is told and sent in the background is tested elsewhere; here nothing comes of itself unless it is asked for.
+        let quiet: &[&str] = if more.contains(&"--events-every") { &[] } else { &["--events-every", "0"] };
         let server = Server::start_with(&database, &data, |command| {
-            command.args(["--events-every", "0", "--audit-every", "0"]).args(more).envs(env.iter().copied())
+            command.args(["--audit-every", "0", "--log-every", "1"]).args(quiet).args(more).envs(env.iter().copied())
         });
         let keys = keys(&data, "almoner", None);
         let sign = |name: &str, role| keys.issue(&actor(name, &[role]), 3600, Clock::system().now(), name).expect("a token");
@@ -242,6 +250,11 @@ impl Town {
         grant
     }
 
+    fn statement(&self, donor: &str) -> String {
+        let period = json!({"from": midnight(-4), "to": midnight(-1)});
+        self.id("officer", "/v1/statements", &json!({"donor": donor, "period": period}))
+    }
+
     fn side(&self, name: &str) -> Side {
         let donor = self.id("officer", "/v1/donors", &json!({"name": format!("Example Donor {name}"), "kind": "industry"}));
         let donation = self.donation(&donor, "2000", &json!({}));
@@ -286,6 +299,7 @@ impl Town {
         let event = text(&self.make(&as_researcher, &format!("/v1/webhooks/{webhook}/test"), &json!({})), "event");
         let as_donor = self.token(&Actor { donor: Id::parse(&donor).ok(), ..actor(&format!("donor-{name}"), &[Role::Donor]) });
         Side {
+            statement: self.statement(&donor),
             as_donor,
             as_researcher,
             as_provider,

@@ -391,20 +391,23 @@ fn tampering_is_found_out() {
         desk.run(&["import", log.to_str().expect("a path"), "--resource", "chestnut", "--map", MAP]).ok();
         let (sound, code) = desk.json(&["verify"]);
         assert_eq!((&sound["holds"], code), (&json!(true), Some(0)));
-        let change = "UPDATE postings SET amount = amount + 1 WHERE id = (SELECT max(id) FROM postings)";
+        let last = "WHERE seq = (SELECT max(id) / 1024 FROM postings)";
         if let Some(path) = database.url.strip_prefix("sqlite:") {
+            let change = format!("UPDATE journal SET lines = json_set(lines, '$[1][1]', lines ->> '$[1][1]' + 1) {last}");
             let mut conn = diesel::SqliteConnection::establish(path).expect("a connection");
-            assert!(conn.batch_execute(change).is_err(), "the guard refuses");
-            conn.batch_execute(&format!("DROP TRIGGER postings_refuses_update; {change}")).expect("tampered");
+            assert!(conn.batch_execute(&change).is_err(), "the guard refuses");
+            conn.batch_execute(&format!("DROP TRIGGER journal_refuses_update; {change}")).expect("tampered");
         } else {
+            let changed = "jsonb_set(lines::jsonb, '{1,1}', to_jsonb((lines::jsonb #>> '{1,1}')::bigint + 1))";
+            let change = format!("UPDATE journal SET lines = {changed} {last}");
             let mut conn = diesel::PgConnection::establish(&database.url).expect("a connection");
-            assert!(conn.batch_execute(change).is_err(), "the guard refuses");
-            conn.batch_execute(&format!("ALTER TABLE postings DISABLE TRIGGER postings_refuses_change; {change}")).expect("tampered");
+            assert!(conn.batch_execute(&change).is_err(), "the guard refuses");
+            conn.batch_execute(&format!("ALTER TABLE journal DISABLE TRIGGER journal_refuses_change; {change}")).expect("tampered");
         }
         let found = desk.run(&["verify"]);
         assert_eq!(found.code, Some(4), "{found:#?}");
         assert!(found.stderr.contains("laws 1"), "{found:#?}");
-        assert!(found.stdout.contains("does not sum to zero") && found.stdout.contains("guard of table postings is missing"), "{found:#?}");
+        assert!(found.stdout.contains("does not sum to zero") && found.stdout.contains("guard of table journal is missing"), "{found:#?}");
         let (found, _) = desk.json(&["verify"]);
         assert_eq!(found["laws"][0]["broken"], 2, "the transaction and the ledger: {found:#}");
         assert_eq!(desk.run(&["doctor"]).code, Some(4));

@@ -61,8 +61,10 @@ fn listed(folder: &Path) -> Vec<String> {
 fn books_move_between_databases_by_a_backup() {
     for database in databases() {
         let desk = Desk::open(&database, 1_000_000, Overdraft::Record);
-        let server = desk.serve_with(&["--audit-every", "0"]);
+        let server = desk.serve_with(&["--audit-every", "0", "--log-every", "0"]);
         charge(&desk, &server, "job", 3000);
+        Run::from(desk.command(&["log", "integrate"]).output().expect("the program starts")).ok();
+        let checkpoint = Run::from(desk.command(&["log", "checkpoint"]).output().expect("the program starts")).ok().stdout;
         let (first, second) = (database.folder().join("first.almoner"), database.folder().join("second.almoner"));
         let done = backup(&desk, &first, &[]).ok();
         assert!(done.stderr.contains("(--with-keys)") && done.stderr.contains("hold"), "{done:#?}");
@@ -80,6 +82,9 @@ fn books_move_between_databases_by_a_backup() {
         for to in [Some(sqlite()), postgres()].into_iter().flatten() {
             let (_, digest) = restored(&first, &to);
             assert_eq!(told["sha256"], json!(digest), "{} to {}", database.kind, to.kind);
+            // The log is what it was, and nobody but its signer goes on with it.
+            let again = run(on(&to.folder().join("restored"), &to.url, &["log", "checkpoint"])).ok().stdout;
+            assert_eq!(again, checkpoint, "{} to {}", database.kind, to.kind);
             let over = run(on(&to.folder().join("restored"), &to.url, &["restore", first.to_str().expect("UTF-8")]));
             assert!(over.code == Some(1) && over.stderr.contains("nothing is ever overwritten"), "{over:#?}");
         }

@@ -218,7 +218,7 @@ fn compare(desk: &Desk<'_>, told: &Told) {
     let rows = desk.charges();
     let mut there: BTreeMap<String, String> = BTreeMap::new();
     for row in &rows {
-        let name = external_id(&row.record);
+        let name = external_id(&row.said);
         assert_eq!(row.amount, hours(&name), "{name}");
         assert_eq!(there.insert(name.clone(), row.id().to_string()), None, "{name} is charged twice");
     }
@@ -271,7 +271,7 @@ fn killed_again_and_again(database: &TestDatabase) {
         round(&desk, number, &mut clients, &told);
         let found = desk.verify();
         assert_eq!(found.code, Some(0), "{} after kill {number}: {found:#?}", database.kind);
-        for (name, id) in desk.charges().iter().map(|row| (external_id(&row.record), row.id().to_string())) {
+        for (name, id) in desk.charges().iter().map(|row| (external_id(&row.said), row.id().to_string())) {
             let known = told.lock().expect("told").charges.get(&name).is_none_or(|answered| *answered == id);
             assert!(known, "{name} was answered with another charge than {id}");
         }

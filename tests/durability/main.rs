@@ -1,5 +1,5 @@
 //! The books under violence, on both databases: servers killed in the middle of a load, four servers racing for the last credit of one
-//! lot, tables that refuse to be rewritten, streams without end, processes that take turns, and what they book when its time has come.
+//! lot, the same usage sent to all of them, tables that refuse to be rewritten, streams without end, processes that take turns, and what they book when its time has come.
 
 mod audit;
 mod backup;
@@ -8,6 +8,7 @@ mod duties;
 mod holds;
 mod kill;
 mod migrations;
+mod once;
 mod race;
 mod rows;
 mod stream;

@@ -108,9 +108,12 @@ const ROWS: &str = "
     INSERT INTO reversals (seq, reverses, booked_by, reversed_by, reason) SELECT 1, 1, MIN(id), MAX(id), 'a row' FROM persons;
     INSERT INTO conflicts (id, person, project, reason) SELECT 1, MIN(p.id), MIN(j.id), 'a row' FROM persons p, projects j;
     INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
+    INSERT INTO key_blocks (block, upto) VALUES (1, 1);
+    INSERT INTO key_rows (id, entries) VALUES (256, '');
     INSERT INTO readings (id, person, operation) SELECT 1, max(id), 'a row' FROM persons;
     INSERT INTO covers (id, seq, charge, lot, amount) VALUES (1, 1, 1, 1, 1);
     INSERT INTO events (id, kind, subject, mark, at, body) VALUES (1, 'a row', 'a row', 'a row', 1, '{}');
+    INSERT INTO statements (id, kind, whom, from_at, to_at, seq, sha256, made_by) SELECT 1, 'donor', 1, 1, 2, 1, 'a row', max(id) FROM persons;
     INSERT INTO amendments (id, award, kind, requester, reason, state, version)
         SELECT 1, id, 'closing', requester, 'a row', 'requested', 1 FROM grants;
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
@@ -126,11 +129,14 @@ fn what_was_written_stays_written() {
             assert!(rows > 0, "{table} is empty");
             let column = match *table {
                 "units" => "name",
-                "postings" | "lots" | "covers" | "outflows" | "refunds" => "amount",
+                "lots" | "covers" | "outflows" | "refunds" => "amount",
                 "accounts" => "no",
                 "runs" => "members",
+                "key_blocks" => "upto",
+                "key_rows" => "entries",
                 "readings" => "operation",
                 "events" => "body",
+                "statements" => "sha256",
                 "journal" => "effective_at",
                 "grants" | "amendments" => "requester",
                 _ => "reason",

@@ -259,8 +259,10 @@ fn declared(file: &Source) -> Vec<(usize, String)> {
         _ => own,
     };
     let mut found = Vec::new();
-    for three in file.tokens.windows(3) {
-        if three[0].text == "mod" && three[1].kind == Kind::Ident && three[2].text == ";" {
+    for (at, three) in file.tokens.windows(3).enumerate() {
+        // `#[path = "…/tests/…"]`: a file that tests in the source share with those beside it, which is none of the source.
+        let shared = at >= 4 && file.reads(at - 4, &["path", "="]) && file.tokens[at - 2].text.contains("/tests/");
+        if !shared && three[0].text == "mod" && three[1].kind == Kind::Ident && three[2].text == ";" {
             let parts = [folder].into_iter().chain(three[0].modules.iter().map(String::as_str)).chain([three[1].text.as_str()]);
             found.push((three[0].line, parts.collect::<Vec<_>>().join("/")));
         }

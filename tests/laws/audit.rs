@@ -25,6 +25,7 @@ pub const ORDER: &str = "8 sequence gapless, stamps strictly increasing";
 /// Checked elsewhere: by attempts to change rows, and against the model.
 pub const APPEND_ONLY: &str = "8 journal tables refuse to be changed";
 pub const CLOCK: &str = "9 the clock decides: swept or not, the same answers and the same books";
+pub const LOGGED: &str = "the log is that of the books, and of what was handed out of it";
 pub const REPEATABLE: &str = "balances at a place in the journal are the same for ever";
 pub const MODEL: &str = "every account equals the model's";
 

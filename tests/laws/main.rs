@@ -6,11 +6,12 @@
 mod audit;
 mod command;
 mod control;
-mod dice;
 mod driver;
+mod logged;
 mod model;
 mod play;
 mod rows;
+mod statements;
 #[path = "../support/mod.rs"]
 mod support;
 mod tally;
@@ -23,6 +24,7 @@ use almoner::ledger::Kind;
 use almoner::refusal::Code;
 
 use play::{Failure, Ledger, Step};
+use support::dice;
 use tally::Tally;
 
 /// Sequences in memory and on each database, and steps of each.
@@ -39,6 +41,8 @@ const SWEPT: u64 = 8;
 const THREADS: u64 = 2;
 /// How often each event and each law must be met in memory.
 const OFTEN: u64 = 100;
+/// How often the log is audited on each database, after whatever was played, without a false alarm.
+const CLEAN: u64 = 300;
 /// How often each turn that a hold, a job in parts or a grant can take must be met there.
 const AT_TIMES: u64 = 25;
 
@@ -66,7 +70,7 @@ const REFUSALS: &[Code] = &[
     Code::HoldsOpen,
 ];
 
-/// Kinds of entries that move nothing and that no rule of the books asks for: roles, alerts, webhooks. They are tried at their doors.
+/// Kinds of entries that move nothing and that no rule of the books asks for: roles, alerts, webhooks, statements. They are tried at their doors.
 const ELSEWHERE: std::ops::Range<i32> = 60..80;
 
 fn first_seed() -> u64 {
@@ -168,6 +172,7 @@ fn the_laws_hold_on_sqlite() {
     let make = || Ledger::on(support::database::sqlite(), EVERY);
     let tally = play_all(ON_DATABASE, &make, ON_DATABASE / 4);
     account_for("on a SQLite file", ON_DATABASE, &tally, begun);
+    assert!(tally.of("laws checked", audit::LOGGED) >= CLEAN, "the log was looked at too seldom");
 }
 
 #[test]
@@ -180,4 +185,5 @@ fn the_laws_hold_on_postgresql() {
     let make = || Ledger::on(support::database::postgres().expect("a server that was just there"), EVERY);
     let tally = play_all(ON_DATABASE, &make, ON_DATABASE / 4);
     account_for("on PostgreSQL", ON_DATABASE, &tally, begun);
+    assert!(tally.of("laws checked", audit::LOGGED) >= CLEAN, "the log was looked at too seldom");
 }

@@ -10,12 +10,16 @@ use crate::audit::{self, Audit};
 use crate::command::{self, Command, DAY, Target};
 use crate::dice::Dice;
 use crate::driver::Driver;
+use crate::logged::Logged;
 use crate::model::{Model, Said};
 use crate::rows;
+use crate::statements;
 use crate::support::database::TestDatabase;
 use crate::tally::Tally;
 use crate::world;
 
+/// Steps between two looks at the log.
+const LOGGED: usize = 32;
 /// Steps between two places in the journal whose balances are kept to be asked for again.
 const TOLD: usize = 16;
 
@@ -27,6 +31,8 @@ pub struct Ledger {
     played: usize,
     /// How many steps go by between two looks at all the books.
     every: usize,
+    /// The books' log, on databases.
+    logged: Option<Logged>,
     _keeper: Option<Conn>,
     _database: Option<TestDatabase>,
 }
@@ -50,14 +56,20 @@ impl Ledger {
     fn open(database: &Database, every: usize, keeper: Option<Conn>, owned: Option<TestDatabase>) -> Ledger {
         let clock = Clock::held(world::DAWN);
         let store = Store::open(database, clock.clone()).expect("an open store");
-        Ledger { store, clock, audit: Audit::default(), played: 0, every, _keeper: keeper, _database: owned }
+        let logged = owned.as_ref().map(|_| Logged::begin(database));
+        Ledger { store, clock, audit: Audit::default(), played: 0, every, logged, _keeper: keeper, _database: owned }
     }
 
-    /// The program's own verification of the whole ledger, which must find what the audit found: nothing broken.
+    /// The program's own verification of the whole ledger, which must find what the audit found: nothing broken; and statements that add up.
     pub fn verify(&self) -> Result<(), String> {
         let found = self.store.read(almoner::reports::verify::verify).map_err(|fault| fault.to_string())?;
         let broken: Vec<&String> = found.laws.iter().flat_map(|law| &law.findings).collect();
-        if found.holds() { Ok(()) } else { Err(format!("the program's own verification: {broken:?}")) }
+        if !found.holds() {
+            return Err(format!("the program's own verification: {broken:?}"));
+        }
+        let now = self.clock.now();
+        let drawn = self.store.read(|conn| Ok(statements::meet(conn, now))).map_err(|fault| fault.to_string())??;
+        if drawn > 0 { Ok(()) } else { Err("no statement was drawn".into()) }
     }
 }
 
@@ -110,6 +122,12 @@ impl<'l> Session<'l> {
         self.steps += 1;
         if self.steps.is_multiple_of(self.ledger.every) {
             self.look(tally)?;
+        }
+        if self.steps.is_multiple_of(LOGGED)
+            && let Some(logged) = &mut self.ledger.logged
+        {
+            logged.follow()?;
+            tally.add("laws checked", audit::LOGGED, 1);
         }
         if self.steps.is_multiple_of(TOLD) {
             self.look(tally)?;

@@ -7,6 +7,7 @@
 
 pub mod books;
 pub mod database;
+pub mod dice;
 pub mod oidc;
 pub mod server;
 

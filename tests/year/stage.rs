@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use almoner::actor::{Actor, Role};
+use almoner::attest::keep::Log;
 use almoner::events::webhook::Schedule;
 use almoner::http::keys::Keys;
 use almoner::http::limits::Settings;
@@ -121,6 +122,8 @@ impl Stage {
             login: None,
             errands: Errands { every: None, schedule: Schedule::default(), loopback: false },
             audit_every: None,
+            log: Log::open(store.database()).expect("a log"),
+            logging: None,
         };
         let (said, heard) = channel();
         let service = std::thread::spawn(move || server::serve(served, known, manner, |address| said.send(address).expect("a listener")));

@@ -316,7 +316,7 @@ impl Import {
         }
         for ((incoming, (line, original)), outcome) in records.iter().zip(lines).zip(&outcomes) {
             if let Some(reason) = self.tally.add(incoming, outcome)? {
-                self.set_aside(line, &reason, original.as_deref().unwrap_or(&incoming.text))?;
+                self.set_aside(line, &reason, &original.map_or_else(|| incoming.record.canonical(), Into::into))?;
             }
         }
         Ok(())

@@ -195,12 +195,12 @@ pub fn revoke_person(work: &mut Work<'_>, who: PersonId, id: PersonId) -> Result
 
 /// The person behind an actor; recorded when first seen.
 pub fn person_for(work: &mut Work<'_>, actor: &Actor) -> Result<PersonId, Fault> {
-    let (people, conn) = work.room_and_sql::<People>()?;
+    let (people, link) = work.room_and_link::<People>()?;
     let key = (actor.issuer.clone(), actor.subject.clone());
     if let Some(known) = people.0.get(&key) {
         return Ok(*known);
     }
-    let person = match store::person(conn, &actor.issuer, &actor.subject)? {
+    let person = match store::person(link.conn()?, &actor.issuer, &actor.subject)? {
         Some(person) => person,
         None => {
             let now = work.now();
@@ -222,10 +222,6 @@ pub fn person_for(work: &mut Work<'_>, actor: &Actor) -> Result<PersonId, Fault>
 struct People(std::collections::HashMap<(String, String), PersonId>);
 
 impl crate::store::Room for People {
-    fn flush(&mut self, _conn: &mut Conn) -> Result<(), Fault> {
-        Ok(())
-    }
-
     fn held(&self) -> usize {
         self.0.len()
     }

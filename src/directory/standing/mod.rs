@@ -181,10 +181,6 @@ struct Known {
 }
 
 impl Room for Known {
-    fn flush(&mut self, _conn: &mut Conn) -> Result<(), Fault> {
-        Ok(())
-    }
-
     fn held(&self) -> usize {
         self.standings.len() + self.revoked.len()
     }
@@ -193,20 +189,20 @@ impl Room for Known {
 /// Judges a token again where nothing can change any more: within the writer's transaction. What it reads it remembers until anybody's
 /// rights change. Errors: `token_revoked`; `forbidden` where a right that the request was let in with is gone.
 pub fn recheck(work: &mut Work<'_>, rule: &Rule, warrant: &Warrant) -> Result<(), Fault> {
-    let (known, conn) = work.room_and_sql::<Known>()?;
+    let (known, link) = work.room_and_link::<Known>()?;
     let actor = &warrant.actor;
     let shown = (actor.issuer.clone(), warrant.token.clone());
     let revoked = match known.revoked.get(&shown) {
         Some(revoked) => *revoked,
         None => {
-            let revoked = store::is_revoked(conn, &shown.0, &shown.1)?;
+            let revoked = store::is_revoked(link.conn()?, &shown.0, &shown.1)?;
             known.revoked.insert(shown, revoked);
             revoked
         }
     };
     let identity = (actor.issuer.clone(), actor.subject.clone());
     if !known.standings.contains_key(&identity) {
-        let standing = store::standing(conn, &identity.0, &identity.1)?;
+        let standing = store::standing(link.conn()?, &identity.0, &identity.1)?;
         known.standings.insert(identity.clone(), standing);
     }
     let standing = known.standings.get(&identity).and_then(Option::as_ref);

@@ -218,7 +218,9 @@ struct Sender {
 impl Sender {
     /// Charges records in one commit; `first` is the index of the first.
     async fn charge(&self, records: Vec<Read>, first: u64, summary: &mut Summary) -> Result<Vec<RecordResult>, Problem> {
-        let incoming: Vec<Incoming> = records.iter().filter_map(|(_, read)| read.as_ref().ok().cloned()).collect();
+        let mut incoming = Vec::with_capacity(records.len());
+        let mut refused = |(external_id, read): Read| (external_id, read.map(|record| incoming.push(record)).err());
+        let records: Vec<(Option<String>, Option<Refusal>)> = records.into_iter().map(&mut refused).collect();
         let unreadable = incoming.len() < records.len();
         let mut outcomes = match self.manner.atomic && unreadable {
             true => VecDeque::new(),
@@ -226,10 +228,10 @@ impl Sender {
         };
         let undone = self.manner.atomic && (unreadable || outcomes.iter().any(is_culprit));
         let mut results = Vec::with_capacity(records.len());
-        for (index, (external_id, read)) in (first..).zip(records) {
-            let outcome = match read {
-                Ok(_) => outcomes.pop_front(),
-                Err(refusal) => Some(Outcome::Rejected(refusal)),
+        for (index, (external_id, refusal)) in (first..).zip(records) {
+            let outcome = match refusal {
+                None => outcomes.pop_front(),
+                Some(refusal) => Some(Outcome::Rejected(refusal)),
             };
             let result = self.result(index, external_id, outcome.filter(|outcome| !undone || is_culprit(outcome)));
             summary.count(result.outcome);

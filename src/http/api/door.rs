@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::actor::{Actor, Roles};
 use crate::amount::Unit;
+use crate::attest::keep::Log;
 use crate::directory;
 use crate::directory::standing;
 use crate::http::access::Access;
@@ -34,6 +35,8 @@ pub struct App {
     pub store: Store,
     /// What the ledger says of those who ask.
     pub access: Arc<Access>,
+    /// The verifiable log.
+    pub log: Log,
     units: RwLock<(Time, Arc<HashMap<String, Unit>>)>,
 }
 
@@ -42,8 +45,8 @@ pub type Answered = Result<HttpResponse, Problem>;
 
 impl App {
     /// An application over a store, for those whom the ledger knows.
-    pub fn new(store: Store, access: Arc<Access>) -> App {
-        App { store, access, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
+    pub fn new(store: Store, access: Arc<Access>, log: Log) -> App {
+        App { store, access, log, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
     }
 
     /// Every unit by its code, at most a second old: units are defined once and never change.
@@ -62,6 +65,15 @@ impl App {
     pub async fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault> + Send + 'static) -> Result<T, Problem> {
         let (store, by_day) = (self.store.clone(), grain::asked());
         Ok(page::blocking(move || grain::with(by_day, || store.read(look))).await??)
+    }
+
+    /// Reads the log in one snapshot, where it may block.
+    pub async fn read_log<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Conn) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let log = self.log.clone();
+        Ok(page::blocking(move || log.read(look)).await??)
     }
 
     /// Shows what a look at the books finds.

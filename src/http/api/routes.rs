@@ -2,10 +2,11 @@
 //! A everybody), handler, what it takes, what it answers.
 
 use super::{
-    amendments, audit, batch, bindings, books, decisions, disclosure, donations, events, forecast, grants, holds, meta, persons, policies,
-    projects, quarantine, resources, usage, webhooks,
+    amendments, audit, batch, bindings, books, decisions, disclosure, donations, events, forecast, grants, holds, log, meta, persons,
+    policies, projects, quarantine, resources, statements, usage, webhooks,
 };
 use crate::http::{openapi, problem};
+use crate::reports::statement::Text as StatementText;
 use crate::routes;
 
 routes! {
@@ -38,6 +39,7 @@ routes! {
     post "/v1/donors"                               [O M]       donations::create_donor (donations::DonorBody)               => 201 (donations::DonorView) .key();
     get  "/v1/donors/{id:dnr}"                      [D O U M]   donations::get_donor                                         => 200 (donations::DonorView);
     get  "/v1/donors/{id:dnr}/summary"              [D O U M]   donations::donor_summary                                     => 200 (donations::DonorSummary);
+    get  "/v1/donors/{id:dnr}/proof"                [D O U]     log::donor_proof                                             => 200 .query(log::SINCE);
     get  "/v1/donations"                            [D O U M]   donations::list_donations                                    => 200 (donations::DonationView) .list().query(donations::DONATIONS);
     post "/v1/donations"                            [O]         donations::create_donation (donations::DonationBody)         => 201 (donations::DonationView) .key();
     get  "/v1/donations/{id:dnt}"                   [D O U M]   donations::get_donation                                      => 200 (donations::DonationView);
@@ -116,9 +118,13 @@ routes! {
     get  "/v1/usage/{id:usg}"                       [R P O U]   usage::get_usage                                             => 200 (usage::UsageView) .recorded();
     get  "/v1/charges"                              [R P O U]   usage::list_charges                                          => 200 (usage::ChargeView) .list().query(usage::CHARGES).recorded();
     get  "/v1/charges/{id:chg}"                     [R P O U]   usage::get_charge                                            => 200 (usage::ChargeView) .recorded();
+    get  "/v1/charges/{id:chg}/receipt"             [R P O U]   log::charge_receipt                                          => 200 .recorded();
     get  "/v1/charges/{id:chg}/refunds"             [R P O U]   usage::list_refunds                                          => 200 (usage::RefundView) .list();
     post "/v1/charges/{id:chg}/refunds"             [P O]       usage::create_refund (usage::RefundBody)                     => 201 (usage::RefundPosted) .key();
     get  "/v1/refunds/{id:rfd}"                     [R P O U]   usage::get_refund                                            => 200 (usage::RefundView);
+    get  "/v1/statements"                           [D O R P U] statements::list_statements                                  => 200 (statements::StatementView) .list().query(statements::STATEMENTS);
+    post "/v1/statements"                           [D O R P U] statements::create_statement (statements::StatementBody)     => 201 (statements::StatementView) .key().otherwise(statements::MADE_BEFORE);
+    get  "/v1/statements/{id:stm}"                  [D O R P U] statements::get_statement                                    => 200 (StatementText) .query(statements::FORM).accepted(statements::FORMS).recorded();
     get  "/v1/events"                               [ANY]       events::list_events                                          => 200 (events::EventView) .list().query(events::EVENTS).forms(events::FORMS);
     get  "/v1/webhooks"                             [ANY]       webhooks::list_webhooks                                      => 200 (webhooks::WebhookView) .list();
     post "/v1/webhooks"                             [ANY]       webhooks::create_webhook (webhooks::WebhookBody)             => 201 (webhooks::WebhookSecret);
@@ -135,6 +141,12 @@ routes! {
     get  "/v1/transactions/{id:txn}"                [O U]       books::get_transaction                                       => 200 (books::TransactionView);
     post "/v1/transactions/{id:txn}/reversal"       [O]         books::reverse_transaction (books::ReversalBody)             => 201 (books::TransactionView) .key();
     get  "/v1/trial-balance"                        [O U]       books::trial_balance                                         => 200 (books::TrialBalance) .query(grants::MOMENT);
+    get  "/v1/log/checkpoint"                       [A]         log::log_checkpoint                                          => 200;
+    get  "/v1/log/vkeys"                            [A]         log::log_vkeys                                               => 200;
+    get  "/v1/log/policy"                           [A]         log::log_policy                                              => 200;
+    get  "/v1/log/tile/{level}/{index:*}"           [A]         log::log_tile                                                => 200;
+    get  "/v1/log/proofs/inclusion"                 [A]         log::prove_inclusion                                         => 200 (log::InclusionProof) .query(log::INCLUSION);
+    get  "/v1/log/proofs/consistency"               [A]         log::prove_consistency                                       => 200 (log::ConsistencyProof) .query(log::CONSISTENCY);
     get  "/v1/audit"                                [O U]       audit::audit                                                 => 200 (audit::AuditView) .query(audit::AUDIT);
 }
 

@@ -9,6 +9,7 @@ use crate::donations::{Donation, Lot};
 use crate::grants::{self, Grant};
 use crate::id::ProjectId;
 use crate::refusal::Refusal;
+use crate::reports::statement::Whom;
 use crate::store::{Conn, Fault, Page};
 use crate::usage::ChargeRow;
 
@@ -87,6 +88,26 @@ impl Scope {
     /// The donor itself.
     pub fn donor_is(&self, donor: i64) -> Result<(), Refusal> {
         self.admits(self.roles.has(Role::Donor) && self.donor == Some(donor))
+    }
+
+    /// The provider itself.
+    pub fn provider_is(&self, provider: i64) -> Result<(), Refusal> {
+        self.admits(self.roles.has(Role::Provider) && self.provider == Some(provider))
+    }
+
+    /// A statement of the donor, of the researcher's project or of the provider.
+    pub fn statement(&self, whom: Whom) -> Result<(), Refusal> {
+        match whom {
+            Whom::Donor(id) => self.donor_is(id.stamp()),
+            Whom::Project(id) => self.project(id),
+            Whom::Provider(id) => self.provider_is(id.stamp()),
+        }
+    }
+
+    /// The donors, projects and providers in it; `None` for all.
+    pub fn concerned(&self) -> Asked {
+        let all = [self.donors()?, self.projects()?, self.providers()?];
+        Some(all.into_iter().flatten().collect())
     }
 
     /// A project of the researcher.

@@ -63,7 +63,7 @@ impl From<&Charge> for ChargeView {
             object: "charge",
             id: row.id().to_string(),
             created_at: recorded_at.clone(),
-            external_id: external_id(&row.record),
+            external_id: external_id(&row.said),
             part: (row.part > 0).then_some(row.part),
             grant: row.grant().to_string(),
             resource: row.resource().to_string(),
@@ -200,7 +200,7 @@ fn charged_usage(row: &ChargeRow) -> UsageView {
         provider: row.provider().to_string(),
         state: "charged".into(),
         charge: Some(row.id().to_string()),
-        record: serde_json::from_str(&row.record).unwrap_or_default(),
+        record: row.record(),
     }
 }
 
@@ -257,7 +257,8 @@ pub async fn list_charges<const R: u8>(who: Permit<R>, request: HttpRequest, que
     app.list_together(&who, &request, &query, look, show).await
 }
 
-fn own_charge(conn: &mut Conn, who: &Actor, roles: Roles, id: id::ChargeId) -> Result<ChargeRow, Fault> {
+/// A charge, if the actor may see it.
+pub(super) fn own_charge(conn: &mut Conn, who: &Actor, roles: Roles, id: id::ChargeId) -> Result<ChargeRow, Fault> {
     let row = refund::charge(conn, id)?;
     let project = grants::grant(conn, row.grant())?.about.project;
     Scope::of(conn, who, roles)?.charge(&row, project)?;

@@ -136,7 +136,7 @@ pub fn ror(donor: &Donor) -> Option<String> {
 
 /// Shares that add up to `WHOLE`: each rounded down, what is missing goes to the largest remainders, the first of equal ones first.
 /// None where all parts are nothing.
-fn shares(parts: &[i64]) -> Vec<i64> {
+pub fn shares(parts: &[i64]) -> Vec<i64> {
     let total: i128 = parts.iter().map(|part| i128::from(*part)).sum();
     if total <= 0 {
         return vec![0; parts.len()];
@@ -157,9 +157,18 @@ fn shares(parts: &[i64]) -> Vec<i64> {
 
 /// What was paid in one unit: by lot, and beyond all lots.
 #[derive(Default)]
-struct Paid {
+pub struct Paid {
     lots: BTreeMap<LotId, i64>,
     uncovered: i64,
+}
+
+impl Paid {
+    /// Counts so much more, paid by a lot or by nobody.
+    pub fn add(&mut self, lot: Option<LotId>, minor: i64) -> Result<(), Refusal> {
+        let sum = lot.map_or(&mut self.uncovered, |lot| self.lots.entry(lot).or_default());
+        *sum = sum.checked_add(minor).ok_or_else(crate::amount::out_of_range)?;
+        Ok(())
+    }
 }
 
 /// Who funded a project's compute, by jobs that ended from one moment until before another. Errors: `not_found`.
@@ -171,17 +180,22 @@ pub fn disclose(conn: &mut Conn, id: ProjectId, from: Option<Time>, to: Option<T
         let paid = by_unit.entry(grant.about.requested.unit).or_default();
         each_use(conn, grant.id, from, |one| {
             if to.is_none_or(|to| one.ended_at < to) {
-                let sum = one.lot.map_or(&mut paid.uncovered, |lot| paid.lots.entry(lot).or_default());
-                *sum = sum.checked_add(one.amount).ok_or_else(crate::amount::out_of_range)?;
+                paid.add(one.lot, one.amount)?;
             }
             Ok(())
         })?;
     }
+    let units = unit_parts(conn, by_unit)?;
+    Ok(Disclosure { project, from, to, as_of: now, units })
+}
+
+/// Who paid what in each unit, from what was paid lot by lot; nothing of a unit in which nothing was used.
+pub fn unit_parts(conn: &mut Conn, paid: BTreeMap<Unit, Paid>) -> Result<Vec<UnitPart>, Fault> {
     let mut units = Vec::new();
-    for (unit, paid) in by_unit {
+    for (unit, paid) in paid {
         units.extend(unit_part(conn, unit, paid)?);
     }
-    Ok(Disclosure { project, from, to, as_of: now, units })
+    Ok(units)
 }
 
 fn unit_part(conn: &mut Conn, unit: Unit, mut paid: Paid) -> Result<Option<UnitPart>, Fault> {

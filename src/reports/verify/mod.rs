@@ -3,6 +3,7 @@
 //! Reads the whole journal once, in table order, and believes nothing that it can recompute. Bounds: the state of every account and
 //! the natural key of every charge are held in memory.
 
+mod aside;
 mod duties;
 mod rows;
 mod told;
@@ -14,6 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
 use crate::amount::Unit;
+use crate::attest::audit::{self, Evidence, Extent};
 use crate::donations::{self, GRACE, Lot};
 use crate::id::LotId;
 use crate::ledger::store::Of;
@@ -22,6 +24,7 @@ use crate::store::runs::{Trail, Trails};
 use crate::store::{Conn, Fault, Page, guards};
 use crate::time::Time;
 use crate::usage::{self, store::ChargeRow};
+use aside::Aside;
 use duties::Duties;
 use told::Told;
 
@@ -51,6 +54,23 @@ pub struct Verification {
     pub laws: Vec<Law>,
 }
 
+impl Law {
+    fn new(number: u8, title: &'static str) -> Law {
+        Law { number, title, checked: 0, broken: 0, findings: Vec::new() }
+    }
+
+    /// Counts one thing that was checked.
+    fn checked(&mut self, holds: bool, finding: impl FnOnce() -> String) {
+        self.checked += 1;
+        if !holds {
+            self.broken += 1;
+            if self.findings.len() < WORDS {
+                self.findings.push(finding());
+            }
+        }
+    }
+}
+
 impl Verification {
     /// Whether every law holds.
     pub fn holds(&self) -> bool {
@@ -71,6 +91,15 @@ pub(super) const TITLES: [&str; 11] = [
     "what was drawn was usable when the job ended and reported in time",
     "what was decided was decided by other persons than asked for it, each once",
     "the tables beside the journal say what the journal says",
+];
+
+/// What the log adds, in the order of [`audit::Check`].
+const LOGGED: [&str; 5] = [
+    "every entry of the journal is what was logged of it, in its order, and nothing else was logged",
+    "of each lot: its lines are those of its entries, without a gap, counted and summed as sealed",
+    "the log's tiles are those of the tree over its leaves",
+    "checkpoints are signed by the log's key, and each is the beginning of the log as it is",
+    "what was kept of the log elsewhere is its beginning",
 ];
 
 /// How many findings of one law are kept in words.
@@ -94,6 +123,13 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     check.charges(conn)?;
     check.refunds(conn)?;
     check.holds(conn)?;
+    let mut aside = std::mem::take(&mut check.aside);
+    for held in aside.holds(conn)? {
+        check.law(7, held.is_ok(), || held.err().unwrap_or_default());
+    }
+    for kept in aside.records(conn)? {
+        check.law(6, kept.is_ok(), || kept.err().unwrap_or_default());
+    }
     for held in std::mem::take(&mut check.duties).rows(conn)? {
         check.law(10, held.is_ok(), || held.err().unwrap_or_default());
     }
@@ -110,6 +146,21 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     Ok(check.done())
 }
 
+/// Recomputes the log from the books and adds what was found; how far the log has come. The look at the log must not be newer than that at
+/// the books.
+pub fn verify_log(books: &mut Conn, log: &mut Conn, evidence: &Evidence, found: &mut Verification) -> Result<Extent, Fault> {
+    let first = TITLES.len() as u8 + 1;
+    let mut laws: Vec<Law> = (first..).zip(LOGGED).map(|(number, title)| Law::new(number, title)).collect();
+    let mut tell = |check: audit::Check, held: Result<(), String>| {
+        if let Some(law) = laws.get_mut(check as usize) {
+            law.checked(held.is_ok(), || held.err().unwrap_or_default());
+        }
+    };
+    let extent = audit::audit(books, log, evidence, &mut tell)?;
+    found.laws.extend(laws);
+    Ok(extent)
+}
+
 /// Entries read at a time.
 const PAGE: i64 = 5000;
 
@@ -123,6 +174,7 @@ struct Seen {
 /// What a charge's postings say of it.
 #[derive(Clone, Copy)]
 struct Charged {
+    seq: i64,
     spent: i64,
     beyond: i64,
     /// 0 for a charge of nothing, which posts nothing.
@@ -146,14 +198,14 @@ struct Check {
     charged: FxHashMap<i64, Charged>,
     duties: Duties,
     told: Told,
+    aside: Aside,
 }
 
 impl Check {
     fn new(conn: &mut Conn) -> Result<Check, Fault> {
-        let law = |(number, title)| Law { number, title, checked: 0, broken: 0, findings: Vec::new() };
         let lots = donations::store::lots(conn, &donations::Of::default(), Page::ALL)?;
         Ok(Check {
-            laws: (1u8..).zip(TITLES).map(law).collect(),
+            laws: (1u8..).zip(TITLES).map(|(number, title)| Law::new(number, title)).collect(),
             entries: 0,
             postings: 0,
             last_seq: 0,
@@ -166,18 +218,13 @@ impl Check {
             charged: FxHashMap::default(),
             duties: Duties::default(),
             told: Told::default(),
+            aside: Aside::default(),
         })
     }
 
     fn law(&mut self, number: u8, holds: bool, finding: impl FnOnce() -> String) {
         if let Some(law) = self.laws.get_mut(usize::from(number) - 1) {
-            law.checked += 1;
-            if !holds {
-                law.broken += 1;
-                if law.findings.len() < WORDS {
-                    law.findings.push(finding());
-                }
-            }
+            law.checked(holds, finding);
         }
     }
 
@@ -191,6 +238,7 @@ impl Check {
             self.law(10, held.is_ok(), || held.err().unwrap_or_default());
         }
         self.told.pass(entry);
+        self.aside.pass(entry);
         if entry.lines.is_empty() && entry.kind != Kind::Charge {
             return;
         }
@@ -203,7 +251,7 @@ impl Check {
         if entry.kind == Kind::Charge {
             let of = |bucket| entry.lines.iter().filter(|l| l.account.bucket == bucket).map(|l| l.amount).sum::<i64>();
             let grant = entry.lines.first().map_or(0, |line| line.account.grant);
-            self.charged.insert(stamp, Charged { spent: of(Bucket::Spent), beyond: of(Bucket::OverdraftSpent), grant });
+            self.charged.insert(stamp, Charged { seq: entry.seq, spent: of(Bucket::Spent), beyond: of(Bucket::OverdraftSpent), grant });
         }
     }
 
@@ -292,7 +340,8 @@ impl Check {
     }
 
     fn charges(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        let mut keys: FxHashSet<(Vec<u8>, i32)> = FxHashSet::default();
+        let mut keys: FxHashSet<([u8; 16], i32)> = FxHashSet::default();
+        let mut blocks = usage::Blocks::new(conn)?;
         let mut of_grants = Trails::default();
         let mut page = Page { after: None, limit: PAGE, descending: false };
         loop {
@@ -300,19 +349,25 @@ impl Check {
             for row in &rows {
                 of_grants.entry(row.award).or_default().pass(row.id);
                 let posted = self.charged.remove(&row.id);
-                let same = posted.is_some_and(|Charged { spent, beyond, grant }| {
-                    let amounts = spent.checked_add(beyond) == Some(row.amount) && beyond == row.overdraft;
+                let same = posted.is_some_and(|Charged { seq, spent, beyond, grant }| {
+                    let amounts = spent.checked_add(beyond) == Some(row.amount) && (seq, beyond) == (row.seq, row.overdraft);
                     amounts && (grant == row.award || grant == 0)
                 });
                 self.law(6, same, || format!("{} is not what its transaction posted", row.id()));
-                let once = keys.insert((row.usage_key.clone(), row.part));
+                let once = keys.insert((row.usage_key, row.part));
                 self.law(6, once, || format!("the usage of {} is charged twice", row.id()));
+                for (block, whole) in blocks.pass(conn, row)? {
+                    self.law(6, whole, || format!("block {block} of the keys is not the keys of what was charged then"));
+                }
                 self.law(6, key_fits(row), || format!("{} is not kept under its own key", row.id()));
             }
             match rows.last() {
                 Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),
                 _ => break,
             }
+        }
+        for (block, whole) in blocks.end(conn)? {
+            self.law(6, whole, || format!("block {block} of the keys is not the keys of what was charged then"));
         }
         let listed = usage::store::trails(conn)?;
         self.law(6, listed == of_grants, || "the lists of the grants' charges are not complete".into());
@@ -392,17 +447,17 @@ struct Named<'r> {
 }
 
 fn key_fits(row: &ChargeRow) -> bool {
-    let fits = |named: Named<'_>| {
-        named.part.unwrap_or(0) == row.part && usage::record::key(row.provider(), &named.external_id).as_slice() == row.usage_key
-    };
-    serde_json::from_str(&row.record).is_ok_and(fits)
+    let fits =
+        |named: Named<'_>| named.part.unwrap_or(0) == row.part && usage::record::key(row.provider(), &named.external_id) == row.usage_key;
+    serde_json::from_str(&row.said).is_ok_and(fits)
 }
 
+/// Whether an entry says that it reverses another, and does.
 fn is_mirror(mirror: &Entry, first: &Entry) -> bool {
     let lines = |entry: &Entry, sign: i64| {
         let mut lines: Vec<(Key, i64)> = entry.lines.iter().map(|l| (l.account, l.amount.saturating_mul(sign))).collect();
         lines.sort_unstable();
         lines
     };
-    lines(mirror, -1) == lines(first, 1)
+    mirror.subject == Some(first.recorded_at.micros()) && lines(mirror, -1) == lines(first, 1)
 }

@@ -102,7 +102,7 @@ impl Told {
                 let seq = whole(entry.seq);
                 self.change(named("publication", entry.subject.unwrap_or_default()), &[("public", body["public"].clone()), ("seq", seq)]);
             }
-            Identity | TokenRevocation | Webhook | WebhookRevocation | WebhookRotation => {}
+            Statement | Identity | TokenRevocation | Webhook | WebhookRevocation | WebhookRotation => {}
             _ => self.grants(entry),
         }
     }

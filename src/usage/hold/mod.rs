@@ -225,6 +225,8 @@ pub fn create(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, new: 
     refuse_indebted(ledger::balance(work, Key::overdraft(new.grant, Bucket::OverdraftSpent))?, &funded.grant)?;
     let rest = plan(work, &funded, resource, new.expires_at, amount)?;
     let mut draft = Draft::moving(Kind::Hold, Some(who), now, unit).about(new.grant.stamp());
+    draft.body =
+        Some(serde_json::json!({"provider": provider, "resource": resource, "expires_at": new.expires_at.to_string()}).to_string());
     rest.iter().for_each(|(lot, part)| draft.shift(key(new.grant, *lot, Bucket::Granted), key(new.grant, *lot, Bucket::Held), *part));
     let birth = ledger::post(work, draft)?;
     let hold = Hold {

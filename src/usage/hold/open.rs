@@ -10,7 +10,7 @@ use super::store;
 use super::{HeldJob, Hold, LATE, State};
 use crate::amount::Unit;
 use crate::id::{GrantId, HoldId, InstitutionId, ResourceId};
-use crate::store::{Conn, Fault, Room, Work};
+use crate::store::{Fault, Room, Rows, Work};
 use crate::time::{TOLERATED_LEAD, Time};
 
 /// Holds in the writer's memory.
@@ -96,16 +96,18 @@ impl Own {
 }
 
 impl Room for Holds {
-    fn flush(&mut self, conn: &mut Conn) -> Result<(), Fault> {
+    fn take_rows(&mut self) -> Option<Rows> {
         if self.staged.is_empty() {
-            return Ok(());
+            return None;
         }
         let staged = std::mem::take(&mut self.staged);
-        for (_, hold) in staged.values().filter(|(fresh, _)| *fresh) {
-            store::insert(conn, hold)?;
-        }
-        let changed: Vec<&Hold> = staged.values().filter(|(fresh, _)| !*fresh).map(|(_, hold)| hold).collect();
-        if changed.is_empty() { Ok(()) } else { store::update(conn, &changed) }
+        Some(Box::new(move |conn| {
+            for (_, hold) in staged.values().filter(|(fresh, _)| *fresh) {
+                store::insert(conn, hold)?;
+            }
+            let changed: Vec<&Hold> = staged.values().filter(|(fresh, _)| !*fresh).map(|(_, hold)| hold).collect();
+            if changed.is_empty() { Ok(()) } else { store::update(conn, &changed) }
+        }))
     }
 
     fn held(&self) -> usize {
@@ -116,10 +118,10 @@ impl Room for Holds {
 /// The holds of a grant, read once.
 pub(super) fn own<'w>(work: &'w mut Work<'_>, grant: GrantId, unit: Unit) -> Result<&'w mut Own, Fault> {
     let now = work.now();
-    let (room, conn) = work.room_and_sql::<Holds>()?;
+    let (room, link) = work.room_and_link::<Holds>()?;
     if !room.grants.contains_key(&grant) {
         let mut own = Own::default();
-        for hold in store::unsettled(conn, grant, unit, now.plus(-LATE))? {
+        for hold in store::unsettled(link.conn()?, grant, unit, now.plus(-LATE))? {
             room.known.insert(hold.id, grant);
             own.put(hold);
         }

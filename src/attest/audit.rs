@@ -1,0 +1,389 @@
+//! Auditing: a database against its log, and the log against itself and against what others kept of it.
+//!
+//! Every leaf is composed again from journal, postings and usage records with the salts that are kept, every line, head, seal, tile and root
+//! made again and compared with what is stored. It believes nothing that it can recompute. Bounds: one pass over both in batches; the edge of
+//! each lot's sub-log in memory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::compose::{Composed, Composer, Job, Salting, provider};
+use super::disclosure::{self, Salt};
+use super::integrate::{Batch, read_batch};
+use super::leaf;
+use super::line;
+use super::seal::Heads;
+use super::store::{self, HeadRow, LeafRow, LineRow, ProviderRow};
+use crate::id::{Id, LotId};
+use crate::store::{Conn, Fault};
+use crate::tlog::hash::{self, Hash};
+use crate::tlog::tile::{Edge, Tile, encode};
+use crate::tlog::{Checkpoint, Note, Verifier};
+
+/// What is checked of a log. Each is a law of the books once there is a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Check {
+    /// Every entry of the journal is the leaf that was logged of it.
+    Leaves,
+    /// Each lot's lines are those of its entries, counted, summed and sealed.
+    Lots,
+    /// Tiles and edge are the tree's.
+    Tree,
+    /// Checkpoints are signed and are the tree's.
+    Checkpoints,
+    /// What was kept of the log elsewhere is its beginning.
+    Kept,
+}
+
+/// What is known of a log beside its database.
+#[derive(Clone, Default, Debug)]
+pub struct Evidence {
+    /// The keys it is signed with.
+    pub keys: Vec<Verifier>,
+    /// What the signer signed last. It may have been stopped before that was kept here.
+    pub signer: Option<Checkpoint>,
+    /// Checkpoints that were kept elsewhere, and by whom: they were handed out from here.
+    pub kept: Vec<(String, Checkpoint)>,
+}
+
+impl Evidence {
+    /// Whether there was a log.
+    pub fn signed(&self) -> bool {
+        self.signer.iter().chain(self.kept.iter().map(|(_, kept)| kept)).any(|one| one.size > 0)
+    }
+}
+
+/// How far the log was found to have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Extent {
+    /// Leaves.
+    pub leaves: u64,
+    /// Entries of the journal that are not in it yet.
+    pub behind: i64,
+}
+
+/// Who is told what was checked: whether it holds, and if not, what was found.
+pub type Tell<'t> = dyn FnMut(Check, Result<(), String>) + 't;
+
+/// Leaves read at a time.
+const PAGE: u64 = 5000;
+
+/// Audits books and log. `Err` only where one of them can't be read at all.
+pub fn audit(books: &mut Conn, log: &mut Conn, evidence: &Evidence, tell: &mut Tell<'_>) -> Result<Extent, Fault> {
+    let (size, _) = store::extent(log)?;
+    let mut audit = Audit::new(log, evidence, size, tell)?;
+    let mut from = 0;
+    while from < size {
+        let to = (from + PAGE).min(size);
+        audit.page(books, log, from, to)?;
+        from = to;
+    }
+    let head = crate::ledger::store::head(books)?;
+    let followed = audit.followed;
+    audit.law(Check::Leaves, followed <= head, || format!("the log has {followed} entries and the journal {head}"));
+    audit.law(Check::Leaves, size == 0 || audit.sealed, || "the log does not end in a seal".into());
+    audit.tables(log, size)?;
+    audit.checkpoints(log, evidence)?;
+    for (table, guarded) in crate::store::guards::standing_of(log, crate::store::guards::LOG)? {
+        audit.law(Check::Leaves, guarded, || format!("the guard of table {table} is missing"));
+    }
+    let unseen: Vec<(u64, Root)> =
+        audit.roots.iter().filter(|(at, _)| **at > size).flat_map(|(at, some)| some.iter().map(|one| (*at, one.clone()))).collect();
+    for (at, root) in unseen {
+        audit.law(root.check, false, || format!("{}: it has {at} leaves, and the log has {size}", root.what));
+    }
+    Ok(Extent { leaves: size, behind: head - followed })
+}
+
+/// A root that the tree must have at some size.
+#[derive(Clone, Debug)]
+struct Root {
+    check: Check,
+    what: String,
+    root: Hash,
+}
+
+struct Audit<'t, 'f> {
+    tell: &'t mut Tell<'f>,
+    composer: Composer,
+    heads: Heads,
+    edge: Edge,
+    followed: i64,
+    /// Whether the last leaf was a seal.
+    sealed: bool,
+    /// Whether entries can still be composed: what does not add up can't be followed.
+    lost: bool,
+    /// The keys that the log says it is signed with, as its leaves tell them one after the other.
+    keys: Vec<Verifier>,
+    providers: HashMap<i64, ProviderRow>,
+    /// By size what roots are to be found there.
+    roots: BTreeMap<u64, Vec<Root>>,
+    lines: i64,
+    jobs: i64,
+    tiles: i64,
+    changed: i64,
+}
+
+impl<'t, 'f> Audit<'t, 'f> {
+    fn new(log: &mut Conn, evidence: &Evidence, size: u64, tell: &'t mut Tell<'f>) -> Result<Audit<'t, 'f>, Fault> {
+        let secret = store::secret(log)?;
+        let mut roots: BTreeMap<u64, Vec<Root>> = BTreeMap::new();
+        let signed = evidence.signer.iter().map(|signed| ("what the signer signed last".to_owned(), signed));
+        let elsewhere = evidence.kept.iter().map(|(who, kept)| (format!("the checkpoint of {who}"), kept));
+        for (what, kept) in signed.chain(elsewhere) {
+            roots.entry(kept.size).or_default().push(Root { check: Check::Kept, what, root: kept.root });
+        }
+        for (at, note) in store::checkpoints(log)? {
+            let read = Note::parse(&note).and_then(|note| Checkpoint::parse(note.text()));
+            if let Ok(read) = read {
+                let what = format!("the kept checkpoint of {at} leaves");
+                roots.entry(read.size).or_default().push(Root { check: Check::Checkpoints, what, root: read.root });
+            }
+        }
+        let mut audit = Audit {
+            tell,
+            composer: Composer::new(secret.as_deref().unwrap_or_default()),
+            heads: Heads::default(),
+            edge: Edge::new(),
+            followed: 0,
+            sealed: false,
+            lost: false,
+            keys: Vec::new(),
+            providers: store::providers(log)?.into_iter().map(|row| (row.idx, row)).collect(),
+            roots,
+            lines: 0,
+            jobs: 0,
+            tiles: 0,
+            changed: 0,
+        };
+        audit.law(Check::Leaves, size == 0 || secret.is_some(), || "what handles are keyed with is missing".into());
+        audit.roots_at(0);
+        Ok(audit)
+    }
+
+    fn law(&mut self, check: Check, holds: bool, finding: impl FnOnce() -> String) {
+        (self.tell)(check, if holds { Ok(()) } else { Err(finding()) });
+    }
+
+    /// Compares the root of the tree so far with those that are known of this size.
+    fn roots_at(&mut self, size: u64) {
+        for known in self.roots.get(&size).cloned().unwrap_or_default() {
+            let same = self.edge.root() == known.root;
+            self.law(known.check, same, || format!("{}: the tree of {size} leaves has another root", known.what));
+        }
+    }
+
+    fn page(&mut self, books: &mut Conn, log: &mut Conn, from: u64, to: u64) -> Result<(), Fault> {
+        let rows = store::leaves(log, from, to)?;
+        let mut salts = store::jobs(log, from, to)?;
+        let entries = rows.iter().filter(|row| row.seq.is_some()).count();
+        let limit = i64::try_from(entries).unwrap_or(i64::MAX);
+        let batch = if entries > 0 { Some(read_batch(books, self.followed, limit, &mut self.composer)?) } else { None };
+        let mut kept = self.kept_lines(log, batch.as_ref())?;
+        let mut entries = batch.iter().flat_map(|batch| &batch.entries);
+        for (place, row) in (from.cast_signed()..).zip(&rows) {
+            let whole = rows.len() as u64 == to - from && row.idx == place;
+            self.law(Check::Leaves, whole, || format!("leaf {place} is missing"));
+            self.tree(log, row)?;
+            self.sealed = false;
+            match (row.seq, batch.as_ref(), row.seq.and_then(|_| entries.next())) {
+                (None, ..) => self.own(log, row)?,
+                (Some(_), Some(batch), Some(entry)) => {
+                    let job = salts.remove(&row.idx).filter(|_| super::compose::has_job(entry));
+                    self.jobs += i64::from(job.is_some());
+                    let salting = Stored { row, job, lines: &mut kept, leaf: None };
+                    self.entry(row, entry, batch, salting);
+                }
+                (Some(seq), ..) => self.law(Check::Leaves, false, || format!("leaf {}: the journal has no entry {seq}", row.idx)),
+            }
+        }
+        let orphans = kept.len();
+        self.law(Check::Lots, orphans == 0, || format!("{orphans} lines belong to none of the leaves {from} to {to}"));
+        Ok(())
+    }
+
+    /// The kept lines that the entries of a batch should have, by lot and number.
+    fn kept_lines(&self, log: &mut Conn, batch: Option<&Batch>) -> Result<HashMap<(i64, u64), LineRow>, Fault> {
+        let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+        for touch in batch.iter().flat_map(|batch| &batch.entries).filter_map(line::touches).flatten() {
+            *counts.entry(touch.lot).or_default() += 1;
+        }
+        let mut kept = HashMap::new();
+        for (lot, count) in counts {
+            let before = self.composer.lot(lot).map_or(0, |log| log.tree.size());
+            let rows = store::lines(log, lot, before + 1, before + count)?;
+            kept.extend(rows.into_iter().map(|row| ((lot, row.n.unsigned_abs()), row)));
+        }
+        Ok(kept)
+    }
+
+    /// Adds a leaf to the tree, and compares the tiles that it completes.
+    fn tree(&mut self, log: &mut Conn, row: &LeafRow) -> Result<(), Fault> {
+        let mut full = Vec::new();
+        self.edge.push(hash::leaf(row.leaf.as_bytes()), |tile, hashes| full.push((tile, hashes)));
+        for (tile, hashes) in full {
+            self.tiles += 1;
+            let same = store::full_tile(log, tile)?.is_some_and(|kept| kept == encode(&hashes));
+            self.law(Check::Tree, same, || format!("{} is not the tree's", tile.path()));
+        }
+        self.roots_at(self.edge.size());
+        Ok(())
+    }
+
+    /// A leaf of a journal entry: the one that is composed of it.
+    fn entry(&mut self, row: &LeafRow, entry: &crate::ledger::Entry, batch: &Batch, mut salting: Stored<'_>) {
+        let follows = row.seq == Some(self.followed + 1) && entry.seq == self.followed + 1;
+        self.law(Check::Leaves, follows, || format!("leaf {} does not follow entry {}", row.idx, entry.seq - 1));
+        self.followed += 1;
+        if self.lost {
+            return;
+        }
+        let charge = batch.charges.get(&entry.recorded_at.micros()).filter(|_| super::compose::has_job(entry));
+        salting.leaf = leaf::read_entry(&row.leaf);
+        let told = charge.is_none_or(|row| salting.job.is_some() || row.said.is_empty());
+        self.law(Check::Leaves, told, || format!("entry {}: the salt of its job is missing, and the job is not erased", entry.seq));
+        let Composed { leaf, lines, .. } = match self.composer.compose(entry, charge, &mut salting) {
+            Ok(composed) => composed,
+            Err(fault) => {
+                self.lost = true;
+                return self.law(Check::Leaves, false, || format!("no leaf can be made from here on: {fault}"));
+            }
+        };
+        self.law(Check::Leaves, leaf == row.leaf, || format!("entry {} is not what was logged of it at {}", entry.seq, row.idx));
+        for line in lines {
+            self.lines += 1;
+            let kept = salting.lines.remove(&(line.lot, line.n));
+            let same = kept.is_some_and(|kept| kept.idx == row.idx && kept.disclosure == line.disclosure);
+            self.law(Check::Lots, same, || {
+                format!("line {} of {} is not that of entry {}", line.n, LotId::from_stamp(line.lot), entry.seq)
+            });
+        }
+    }
+
+    /// A leaf of the log's own.
+    fn own(&mut self, log: &mut Conn, row: &LeafRow) -> Result<(), Fault> {
+        if row.idx == 0 || row.leaf.contains("\"t\":\"key\"") {
+            let next = self.next_key(row);
+            self.law(Check::Leaves, next.is_some(), || format!("leaf {} names no key that follows the one before", row.idx));
+            self.keys.extend(next);
+        } else if let Some(kept) = self.providers.remove(&row.idx) {
+            let salts = salt(row.salt.as_deref()).zip(salt(Some(&kept.secret)));
+            let same = salts.is_some_and(|(salt, secret)| row.leaf == provider(Id::from_stamp(kept.provider), &secret, &salt));
+            self.law(Check::Leaves, same, || format!("leaf {} does not commit to its provider's secret", row.idx));
+            self.composer.meet(kept.provider, salts.map_or([0; 16], |(_, secret)| secret));
+        } else {
+            self.seal(log, row)?;
+        }
+        Ok(())
+    }
+
+    /// The key that a leaf names: the first, or one that follows by the word of both.
+    fn next_key(&self, row: &LeafRow) -> Option<Verifier> {
+        if row.idx == 0 {
+            let named = super::canon::read(&row.leaf)?;
+            let key = Verifier::parse(named.get("key")?.as_str()?).ok()?;
+            return (leaf::origin(key.name(), &key.text()) == row.leaf).then_some(key);
+        }
+        leaf::successor(&row.leaf, self.keys.last()?)
+    }
+
+    /// A seal: over the heads of all lots as they are now.
+    fn seal(&mut self, log: &mut Conn, row: &LeafRow) -> Result<(), Fault> {
+        self.sealed = true;
+        let changed = self.composer.take_changed();
+        let kept = store::heads_changed(log, row.idx)?;
+        self.changed += kept.len() as i64;
+        let same = self.lost || kept.iter().map(|head| head.lot).eq(changed);
+        self.law(Check::Lots, same, || format!("the heads at seal {} are not of the lots that moved", row.idx));
+        for head in &kept {
+            self.head(head);
+        }
+        let seal = self.heads.seal();
+        self.law(Check::Lots, seal == row.leaf, || format!("leaf {} is not the seal over the lots' heads", row.idx));
+        Ok(())
+    }
+
+    fn head(&mut self, head: &HeadRow) {
+        let read = head.sub_log();
+        let same = self.lost || read.as_ref().is_some_and(|read| Some(read) == self.composer.lot(head.lot));
+        self.law(Check::Lots, same, || {
+            format!("the head of {} at seal {} is not that of its lines", LotId::from_stamp(head.lot), head.seal)
+        });
+        let handle = self.composer.lot_handle(LotId::from_stamp(head.lot));
+        self.heads.set(&handle, &head.head);
+    }
+
+    /// That the tables have nothing that was not met on the way.
+    fn tables(&mut self, log: &mut Conn, size: u64) -> Result<(), Fault> {
+        let [leaves, lines, jobs, tiles, heads] = store::counts(log)?;
+        let met = [("leaves", leaves, size.cast_signed()), ("lines", lines, self.lines), ("salts of jobs", jobs, self.jobs)];
+        let more = [("tiles", tiles, self.tiles), ("heads", heads, self.changed)];
+        for (what, there, met) in met.into_iter().chain(more) {
+            let check = if what == "tiles" { Check::Tree } else { Check::Lots };
+            self.law(check, there == met || self.lost, || format!("{there} {what} are kept, and {met} belong to the log"));
+        }
+        let handles = store::lots(log)?;
+        let same = handles.iter().all(|(lot, handle)| *handle == self.composer.lot_handle(LotId::from_stamp(*lot)));
+        let all = handles.len() == self.composer.lots() || self.lost;
+        self.law(Check::Lots, same && all, || "the handles of lots are not those of their lines".into());
+        let unused = self.providers.len();
+        self.law(Check::Leaves, unused == 0, || format!("{unused} secrets of providers belong to no leaf"));
+        let keys: Vec<String> = store::keys(log)?.into_iter().map(|(_, key)| key).collect();
+        let same = keys.iter().eq(self.keys.iter().map(Verifier::text).collect::<Vec<_>>().iter());
+        self.law(Check::Leaves, same, || "the keys of the log are not those of its leaves".into());
+        let kept = store::edge_tiles(log)?;
+        let edge: Vec<(i64, Vec<u8>)> =
+            self.edge.parts().map(|(tile, hashes): (Tile, &[Hash])| (tile.level.into(), encode(hashes))).collect();
+        self.law(Check::Tree, kept == edge, || "the edge of the tree is not the tree's".into());
+        Ok(())
+    }
+
+    /// That checkpoints are signed by the log's key, are of the sizes they are kept under, and that those that were handed out are there.
+    fn checkpoints(&mut self, log: &mut Conn, evidence: &Evidence) -> Result<(), Fault> {
+        let known = self.keys.last().is_none_or(|key| evidence.keys.is_empty() || evidence.keys.contains(key));
+        self.law(Check::Checkpoints, known, || "the log is signed with another key than is known".into());
+        let mut sizes = BTreeSet::new();
+        for (size, note) in store::checkpoints(log)? {
+            let note = Note::parse(&note);
+            let read = note.and_then(|note| Checkpoint::open(&note, &self.keys));
+            let fits = read.as_ref().is_ok_and(|read| read.size == size.unsigned_abs());
+            let why = read.err().map_or_else(|| "it is of another size".to_owned(), |why| why.to_string());
+            self.law(Check::Checkpoints, fits, || format!("the kept checkpoint of {size} leaves: {why}"));
+            sizes.insert(size.unsigned_abs());
+        }
+        for (who, kept) in &evidence.kept {
+            let known = kept.size == 0 || sizes.contains(&kept.size);
+            self.law(Check::Kept, known, || format!("the checkpoint of {who}: none of {} leaves is kept here", kept.size));
+        }
+        Ok(())
+    }
+}
+
+fn salt(bytes: Option<&[u8]>) -> Option<Salt> {
+    bytes.and_then(|bytes| bytes.try_into().ok())
+}
+
+/// The salts of one leaf as they are kept. One that is missing is told as zeros, which make another leaf.
+struct Stored<'r> {
+    row: &'r LeafRow,
+    job: Option<Vec<u8>>,
+    lines: &'r mut HashMap<(i64, u64), LineRow>,
+    leaf: Option<leaf::Found>,
+}
+
+impl Salting for Stored<'_> {
+    fn entry(&mut self) -> Result<Salt, Fault> {
+        Ok(salt(self.row.salt.as_deref()).unwrap_or_default())
+    }
+
+    fn job(&mut self) -> Result<Job, Fault> {
+        Ok(match (salt(self.job.as_deref()), self.leaf.take()) {
+            (Some(salt), _) => Job::Salt(salt),
+            (None, found) => found.map_or(Job::Salt([0; 16]), |found| Job::Erased(found.sd, found.nul)),
+        })
+    }
+
+    fn line(&mut self, lot: i64, n: u64) -> Result<Salt, Fault> {
+        let kept = self.lines.get(&(lot, n)).and_then(|row| disclosure::open(&row.disclosure, line::NAME));
+        Ok(kept.map_or([0; 16], |(salt, _)| salt))
+    }
+}

@@ -1,0 +1,98 @@
+//! What a reader keeps between two statements: one small file, by log its key, its last checkpoint, and how far each lot was told.
+//!
+//! It is what makes a second view of a log, or a line that is left out later, show itself. It holds no secret.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::check::Kept;
+use super::file::replace;
+use crate::tlog::Checkpoint;
+use crate::tlog::hash::{from_base64, to_base64};
+
+/// What is kept of all logs, by origin.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Memory(BTreeMap<String, Of>);
+
+/// What is kept of one log.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    /// The keys that it was found to be signed with.
+    keys: Vec<String>,
+    /// The checkpoint's text, without signatures.
+    checkpoint: String,
+    /// By handle: how many lines, and the root over them.
+    lots: BTreeMap<String, (u64, String)>,
+}
+
+impl Memory {
+    /// Reads the file; nothing is kept where there is none.
+    pub fn read(path: &Path) -> Result<Memory, String> {
+        let named = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Memory::default()),
+            read => serde_json::from_str(&read.map_err(|error| named(&error))?).map_err(|error| named(&error)),
+        }
+    }
+
+    /// The keys that are kept of a log.
+    pub fn keys(&self, origin: &str) -> &[String] {
+        self.0.get(origin).map_or(&[], |of| of.keys.as_slice())
+    }
+
+    /// What is kept of a log. Errors: where the file says something that can't be.
+    pub fn of(&self, origin: &str) -> Result<Option<Kept>, String> {
+        let Some(of) = self.0.get(origin) else { return Ok(None) };
+        let broken = || format!("what is kept of {origin} can't be read");
+        let checkpoint = Checkpoint::parse(&of.checkpoint).map_err(|_| broken())?;
+        let lot = |(handle, (count, root)): (&String, &(u64, String))| Some((handle.clone(), (*count, from_base64(root)?)));
+        let lots: Option<BTreeMap<_, _>> = of.lots.iter().map(lot).collect();
+        Ok(Some(Kept { checkpoint, lots: lots.ok_or_else(broken)? }))
+    }
+
+    /// Keeps what holds; lots that are kept already and not told now stay.
+    pub fn keep(&mut self, kept: &Kept, keys: Vec<String>) {
+        let lots = kept.lots.iter().map(|(handle, (count, root))| (handle.clone(), (*count, to_base64(root))));
+        let checkpoint = kept.checkpoint.text();
+        let of = self.0.entry(kept.checkpoint.origin.clone()).or_insert(Of {
+            keys: Vec::new(),
+            checkpoint: String::new(),
+            lots: BTreeMap::new(),
+        });
+        of.checkpoint = checkpoint;
+        of.lots.extend(lots);
+        of.keys = keys;
+    }
+
+    /// Writes the file: at any moment the old is there or the new, whole.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        replace(path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_reads_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("kept.json");
+        let mut memory = Memory::read(&path).expect("nothing yet");
+        let checkpoint = Checkpoint::new("example.org/log", 9, [7; 32]).expect("a checkpoint");
+        let kept = Kept { checkpoint, lots: BTreeMap::from([("L".into(), (3, [5; 32]))]) };
+        memory.keep(&kept, vec!["key".into()]);
+        memory.write(&path).expect("written");
+        let again = Memory::read(&path).expect("readable");
+        assert_eq!((again.of("example.org/log"), again.of("example.org/other")), (Ok(Some(kept)), Ok(None)));
+        assert_eq!(again.keys("example.org/log"), ["key"]);
+        fs::write(&path, "{").expect("written");
+        assert!(Memory::read(&path).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! What is set aside, recomputed from the journal: credits for jobs, and records that nobody pays for; the tables must say the same.
+//!
+//! What tells of a job stands in the tables alone and is held to its own hash. Bounds: a few numbers of every hold and of every record in
+//! quarantine are held in memory.
+
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+
+use crate::id::{ChargeId, HoldId, InstitutionId, UsageId};
+use crate::ledger::{self, Bucket, Entry, Kind};
+use crate::store::{Conn, Fault, Page};
+use crate::usage::hold::{self, Hold, State};
+use crate::usage::store::QuarantineRow;
+use crate::usage::{self, Incoming, Record};
+
+/// What the journal says is set aside.
+#[derive(Default)]
+pub(super) struct Aside {
+    holds: FxHashMap<i64, Held>,
+    lost: FxHashMap<i64, Lost>,
+}
+
+/// A hold as the journal tells it.
+struct Held {
+    grant: i64,
+    amount: i128,
+    body: Value,
+    ended: Option<(State, i64)>,
+}
+
+/// A record in quarantine as the journal tells it.
+struct Lost {
+    body: Value,
+    dismissed: bool,
+}
+
+fn body(entry: &Entry) -> Value {
+    entry.body.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+impl Aside {
+    /// Takes the entries in their order.
+    pub fn pass(&mut self, entry: &Entry) {
+        let (own, subject) = (entry.recorded_at.micros(), entry.subject.unwrap_or_default());
+        match entry.kind {
+            Kind::Hold => {
+                let held = entry.lines.iter().filter(|line| line.account.bucket == Bucket::Held);
+                let amount = held.map(|line| i128::from(line.amount)).sum();
+                self.holds.insert(own, Held { grant: subject, amount, body: body(entry), ended: None });
+            }
+            Kind::HoldExtension => {
+                if let Some(held) = self.holds.get_mut(&subject) {
+                    held.body["expires_at"] = body(entry)["expires_at"].take();
+                }
+            }
+            Kind::Release | Kind::HoldExpiry => {
+                let state = if entry.kind == Kind::Release { State::Released } else { State::Expired };
+                if let Some(held) = self.holds.get_mut(&subject) {
+                    held.ended = Some((state, entry.seq));
+                }
+            }
+            Kind::Quarantine => drop(self.lost.insert(own, Lost { body: body(entry), dismissed: false })),
+            Kind::Dismissal => {
+                if let Some(lost) = self.lost.get_mut(&subject) {
+                    lost.dismissed = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether each hold's row says what the journal says, once all of it has passed.
+    pub fn holds(&mut self, conn: &mut Conn) -> Result<Vec<Result<(), String>>, Fault> {
+        let mut found = Vec::new();
+        for row in hold::store::holds(conn, &hold::Of::default(), Page::ALL)? {
+            let charged = row.charge.map(|charge| charge_of(conn, charge)).transpose()?.flatten();
+            let told = self.holds.remove(&row.id.stamp());
+            let same = told.is_some_and(|told| told.terms(&row) && told.state(&row, charged.as_ref()));
+            found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id)) });
+        }
+        found.extend(
+            self.holds.drain().map(|(stamp, _)| Err(format!("{} is in the journal, and not in its table", HoldId::from_stamp(stamp)))),
+        );
+        Ok(found)
+    }
+
+    /// The same of records in quarantine, whose own hash and key must fit too.
+    pub fn records(&mut self, conn: &mut Conn) -> Result<Vec<Result<(), String>>, Fault> {
+        let units = ledger::store::units(conn)?;
+        let mut found = Vec::new();
+        for row in usage::store::quarantine(conn, &usage::Of::default(), Page::ALL)? {
+            let charged = row.charge.map(|charge| charge_of(conn, ChargeId::from_stamp(charge))).transpose()?.flatten();
+            let told = self.lost.remove(&row.id);
+            let read = serde_json::from_str(&row.record).ok().and_then(|value| Record::read(&value, &|code| units.get(code).copied()).ok());
+            let read = read.map(|record| Incoming::new(InstitutionId::from_stamp(row.provider), record));
+            let whole = read.is_some_and(|read| {
+                (read.key.as_slice(), read.digest.as_slice(), read.part()) == (row.usage_key.as_slice(), row.digest.as_slice(), row.part)
+            });
+            let same = whole && told.is_some_and(|told| told.is(&row, charged.as_ref()));
+            found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id())) });
+        }
+        let lost = self.lost.drain();
+        found.extend(lost.map(|(stamp, _)| Err(format!("{} is in the journal, and not in its table", UsageId::from_stamp(stamp)))));
+        Ok(found)
+    }
+}
+
+/// The entry of a charge, if there is one.
+fn charge_of(conn: &mut Conn, charge: ChargeId) -> Result<Option<Entry>, Fault> {
+    let Some(seq) = ledger::store::seq_of(conn, charge.stamp())? else { return Ok(None) };
+    Ok(ledger::store::entries(conn, seq, seq)?.pop().filter(|entry| entry.kind == Kind::Charge))
+}
+
+impl Held {
+    fn terms(&self, row: &Hold) -> bool {
+        let said = |name: &str| self.body[name].as_str().unwrap_or_default().to_owned();
+        (self.grant, self.amount) == (row.grant.stamp(), row.amount.minor.into())
+            && said("provider") == row.provider.to_string()
+            && said("resource") == row.resource.to_string()
+            && said("expires_at") == row.expires_at.to_string()
+    }
+
+    fn state(&self, row: &Hold, charged: Option<&Entry>) -> bool {
+        let ended = self.ended.map(|(_, seq)| seq);
+        match row.state {
+            State::Open => (self.ended, row.closed, row.charge) == (None, None, None),
+            State::Released | State::Expired => self.ended == row.closed.map(|seq| (row.state, seq)) && row.charge.is_none(),
+            // One that had expired was closed then, and may still have been settled.
+            State::Settled => {
+                let released = self.ended.is_some_and(|(state, _)| state == State::Released);
+                let closed = ended.or(charged.map(|entry| entry.seq));
+                !released && charged.is_some_and(|entry| entry.subject == Some(self.grant)) && row.closed == closed
+            }
+        }
+    }
+}
+
+impl Lost {
+    fn is(&self, row: &QuarantineRow, charged: Option<&Entry>) -> bool {
+        let said =
+            self.body["reason"] == row.reason.as_str() && self.body["provider"] == InstitutionId::from_stamp(row.provider).to_string();
+        let state = match (row.state.as_str(), row.charge) {
+            ("open", None) => !self.dismissed,
+            ("dismissed", None) => self.dismissed,
+            ("charged", Some(_)) => !self.dismissed && charged.is_some(),
+            _ => false,
+        };
+        said && state
+    }
+}

@@ -1,0 +1,53 @@
+//! The verifiable log, kept while the service runs: what the journal has is integrated, sealed and signed again and again.
+//!
+//! It works on threads that may block and on connections of its own. Where it can't go on it says so and tries again; the books go on.
+
+use std::time::Duration;
+
+use actix_web::rt::time::sleep;
+use actix_web::web;
+
+use crate::attest::integrate::{Integrator, Progress};
+use crate::metrics;
+use crate::store::Fault;
+
+/// How the log is kept.
+pub struct Logging {
+    /// Who integrates.
+    pub integrator: Integrator,
+    /// How often what is new is taken.
+    pub every: Duration,
+}
+
+/// Integrates at once and then again and again; as long as something is left there is no rest.
+pub(super) async fn keep_for_ever(logging: Logging) {
+    let Logging { mut integrator, every } = logging;
+    loop {
+        let worked = web::block(move || {
+            let done = integrator.run();
+            (integrator, done)
+        });
+        let (back, done) = match worked.await {
+            Ok(worked) => worked,
+            Err(error) => return tracing::error!(%error, "the log is kept no more: its thread has ended"),
+        };
+        integrator = back;
+        if rest(done) {
+            sleep(every).await;
+        }
+    }
+}
+
+/// Tells what came of a run; whether it may rest now.
+fn rest(done: Result<Progress, Fault>) -> bool {
+    match done {
+        Ok(progress) => {
+            metrics::logged(progress.size, progress.behind);
+            progress.behind == 0
+        }
+        Err(fault) => {
+            tracing::error!(%fault, "the log could not be kept; it is tried again");
+            true
+        }
+    }
+}
