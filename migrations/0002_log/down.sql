@@ -2,7 +2,6 @@ DROP TABLE log_checkpoints;
 DROP TABLE log_heads;
 DROP TABLE log_edge;
 DROP TABLE log_tiles;
-DROP TABLE log_secrets;
 DROP TABLE log_keys;
 DROP TABLE log_providers;
 DROP TABLE log_lots;

@@ -19,10 +19,6 @@ CREATE TRIGGER log_keys_refuses_update BEFORE UPDATE ON log_keys
 BEGIN SELECT RAISE(ABORT, 'log_keys is append-only'); END;
 CREATE TRIGGER log_keys_refuses_delete BEFORE DELETE ON log_keys
 BEGIN SELECT RAISE(ABORT, 'log_keys is append-only'); END;
-CREATE TRIGGER log_secrets_refuses_update BEFORE UPDATE ON log_secrets
-BEGIN SELECT RAISE(ABORT, 'log_secrets is append-only'); END;
-CREATE TRIGGER log_secrets_refuses_delete BEFORE DELETE ON log_secrets
-BEGIN SELECT RAISE(ABORT, 'log_secrets is append-only'); END;
 CREATE TRIGGER log_tiles_refuses_update BEFORE UPDATE ON log_tiles
 BEGIN SELECT RAISE(ABORT, 'log_tiles is append-only'); END;
 CREATE TRIGGER log_tiles_refuses_delete BEFORE DELETE ON log_tiles

@@ -49,12 +49,6 @@ CREATE TABLE log_keys (
   vkey TEXT NOT NULL
 );
 
--- What line handles are keyed with.
-CREATE TABLE log_secrets (
-  name TEXT NOT NULL PRIMARY KEY,
-  secret {BYTES} NOT NULL
-);
-
 -- Full tiles of the tree (256 hashes each), and of each level the hashes that fill none yet.
 CREATE TABLE log_tiles (
   level INTEGER NOT NULL,

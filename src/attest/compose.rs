@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::hmac;
 use rustc_hash::FxHashMap;
 
 use super::canon::{decimal, text, url64};
@@ -16,13 +15,11 @@ use super::line::{self, Line, Touch};
 use super::sublog::SubLog;
 use crate::directory;
 use crate::id::{Id, InstitutionId, LotId};
+use crate::ledger::handle::{Handles, Of};
 use crate::ledger::{Entry, Kind};
 use crate::store::{Conn, Fault, Page};
 use crate::usage;
 use crate::usage::store::ChargeRow;
-
-/// Bytes of what handles are keyed with.
-pub const SECRET: usize = 32;
 
 /// Where salts come from.
 pub trait Salting {
@@ -68,7 +65,7 @@ pub struct Disclosed {
 
 /// What leaves are composed with.
 pub struct Composer {
-    handles: hmac::Key,
+    handles: Handles,
     names: Names,
     resources: FxHashMap<i64, String>,
     rates: FxHashMap<i64, String>,
@@ -78,10 +75,10 @@ pub struct Composer {
 }
 
 impl Composer {
-    /// With the key of handles, and nothing else yet.
-    pub fn new(secret: &[u8]) -> Composer {
+    /// With the handles of the books, and nothing else yet.
+    pub fn new(handles: Handles) -> Composer {
         Composer {
-            handles: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            handles,
             names: Names::default(),
             resources: FxHashMap::default(),
             rates: FxHashMap::default(),
@@ -91,17 +88,9 @@ impl Composer {
         }
     }
 
-    /// A name that only who has the key can trace.
-    fn handle(&self, what: &str, parts: [i64; 2]) -> String {
-        let mut tag = hmac::Context::with_key(&self.handles);
-        tag.update(what.as_bytes());
-        parts.iter().for_each(|part| tag.update(&part.to_be_bytes()));
-        url64(tag.sign().as_ref().get(..16).unwrap_or_default())
-    }
-
     /// The handle of a lot.
     pub fn lot_handle(&self, lot: LotId) -> String {
-        self.handle("lot", [lot.stamp(), 0])
+        self.handles.name(Of::Lot(lot.stamp()))
     }
 
     /// Takes up the sub-log of a lot as it stood.
@@ -178,7 +167,7 @@ impl Composer {
 
     fn line(&mut self, entry: &Entry, charge: Option<&ChargeRow>, touch: Touch, salts: &mut impl Salting) -> Result<Disclosed, Fault> {
         let Touch { lot, change, unit } = touch;
-        let line_handle = self.handle("line", [lot, entry.seq]);
+        let line_handle = self.handles.name(Of::Line(lot, entry.seq));
         let new = (!self.lots.contains_key(&lot)).then(|| self.lot_handle(LotId::from_stamp(lot)));
         let log = self.lots.entry(lot).or_insert_with(|| SubLog::new(new.unwrap_or_default(), unit));
         let unbalanced = |_| Fault::Internal(format!("entry {} leaves {} with less than nothing", entry.seq, LotId::from_stamp(lot)));

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::compose::{Composer, Job, SECRET, Salting, has_job, provider};
+use super::compose::{Composer, Job, Salting, has_job, provider};
 use super::disclosure::{Salt, Salts};
 use super::keep::{self, Log};
 use super::leaf;
@@ -16,6 +16,7 @@ use super::signer::Keeper;
 use super::store::{self, HeadRow, LeafRow, ProviderRow, Staged, whole};
 use super::sublog::SubLog;
 use crate::id::InstitutionId;
+use crate::ledger::handle::Handles;
 use crate::ledger::{self, Entry};
 use crate::store::{Conn, Database, Fault, Page};
 use crate::tlog::hash;
@@ -90,8 +91,6 @@ struct Memory {
     heads: Heads,
     /// The key that the log says it is signed with; nothing in one that was not begun.
     key: Option<String>,
-    /// What is to be written before the first leaf of a log that was not begun.
-    secret: Option<Vec<u8>>,
 }
 
 /// Who integrates. It holds its own connections.
@@ -113,7 +112,10 @@ impl Integrator {
     pub fn step(&mut self) -> Result<Progress, Fault> {
         let mut memory = match self.memory.take() {
             Some(memory) => memory,
-            None => self.log.snapshot(|conn| load(conn, &self.keeper))?,
+            None => {
+                let composer = Composer::new(Handles::read(&mut self.books)?);
+                self.log.snapshot(|conn| load(conn, &self.keeper, composer))?
+            }
         };
         let followed = memory.followed;
         let batch = self.books.snapshot(|conn| read_batch(conn, followed, BATCH, &mut memory.composer))?;
@@ -125,13 +127,12 @@ impl Integrator {
         let taken = batch.entries.len();
         if taken > 0 || memory.key.as_ref() != Some(&self.keeper.verifier().text()) {
             let staged = memory.stage(&batch, &mut self.salts, &self.keeper)?;
-            let (secret, edge) = (memory.secret.take(), &memory.edge);
+            let edge = &memory.edge;
             self.log.alone(TURN, |conn| {
                 if store::extent(conn)? != began {
                     // Another process went on meanwhile.
                     return Err(Fault::Undone);
                 }
-                secret.iter().try_for_each(|secret| store::insert_secret(conn, secret))?;
                 staged.write(conn, edge)
             })?;
         }
@@ -188,7 +189,7 @@ pub fn keeper(log: &Log, folder: &Path, name: Option<&str>) -> Result<Option<Kee
 const STEPS: usize = 6;
 
 /// Reads a log as it stands. Refuses one that is not what was signed: nothing may be built on it.
-fn load(conn: &mut Conn, keeper: &Keeper) -> Result<Memory, Fault> {
+fn load(conn: &mut Conn, keeper: &Keeper, mut composer: Composer) -> Result<Memory, Fault> {
     let (size, followed) = store::extent(conn)?;
     let signed = keeper.signed()?;
     if size < signed.size {
@@ -202,15 +203,6 @@ fn load(conn: &mut Conn, keeper: &Keeper) -> Result<Memory, Fault> {
         return Err(Fault::Internal("the log is signed with another key than the one in this data folder".into()));
     }
     let edge = store::edge(conn, size)?;
-    let Some(secret) = store::secret(conn)? else {
-        if size > 0 {
-            return Err(Fault::Internal("the log has lost what its handles are keyed with".into()));
-        }
-        let mut secret = vec![0; SECRET];
-        aws_lc_rs::rand::fill(&mut secret).map_err(|_| Fault::Internal("the system gives no randomness".into()))?;
-        return Ok(Memory { size, followed, edge, composer: Composer::new(&secret), heads: Heads::default(), key, secret: Some(secret) });
-    };
-    let mut composer = Composer::new(&secret);
     for row in store::providers(conn)? {
         let secret = row.secret.try_into().map_err(|_| Fault::Internal("a provider's secret is cut".into()))?;
         composer.meet(row.provider, secret);
@@ -221,7 +213,7 @@ fn load(conn: &mut Conn, keeper: &Keeper) -> Result<Memory, Fault> {
         heads.set(&log.handle, &row.head);
         composer.resume(row.lot, log);
     }
-    Ok(Memory { size, followed, edge, composer, heads, key, secret: None })
+    Ok(Memory { size, followed, edge, composer, heads, key })
 }
 
 impl HeadRow {

@@ -12,6 +12,7 @@ use super::entry::{self, Names};
 use super::integrate::read_batch;
 use super::keep;
 use super::store;
+use crate::ledger::handle::Handles;
 use crate::refusal::Refusal;
 use crate::store::{Conn, Fault};
 use crate::tlog::Note;
@@ -34,7 +35,8 @@ pub struct Values {
 
 /// Reads a charge's values from the books.
 pub fn values(books: &mut Conn, row: &ChargeRow) -> Result<Values, Fault> {
-    let mut batch = read_batch(books, row.seq - 1, 1, &mut Composer::new(&[]))?;
+    let mut composer = Composer::new(Handles::read(books)?);
+    let mut batch = read_batch(books, row.seq - 1, 1, &mut composer)?;
     let entry = batch.entries.pop().ok_or_else(Refusal::not_found)?;
     Ok(Values { seq: row.seq, entry: entry::whole(&entry, Some(row), &mut Names::default()), job: entry::job(row) })
 }

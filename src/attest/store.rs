@@ -32,9 +32,6 @@ mod tables {
         log_keys (idx) { idx -> BigInt, vkey -> Text, }
     }
     diesel::table! {
-        log_secrets (name) { name -> Text, secret -> Binary, }
-    }
-    diesel::table! {
         log_tiles (level, idx) { level -> Integer, idx -> BigInt, hashes -> Binary, }
     }
     diesel::table! {
@@ -47,9 +44,7 @@ mod tables {
         log_checkpoints (size) { size -> BigInt, note -> Text, }
     }
 }
-use tables::{
-    log_checkpoints, log_edge, log_heads, log_jobs, log_keys, log_leaves, log_lines, log_lots, log_providers, log_secrets, log_tiles,
-};
+use tables::{log_checkpoints, log_edge, log_heads, log_jobs, log_keys, log_leaves, log_lines, log_lots, log_providers, log_tiles};
 
 /// A leaf as it is kept.
 #[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
@@ -274,18 +269,6 @@ pub fn providers(conn: &mut Conn) -> Result<Vec<ProviderRow>, Fault> {
 /// The keys that the log was signed with, in their order, each with the place of its leaf.
 pub fn keys(conn: &mut Conn) -> Result<Vec<(i64, String)>, Fault> {
     Ok(on!(conn, c => log_keys::table.order(log_keys::idx).load(c))?)
-}
-
-/// What line handles are keyed with; nothing in a log that was not begun.
-pub fn secret(conn: &mut Conn) -> Result<Option<Vec<u8>>, Fault> {
-    Ok(on!(conn, c => log_secrets::table.select(log_secrets::secret).first(c).optional())?)
-}
-
-/// Keeps what line handles are keyed with.
-pub fn insert_secret(conn: &mut Conn, secret: &[u8]) -> Result<(), Fault> {
-    let row = (log_secrets::name.eq("handles"), log_secrets::secret.eq(secret));
-    on!(conn, c => diesel::insert_into(log_secrets::table).values(row).execute(c))?;
-    Ok(())
 }
 
 /// The heads of all lots as the seal at a place commits to them.

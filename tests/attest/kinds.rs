@@ -261,7 +261,7 @@ pub const OF_LOG: &[Kind] = &[
     kind("a lot's handle", Log, LOTS, Letter("log_lots", "handle", "lot = {row}"), Lots),
     kind("a lot's handle taken away", Log, LOTS, Sql("DELETE FROM log_lots WHERE lot = {row}"), Lots),
     kind("a lot's handle more", Log, "", Sql("INSERT INTO log_lots (lot, handle) VALUES ({by}, '{word}')"), Lots),
-    kind("what handles are keyed with", Log, "", Bit("log_secrets", "secret", "name = 'handles'"), Lots),
+    kind("what handles are keyed with", Books, "", Bit("secrets", "secret", "name = 'handle'"), Lots),
     kind("a provider's secret", Log, "", Bit("log_providers", "secret", "idx > 0"), Leaves),
     kind("where a provider's secret is", Log, "", Sql("UPDATE log_providers SET idx = idx + {by}"), Leaves),
     kind("a provider's secret more", Log, "", Sql(SECRET_MORE), Leaves),

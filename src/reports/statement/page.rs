@@ -310,7 +310,7 @@ const OF_DONORS: &[&str] = &[
     "Delivered is all that was received, wherever it is: available, granted, held, used, lapsed or returned.",
     "Use is counted net of refunds. By month it stands under the month in which the job ended, whenever that was recorded.",
     "What jobs have in common is told of whole months only. What fewer than three projects have in common is grouped as other, with as much beside it as is needed to hide it.",
-    "Persons, jobs and projects are not told. Each line has a handle, the same in every statement.",
+    "Persons, jobs and projects are not told. Each line has a handle, the same in every statement and proof.",
 ];
 
 /// How a project's statement is to be read.

@@ -148,7 +148,7 @@ pub struct LotNamed {
 #[derive(Serialize, ToSchema, Clone, PartialEq, Eq, Debug)]
 #[schema(as = StatementLine)]
 pub struct Line {
-    /// Of a donor's lines: the name under which it stands in every statement.
+    /// Of a donor's lines: the name under which it stands in every statement and proof.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handle: Option<String>,
     /// What happened.
