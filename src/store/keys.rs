@@ -6,6 +6,8 @@
 //! block are for the room to remember that keeps them. Bounds: about six bytes of memory a key; blocks are read once by each process.
 
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 use rustc_hash::FxHashMap;
 
 use super::{Conn, Fault, insert_rows, on, varint};
@@ -137,6 +139,18 @@ pub fn read(conn: &mut Conn, block: i64) -> Result<Vec<(u64, i64)>, Fault> {
         keys.extend(row.keys()?);
     }
     Ok(keys)
+}
+
+/// The numbers of blocks that are none, though rows are there for them.
+pub fn stray(conn: &mut Conn) -> Result<Vec<i64>, Fault> {
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = BigInt)]
+        block: i64,
+    }
+    const STRAY: &str = "SELECT DISTINCT id / $1 AS block FROM key_rows WHERE id / $1 NOT IN (SELECT block FROM key_blocks) ORDER BY 1";
+    let found: Vec<Number> = on!(conn, c => sql_query(STRAY).bind::<BigInt, _>(ROWS).load(c))?;
+    Ok(found.into_iter().map(|number| number.block).collect())
 }
 
 /// Rows that are looked up by one statement.

@@ -237,7 +237,7 @@ fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 #[test]
 fn donors_are_told_of_no_person_no_job_and_no_hour() {
     for database in databases() {
-        let (town, own, foreign) = Town::settled_with(database, &["--events-every", "1", "--log-every", "1"]);
+        let (town, own, foreign) = Town::settled_with(database, &["--events-every", "1"]);
         let entries = || {
             let mut conn = Database::parse(&town.database.url).expect("a URL").connect().expect("books");
             let head = ledger::store::head(&mut conn).expect("a head");

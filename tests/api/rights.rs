@@ -162,7 +162,7 @@ pub fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),
             None if name == "level" => "0".into(),
-            None if name == "index" => "999".into(),
+            None if name == "index" => "000.p/1".into(),
             None if route.pattern.starts_with("/v1/accounts/") => account(),
             other => panic!("{}: no example of {name}, {other:?}", route.pattern),
         };
@@ -212,10 +212,11 @@ const MINE_TO_SEE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider];
 const NOT_STAFF: &[Role] = &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider];
 const MINE_TO_CHANGE: &[Role] = &[Role::Donor, Role::Officer, Role::Provider, Role::Auditor];
 /// What is there for none of those with a role, whoever's the object is: the sides' usage record is in quarantine and so of no project; their person
-/// is none of those who ask; their webhook and amendment are the researcher's, their statement the donor's; their disclosure is not public.
+/// is none of those who ask; their webhook and amendment are the researcher's, their statement (and the one that is asked for) the donor's; their disclosure is not public.
 const HIDDEN: &[(&str, &[Role])] = &[
     ("get_usage", &[Role::Researcher]),
     ("get_statement", &[Role::Researcher, Role::Provider]),
+    ("create_statement", &[Role::Researcher, Role::Provider]),
     ("list_affiliations", NOT_STAFF),
     ("declare_affiliation", &[Role::Donor, Role::Officer, Role::Researcher, Role::Provider, Role::Auditor]),
     ("get_webhook", MINE_TO_SEE),

@@ -116,6 +116,7 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("a charge more", Books, CHARGED, Sql(CHARGE_MORE), Law::Books(6)),
     kind("keys of usage", Books, KEYS, Bit("key_rows", "entries", "id = {row}"), Law::Books(6)),
     kind("keys of usage taken away", Books, KEYS, Sql("DELETE FROM key_rows WHERE id = {row}"), Law::Books(6)),
+    kind("keys of usage in no block", Books, "", Sql(KEYS_MORE), Law::Books(6)),
     kind("how far keys are in a block", Books, BLOCKS, Sql("UPDATE key_blocks SET upto = upto - {by} WHERE block = {row}"), Law::Books(6)),
     kind("a block of keys taken away", Books, BLOCKS, Sql("DELETE FROM key_blocks WHERE block = {row}"), Law::Books(6)),
     kind("a refund's amount", Books, REFUNDED, Sql("UPDATE refunds SET amount = amount + {by} WHERE id = {row}"), Law::Books(5)),
@@ -327,6 +328,7 @@ const OTHER_HEAD: &str =
     "UPDATE log_heads SET head = (SELECT o.head FROM log_heads o WHERE o.lot + o.seal = {other}) WHERE lot + seal = {row}";
 const HEAD_MORE: &str =
     "INSERT INTO log_heads (lot, seal, head, edge) SELECT lot, seal + {by}, head, edge FROM log_heads WHERE lot + seal = {row}";
+const KEYS_MORE: &str = "INSERT INTO key_rows (id, entries) SELECT id + 1000000 + {by}, entries FROM key_rows ORDER BY id LIMIT 1";
 const SECRET_MORE: &str = "INSERT INTO log_providers (provider, idx, secret) SELECT provider + {by}, idx + 9000, secret FROM log_providers";
 const TILE_MORE: &str = "INSERT INTO log_tiles (level, idx, hashes) SELECT level, idx + {by}, hashes FROM log_tiles WHERE idx = {row}";
 const OTHER_NOTE: &str =

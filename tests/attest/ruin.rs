@@ -7,13 +7,13 @@ use almoner::attest::audit::Evidence;
 use almoner::reports::verify::{Verification, verify, verify_log};
 use almoner::store::keys::Sieve;
 use almoner::store::{Conn, Database, Page, on};
-use almoner::tlog::{Checkpoint, Signer};
+use almoner::tlog::Checkpoint;
 use almoner::usage::{self, store::ChargeRow};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
 
 use crate::kinds::another;
-use crate::scene::Scene;
+use crate::scene::{Scene, signer};
 use crate::support::database::TestDatabase;
 use crate::support::dice::Dice;
 
@@ -151,11 +151,7 @@ impl Ground {
         let kept = scene.checkpoints().into_iter().map(|kept| (format!("who keeps {} leaves", kept.size), kept)).collect();
         let evidence = Evidence { keys: keeper.verifiers(), signer: Some(keeper.signed().expect("a state")), kept };
         let (mut books, mut log) = (connect(&scene, At::Books), connect(&scene, At::Log));
-        for conn in [&mut books, &mut log] {
-            if let Conn::Sqlite(_) = conn {
-                conn.batch("PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON").expect("a superuser's connection");
-            }
-        }
+        [&mut books, &mut log].into_iter().for_each(unchecked);
         write_keys(&mut books);
         Ground { books, log, evidence, older, scene }
     }
@@ -211,10 +207,7 @@ impl Ground {
         let (_, kept) = self.evidence.kept.iter().find(|(_, kept)| kept.size == size.unsigned_abs()).expect("a checkpoint");
         let mut forged = kept.clone();
         let key = match own {
-            true => {
-                let keys = std::fs::read_to_string(self.scene.keys.join("log.key")).expect("keys");
-                Signer::parse(keys.lines().next().expect("the newest")).expect("a key")
-            }
+            true => signer(&self.scene.keys),
             false => another(&kept.origin),
         };
         if own {
@@ -300,6 +293,21 @@ fn connect(scene: &Scene, at: At) -> Conn {
     let books = Database::parse(&scene.database.url).expect("a URL");
     let of = if at == At::Books { books } else { books.beside("log") };
     of.connect().expect("a connection")
+}
+
+/// Takes off what the schema itself would refuse, as who owns the database may.
+fn unchecked(conn: &mut Conn) {
+    const DROP: &str = "DO $$ DECLARE one record; BEGIN
+        FOR one IN SELECT conrelid::regclass AS of, conname FROM pg_constraint
+            WHERE contype = 'c' AND conrelid <> 0 AND connamespace = current_schema()::regnamespace LOOP
+            EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', one.of, one.conname);
+        END LOOP;
+    END $$";
+    let checks = match conn {
+        Conn::Sqlite(_) => "PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON",
+        Conn::Postgres(_) => DROP,
+    };
+    conn.batch(checks).expect("a superuser");
 }
 
 /// The tables of books or log, without the older copies.

@@ -1,7 +1,7 @@
 //! Small books with something of everything that moves a lot's credits, logged in several stretches.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use almoner::amount::{Amount, Unit};
 use almoner::attest::audit::Evidence;
@@ -19,7 +19,7 @@ use almoner::ledger;
 use almoner::reports::verify::{Verification, verify, verify_log};
 use almoner::store::{Database, Fault, Store, Work};
 use almoner::time::{Clock, Time};
-use almoner::tlog::{Checkpoint, Note, Policy};
+use almoner::tlog::{Checkpoint, Note, Policy, Signer};
 use almoner::usage::{self, Incoming, NewRate, Outcome, Record, hold};
 use serde_json::json;
 
@@ -41,6 +41,12 @@ pub struct Scene {
     /// Sizes that were signed.
     pub signed: Vec<u64>,
     books: Database,
+}
+
+/// The key that a log is signed with now: the first of its file.
+pub fn signer(keys: &Path) -> Signer {
+    let keys = std::fs::read_to_string(keys.join("log.key")).expect("keys");
+    Signer::parse(keys.lines().next().expect("the newest")).expect("a key")
 }
 
 #[derive(Clone, Copy)]

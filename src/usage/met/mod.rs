@@ -232,9 +232,11 @@ impl Blocks {
         Ok(ended)
     }
 
-    /// After the last charge: the blocks that are left.
+    /// After the last charge: the blocks that are left, and those of which only rows are there.
     pub fn end(&mut self, conn: &mut Conn) -> Result<Vec<(i64, bool)>, Fault> {
-        self.end_before(conn, i64::MAX)
+        let mut ended = self.end_before(conn, i64::MAX)?;
+        ended.extend(keys::stray(conn)?.into_iter().map(|block| (block, false)));
+        Ok(ended)
     }
 
     fn end_before(&mut self, conn: &mut Conn, id: i64) -> Result<Vec<(i64, bool)>, Fault> {
