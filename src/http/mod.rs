@@ -6,6 +6,7 @@ pub mod access;
 pub mod api;
 pub mod body;
 mod csv;
+pub mod client;
 pub mod grain;
 pub mod header;
 pub mod issuers;

@@ -8,6 +8,7 @@ mod clean;
 mod kill;
 mod kinds;
 mod mutated;
+mod outside;
 mod ruin;
 mod scene;
 mod served;

@@ -372,6 +372,28 @@ fn alter(conn: &mut Conn, table: &str, column: &str, which: &str, text: bool, pl
     on!(conn, c => write.bind::<Text, _>(letters.into_iter().collect::<String>()).execute(c)).expect("changed")
 }
 
+/// Does what the guards forbid, for good; they stand again afterwards.
+pub fn ruin(conn: &mut Conn, sql: &str) {
+    conn.batch("BEGIN").expect("a transaction");
+    let guards = off(conn, sql);
+    conn.batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    back(conn, &guards);
+    conn.batch("COMMIT").expect("done");
+}
+
+/// Takes a log back to a size that was signed, as a restored copy of it is.
+pub fn cut_back(conn: &mut Conn, size: u64) {
+    for sql in [
+        format!("DELETE FROM log_leaves WHERE idx >= {size}"),
+        format!("DELETE FROM log_heads WHERE seal >= {size}"),
+        format!("DELETE FROM log_jobs WHERE idx >= {size}"),
+        format!("DELETE FROM log_lines WHERE idx >= {size}"),
+        format!("DELETE FROM log_checkpoints WHERE size > {size}"),
+    ] {
+        ruin(conn, &sql);
+    }
+}
+
 /// The laws that were found broken.
 pub fn broken(found: &Verification) -> BTreeSet<Law> {
     let of_log = found.laws.len() - OF_LOG.len();

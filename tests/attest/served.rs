@@ -25,9 +25,9 @@ fn json(run: &Run) -> Value {
 }
 
 /// A checkpoint of that size and no root of the log's, signed with the log's own key.
-fn forged(keys: &Path, size: u64) -> Note {
+pub fn forged(keys: &Path, size: u64) -> Note {
     let secret = std::fs::read_to_string(keys.join("log.key")).expect("a key");
-    let key = Signer::parse(secret.trim_end()).expect("a key");
+    let key = Signer::parse(secret.lines().next().expect("the newest")).expect("a key");
     Checkpoint::new(key.name(), size, [7; 32]).expect("a checkpoint").sign(&[key]).expect("signed")
 }
 
@@ -36,7 +36,7 @@ fn a_served_log_is_followed_cosigned_and_held_to_what_was_seen() {
     for database in databases() {
         let mut scene = Scene::play(database);
         let folder = scene.database.folder().to_owned();
-        let server = Server::start_with(&scene.database, &folder, |command| command.args(["--log-every", "0"]));
+        let server = Server::start_with(&scene.database, &folder, |command| command.args(["--log-every", "0", "--sweep-every", "0"]));
         let vkey = scene.keeper().verifier().text();
         let (watching, witness) = (folder.join("watching"), folder.join("witness"));
         let monitor = |more: &[&str]| run(&[&["monitor", server.address.as_str(), "--json"], more].concat(), &watching);
