@@ -16,6 +16,7 @@ use actix_web::{App, Error, HttpServer};
 use tracing::Instrument;
 use tracing_actix_web::TracingLogger;
 
+use crate::attest::cosigning::Published;
 use crate::attest::keep::Log;
 use crate::directory::standing::Rule;
 use crate::http::access::Access;
@@ -32,6 +33,7 @@ use crate::metrics;
 use crate::store::{Fault, Store, Work, answers};
 use crate::usage::{Swept, is_due, sweep_some};
 
+pub mod cosigning;
 mod errands;
 pub mod witness;
 mod logging;
@@ -65,13 +67,15 @@ pub struct Manner {
     pub audit_every: Option<Duration>,
     /// The verifiable log.
     pub log: Log,
+    /// The policy it is published under, if it asks for witnesses.
+    pub policy: Option<Published>,
     /// How it is kept, if this process keeps it.
     pub logging: Option<Logging>,
 }
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, logging } = manner;
+    let Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, policy, logging } = manner;
     let rule = Rule { local: keys.local_issuer().map(String::from), require_bindings };
     let access = Arc::new(Access::open(store.clone(), rule.clone())?);
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
@@ -83,7 +87,7 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
     let pages = login.map(Data::new);
     actix_web::rt::System::new()
         .block_on(async {
-            let app = Data::new(door::App::new(store.clone(), access.clone(), log));
+            let app = Data::new(door::App::new(store.clone(), access.clone(), log, policy));
             let judge = Data::from(access.clone());
             let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
             let limits = Data::new(Limits::new(limits));

@@ -13,5 +13,6 @@ mod ruin;
 mod scene;
 mod served;
 mod tampered;
+mod witnessed;
 #[path = "../verifier/mod.rs"]
 mod verifier;

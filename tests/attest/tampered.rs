@@ -166,7 +166,7 @@ const EDITS: [&str; TRIED] = [
 impl Copy {
     /// Takes the log away and has it written anew by this key; what the laws of the log then say.
     fn write_anew(&self, keeper: Keeper) {
-        for table in ["leaves", "jobs", "lines", "lots", "providers", "keys", "tiles", "edge", "heads", "checkpoints"] {
+        for table in ["leaves", "jobs", "lines", "lots", "providers", "keys", "tiles", "edge", "heads", "cosignatures", "checkpoints"] {
             self.ruin(InLog, &format!("DELETE FROM log_{table}"));
         }
         let log = Log::find(&self.books()).expect("readable").expect("a log");

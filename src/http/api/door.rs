@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::actor::{Actor, Roles};
 use crate::amount::Unit;
+use crate::attest::cosigning::Published;
 use crate::attest::keep::Log;
 use crate::directory;
 use crate::directory::standing;
@@ -37,6 +38,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// The verifiable log.
     pub log: Log,
+    /// The policy it is published under, if it asks for witnesses.
+    pub policy: Option<Published>,
     units: RwLock<(Time, Arc<HashMap<String, Unit>>)>,
 }
 
@@ -45,8 +48,8 @@ pub type Answered = Result<HttpResponse, Problem>;
 
 impl App {
     /// An application over a store, for those whom the ledger knows.
-    pub fn new(store: Store, access: Arc<Access>, log: Log) -> App {
-        App { store, access, log, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
+    pub fn new(store: Store, access: Arc<Access>, log: Log, policy: Option<Published>) -> App {
+        App { store, access, log, policy, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
     }
 
     /// Every unit by its code, at most a second old: units are defined once and never change.
