@@ -7,7 +7,8 @@
 use super::keep::{self, Log};
 use super::store;
 use crate::store::Fault;
-use crate::tlog::note::{Kind, Signature};
+use crate::tlog::note::{Kind, NoteError, Signature};
+use crate::tlog::policy::Judged;
 use crate::tlog::witness::Request;
 use crate::tlog::{Note, Policy, Verifier};
 
@@ -40,6 +41,11 @@ impl Published {
     /// The witnesses that can be asked, with their addresses.
     pub fn witnesses(&self) -> impl Iterator<Item = (&Verifier, &str)> {
         self.policy.witnesses.iter().filter_map(|witness| Some((&witness.key, witness.url.as_deref()?)))
+    }
+
+    /// What the policy says of a checkpoint, signed by one of these keys or of its own.
+    pub fn judge(&self, note: &Note, keys: &[Verifier]) -> Result<Judged, NoteError> {
+        self.policy.judge(note, keys)
     }
 
     /// As it is shown: with the key that the log is signed with now, if the file has it not.

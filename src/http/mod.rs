@@ -5,8 +5,8 @@
 pub mod access;
 pub mod api;
 pub mod body;
-mod csv;
 pub mod client;
+mod csv;
 pub mod grain;
 pub mod header;
 pub mod issuers;
