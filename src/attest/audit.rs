@@ -13,6 +13,7 @@ use super::integrate::{Batch, read_batch};
 use super::leaf;
 use super::line;
 use super::seal::Heads;
+use super::signer::{Keeper, Unsigned};
 use super::store::{self, HeadRow, LeafRow, LineRow, ProviderRow};
 use crate::id::{Id, LotId};
 use crate::ledger::handle::Handles;
@@ -48,6 +49,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// What a signer knows: its keys, and what it signed last.
+    pub fn of(keeper: Option<&Keeper>) -> Result<Evidence, Unsigned> {
+        let signer = keeper.map(Keeper::signed).transpose()?;
+        Ok(Evidence { keys: keeper.map(Keeper::verifiers).unwrap_or_default(), signer, kept: Vec::new() })
+    }
+
     /// Whether there was a log.
     pub fn signed(&self) -> bool {
         self.signer.iter().chain(self.kept.iter().map(|(_, kept)| kept)).any(|one| one.size > 0)

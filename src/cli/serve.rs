@@ -47,7 +47,7 @@ pub struct Options {
     /// How often events are told, alerts looked for and webhooks served, in seconds; 0 for never
     #[arg(long, value_name = "SECONDS", env = "ALMONER_EVENTS_EVERY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=3600))]
     pub events_every: u64,
-    /// How often the books verify themselves, in seconds, the first time at the start; 0 for never. Where a law is broken nothing more is written
+    /// How often the books and their log verify themselves, in seconds, the first time at the start; 0 for never. Where a law is broken nothing more is written
     #[arg(long, value_name = "SECONDS", env = "ALMONER_AUDIT_EVERY", default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(..=2_592_000))]
     pub audit_every: u64,
     /// Waits before a webhook's second, third, … try, in seconds; by default those of the Standard Webhooks scheme, some three days in all
@@ -115,7 +115,7 @@ impl Options {
         let audit_every = (self.audit_every > 0).then(|| Duration::from_secs(self.audit_every));
         let (log, keeper) = place.log(self.log_origin.name())?;
         let policy = self.log_witnesses.policy()?;
-        let logging = keeper.filter(|_| self.log_every > 0).map(|keeper| -> Result<Logging, Failure> {
+        let logging = keeper.clone().filter(|_| self.log_every > 0).map(|keeper| -> Result<Logging, Failure> {
             let integrator = Integrator::open(&place.database()?, &log, keeper)?;
             let asker = |(key, url): (&Verifier, &str)| Ok((Asker::open(&log, key.clone())?, Address::new(url)));
             let askers = policy.iter().flat_map(Published::witnesses).map(asker).collect::<Result<_, Failure>>()?;
@@ -123,7 +123,7 @@ impl Options {
         });
         let logging = logging.transpose()?;
         let (listen, require_bindings) = (self.listen, self.require_bindings);
-        Ok(Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, policy, logging })
+        Ok(Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, keeper, policy, logging })
     }
 
     /// How events are told and sent.

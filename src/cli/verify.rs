@@ -15,14 +15,14 @@ use super::place::Place;
 use super::table::{self, count};
 use crate::attest::audit::{Evidence, Extent};
 use crate::attest::bundle::Bundle;
+use crate::attest::canon;
 use crate::attest::check::{Held, Kept, Refused, Trust, check};
 use crate::attest::keep::Log;
 use crate::attest::memory::Memory;
 use crate::attest::signer::{Keeper, Unsigned};
 use crate::attest::sublog::SubLog;
-use crate::attest::{canon, store};
 use crate::reports::audit;
-use crate::reports::verify::{Verification, verify, verify_log};
+use crate::reports::verify::{Verification, Whole, verify_whole};
 use crate::time::Clock;
 use crate::tlog::{Checkpoint, Note, Policy, Verifier};
 
@@ -97,19 +97,11 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let mut conn = place.books()?;
     let ran_at = Clock::system().now();
     let evidence = evidence(place, options)?;
-    let (found, stopped, extent) = match Log::find(&place.database()?)? {
-        None if evidence.signed() => return Err(Failure::new(Exit::Broken, "There is no log, and one was signed.")),
-        None => conn.snapshot(|conn| Ok((verify(conn)?, conn.stopped()?, None)))?,
-        Some(log) => log.read(|log| {
-            // Seen first, so that the books are not older.
-            store::extent(log)?;
-            conn.snapshot(|conn| {
-                let mut found = verify(conn)?;
-                let extent = verify_log(conn, log, &evidence, &mut found)?;
-                Ok((found, conn.stopped()?, Some(extent)))
-            })
-        })?,
-    };
+    let log = Log::find(&place.database()?)?;
+    if log.is_none() && evidence.signed() {
+        return Err(Failure::new(Exit::Broken, "There is no log, and one was signed."));
+    }
+    let Whole { found, extent, stopped } = verify_whole(&mut conn, log.as_ref(), &evidence)?;
     match place.json {
         true => writeln!(io::stdout(), "{:#}", as_json(&found, extent))?,
         false => print(&found, extent)?,
@@ -135,16 +127,13 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
 /// What is known of the log beside the database: its key, what was signed last, what was kept.
 fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
     let wrong = |why: Unsigned| Failure::new(Exit::Configuration, why.to_string());
-    let mut keys = options.trusted.keys()?;
-    let (mut signer, mut kept) = (None, Vec::new());
-    if let Some(keeper) = Keeper::find(&place.key_folder()).map_err(wrong)? {
-        keys.splice(..0, keeper.verifiers());
-        signer = Some(keeper.signed().map_err(wrong)?);
-    }
+    let keeper = Keeper::find(&place.key_folder()).map_err(wrong)?;
+    let mut evidence = Evidence::of(keeper.as_ref()).map_err(wrong)?;
+    evidence.keys.extend(options.trusted.keys()?);
     if let Some(path) = &options.checkpoint {
-        kept.push((path.display().to_string(), checkpoint(path, &keys)?));
+        evidence.kept.push((path.display().to_string(), checkpoint(path, &evidence.keys)?));
     }
-    Ok(Evidence { keys, signer, kept })
+    Ok(evidence)
 }
 
 /// Reads a kept checkpoint, signed by one of the keys if there are any.

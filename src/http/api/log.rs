@@ -47,7 +47,7 @@ pub async fn log_vkeys(app: Data<App>) -> Answered {
 /// Shows the policy that the log is published under, in the form of C2SP tlog-policy: its key, its witnesses, how many are enough.
 pub async fn log_policy(app: Data<App>) -> Answered {
     let newest = app.read_log(keep::vkeys).await?.into_iter().next().ok_or_else(Refusal::not_found)?;
-    text(app.policy.as_ref().map_or_else(|| format!("log {newest}\nquorum none\n"), |policy| policy.text(&newest)))
+    text(app.logged.policy.as_ref().map_or_else(|| format!("log {newest}\nquorum none\n"), |policy| policy.text(&newest)))
 }
 
 /// Shows a tile of the tree's hashes, or with the level `entries` a bundle of leaves.
