@@ -224,9 +224,15 @@ fn database(found: &mut Findings, place: &Place, witnesses: &Witnesses) {
         }
     };
     found.fine(WHAT, place.database().map(|database| database.to_string()).unwrap_or_default());
-    let looked = books(found, &mut conn).and_then(|there| if there { log::log(found, place, witnesses, &mut conn) } else { Ok(()) });
-    // Last, as the connection is good for nothing afterwards.
-    if let Err(fault) = looked.and_then(|()| writer(found, &mut conn)) {
+    let looked = books(found, &mut conn).and_then(|there| {
+        if there {
+            log::log(found, place, witnesses, &mut conn)?;
+            // Last, as the connection is good for nothing afterwards.
+            writer(found, &mut conn)?;
+        }
+        Ok(())
+    });
+    if let Err(fault) = looked {
         found.bad("books", Exit::Database, fault.to_string(), "The database does not answer as it should; look into its own log.");
     }
 }

@@ -237,7 +237,7 @@ fn told(held: &Held) -> Result<(), Failure> {
 /// Says so where nobody but the log says what its newest checkpoint is.
 fn unwitnessed(witnesses: usize) {
     if witnesses == 0 {
-        eprintln!("Unwitnessed: no witness saw this checkpoint. Compare it with one that came another way.");
+        eprintln!("Unwitnessed: no witness that is named here saw this checkpoint. Compare it with one that came another way.");
     }
 }
 

@@ -143,6 +143,13 @@ fn witnesses_cosign_as_they_come_and_none_holds_the_log_up() {
         let refused = Err(json!([4, "quorum"]));
         assert_eq!(files.bundle(&server, &token, &donor), [Ok(json!(["witness.one"])), refused], "{}", database.kind);
 
+        for (policy, code) in files.policies.iter().zip([Some(0), Some(4)]) {
+            let mut command = program();
+            command.args(["verify", &server.address, "--json", "--policy"]).arg(policy).arg("--kept").arg(data.join("outside.json"));
+            let outside = run(command);
+            assert_eq!((outside.code, outside.stdout.contains("quorum")), (code, code == Some(4)), "{outside:?}");
+        }
+
         let second = Running::start_at(address.trim_start_matches("http://"), &folders[1], &vkey, None);
         assert_eq!((&second.key, &second.address), (&key, &address));
         assert_eq!(until(&server, size, &[&first, &second]), later, "the same checkpoint, cosigned later");

@@ -204,9 +204,9 @@ fn asked(found: &mut Findings, policy: &Published, log: &Log, extent: &Extent) -
 /// A time in words.
 fn span(seconds: u64) -> String {
     match seconds {
-        ..120 => format!("{seconds} s"),
-        ..7200 => format!("{} min", seconds / 60),
-        ..172_800 => format!("{} h", seconds / 3600),
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} days", count(seconds / 86_400)),
     }
 }

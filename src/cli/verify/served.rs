@@ -2,9 +2,11 @@
 //! a token a donor's statement, held to that log.
 
 use std::io::{self, Write};
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::{Options, held_as_json, kept, keys_of, refuse, told, trust, unwitnessed};
-use crate::attest::check::{Held, Kept, Refused, Trust, check};
+use crate::attest::check::{Held, Kept, Reason, Refused, Trust, check};
 use crate::attest::memory::Memory;
 use crate::attest::served;
 use crate::attest::watch::{Ended, Seen, Watch};
@@ -17,6 +19,10 @@ use crate::tlog::Checkpoint;
 
 /// Where the token is; never an argument, which others on the machine could read.
 const TOKEN: &str = "ALMONER_TOKEN";
+
+/// How often it is looked again where only cosignatures are missing, and after which wait: they come a moment after the checkpoint.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How it ended where it did not hold.
 enum Stopped {
@@ -100,16 +106,29 @@ fn refused(what: &str, status: u16) -> Failure {
 
 /// Looks at the whole log; then, where a statement is asked for, at that, and at how the log came from what was seen to what it says.
 fn look(remote: &Remote, watch: &mut Watch, kept: Option<&Kept>, asked: Option<(DonorId, &str)>) -> Result<(Seen, Option<Held>), Stopped> {
-    let seen = watch.look(remote, &[])?;
+    let seen = patiently(PAUSE, || Ok(watch.look(remote, &[])?))?;
     let Some((donor, token)) = asked else { return Ok((seen, None)) };
     let since = kept.map(|kept| format!("?since={}", kept.checkpoint.size)).unwrap_or_default();
-    let answer = remote.ask(&format!("/v1/donors/{donor}/proof{since}"), token).map_err(Failure::error)?;
-    let text = answer.map_err(|status| refused("the donor's statement", status))?;
     let trust = Trust { policy: watch.policy().clone(), keys: watch.keys() };
-    let held = check(&text, &trust, kept).map_err(|refused| Stopped::Broken("STATEMENT", refused))?;
+    let held = patiently(PAUSE, || {
+        let answer = remote.ask(&format!("/v1/donors/{donor}/proof{since}"), token).map_err(Failure::error)?;
+        let text = answer.map_err(|status| refused("the donor's statement", status))?;
+        check(&text, &trust, kept).map_err(|refused| Stopped::Broken("STATEMENT", refused))
+    })?;
     watch.hold_to(held.judged.checkpoint.clone());
-    let later = watch.look(remote, &[])?;
+    let later = patiently(PAUSE, || Ok(watch.look(remote, &[])?))?;
     Ok((later, Some(held)))
+}
+
+/// Looks again for a while where only cosignatures are missing.
+fn patiently<T>(pause: Duration, mut look: impl FnMut() -> Result<T, Stopped>) -> Result<T, Stopped> {
+    for _ in 1..TRIES {
+        match look() {
+            Err(Stopped::Broken(_, refused)) if refused.reason == Reason::Quorum => sleep(pause),
+            found => return found,
+        }
+    }
+    look()
 }
 
 fn tell(place: &Place, seen: &Seen, held: Option<&Held>) -> Result<(), Failure> {
@@ -129,5 +148,27 @@ fn tell(place: &Place, seen: &Seen, held: Option<&Held>) -> Result<(), Failure> 
             unwitnessed(witnesses.len());
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cosignatures_are_waited_for_and_nothing_else_is() {
+        let refused = |reason| Stopped::Broken("LOG", Refused { reason, detail: String::new() });
+        let tried = |reason, holds_at| {
+            let mut tries = 0;
+            let found = patiently(Duration::ZERO, || {
+                tries += 1;
+                if tries == holds_at { Ok(()) } else { Err(refused(reason)) }
+            });
+            (found.is_ok(), tries)
+        };
+        assert_eq!(tried(Reason::Quorum, 3), (true, 3));
+        assert_eq!(tried(Reason::Quorum, TRIES + 1), (false, TRIES));
+        assert_eq!(tried(Reason::Fork, 2), (false, 1));
+        assert!(matches!(patiently(Duration::ZERO, || Err::<(), _>(Stopped::from(Ended::Failed("gone".into())))), Err(Stopped::Failed(_))));
     }
 }
