@@ -16,10 +16,12 @@ use actix_web::{App, Error, HttpServer};
 use tracing::Instrument;
 use tracing_actix_web::TracingLogger;
 
+use crate::attest::cosigning::Published;
 use crate::attest::keep::Log;
+use crate::attest::signer::Keeper;
 use crate::directory::standing::Rule;
 use crate::http::access::Access;
-use crate::http::api::door;
+use crate::http::api::door::{self, Logged};
 use crate::http::api::routes::routes;
 use crate::http::api::webhooks::Addresses;
 use crate::http::issuers::Client;
@@ -29,9 +31,11 @@ use crate::http::login::{self, Login};
 use crate::http::token::Verifier;
 use crate::http::{openapi, request, route};
 use crate::metrics;
+use crate::reports::verify::Auditor;
 use crate::store::{Fault, Store, Work, answers};
 use crate::usage::{Swept, is_due, sweep_some};
 
+pub mod cosigning;
 mod errands;
 pub mod witness;
 mod logging;
@@ -65,13 +69,17 @@ pub struct Manner {
     pub audit_every: Option<Duration>,
     /// The verifiable log.
     pub log: Log,
+    /// The log's key, if this process has it: by what its signer remembers the log is verified too.
+    pub keeper: Option<Keeper>,
+    /// The policy it is published under, if it asks for witnesses.
+    pub policy: Option<Published>,
     /// How it is kept, if this process keeps it.
     pub logging: Option<Logging>,
 }
 
 /// Serves until a signal; `announce` is told the address once requests are taken.
 pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(SocketAddr)) -> Result<(), Fault> {
-    let Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, logging } = manner;
+    let Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, keeper, policy, logging } = manner;
     let rule = Rule { local: keys.local_issuer().map(String::from), require_bindings };
     let access = Arc::new(Access::open(store.clone(), rule.clone())?);
     let failed = |e: std::io::Error| Fault::Internal(format!("can't serve on {listen}: {e}"));
@@ -83,7 +91,8 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
     let pages = login.map(Data::new);
     actix_web::rt::System::new()
         .block_on(async {
-            let app = Data::new(door::App::new(store.clone(), access.clone(), log));
+            let auditor = Auditor::new(store.database(), &log, keeper);
+            let app = Data::new(door::App::new(store.clone(), access.clone(), Logged { log, policy, auditor: auditor.clone() }));
             let judge = Data::from(access.clone());
             let verifier = Data::new(Verifier::new(keys, store.clock().clone()));
             let limits = Data::new(Limits::new(limits));
@@ -113,7 +122,7 @@ pub fn serve(store: Store, keys: Keys, manner: Manner, announce: impl FnOnce(Soc
             let sweeper = sweep_every.map(|every| actix_web::rt::spawn(sweep_for_ever(store.clone(), every)));
             let keeper = actix_web::rt::spawn(access.keep_fresh());
             let mut errands = errands::run(&store, &errands, &rule);
-            errands.extend(audit_every.map(|every| actix_web::rt::spawn(errands::audit_for_ever(store.clone(), every))));
+            errands.extend(audit_every.map(|every| actix_web::rt::spawn(errands::audit_for_ever(store.clone(), auditor.clone(), every))));
             errands.extend(logging.map(|logging| actix_web::rt::spawn(logging::keep_for_ever(logging))));
             announce(address);
             let ended = server.await;

@@ -1,3 +1,4 @@
+DROP TABLE log_cosignatures;
 DROP TABLE log_checkpoints;
 DROP TABLE log_heads;
 DROP TABLE log_edge;

@@ -15,6 +15,8 @@ CREATE TRIGGER log_heads_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON l
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER log_checkpoints_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON log_checkpoints
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER log_cosignatures_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON log_cosignatures
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 -- Salts of jobs go, and never become others.
 CREATE TRIGGER log_jobs_refuses_change BEFORE UPDATE OR TRUNCATE ON log_jobs
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

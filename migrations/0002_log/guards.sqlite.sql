@@ -31,6 +31,10 @@ CREATE TRIGGER log_checkpoints_refuses_update BEFORE UPDATE ON log_checkpoints
 BEGIN SELECT RAISE(ABORT, 'log_checkpoints is append-only'); END;
 CREATE TRIGGER log_checkpoints_refuses_delete BEFORE DELETE ON log_checkpoints
 BEGIN SELECT RAISE(ABORT, 'log_checkpoints is append-only'); END;
+CREATE TRIGGER log_cosignatures_refuses_update BEFORE UPDATE ON log_cosignatures
+BEGIN SELECT RAISE(ABORT, 'log_cosignatures is append-only'); END;
+CREATE TRIGGER log_cosignatures_refuses_delete BEFORE DELETE ON log_cosignatures
+BEGIN SELECT RAISE(ABORT, 'log_cosignatures is append-only'); END;
 -- Salts of jobs go, and never become others.
 CREATE TRIGGER log_jobs_refuses_update BEFORE UPDATE ON log_jobs
 BEGIN SELECT RAISE(ABORT, 'log_jobs is append-only'); END;

@@ -75,3 +75,11 @@ CREATE TABLE log_checkpoints (
   size {KEY},
   note TEXT NOT NULL
 );
+
+-- What witnesses signed of it, each by its key: the line of the note. They may come later, and never go.
+CREATE TABLE log_cosignatures (
+  size BIGINT NOT NULL,
+  witness TEXT NOT NULL,
+  line TEXT NOT NULL,
+  PRIMARY KEY (size, witness)
+){CLUSTERED};

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::compose::{Composed, Composer, Job, Salting, provider};
+use super::cosigning;
 use super::disclosure::{self, Salt};
 use super::integrate::{Batch, read_batch};
 use super::leaf;
 use super::line;
 use super::seal::Heads;
+use super::signer::{Keeper, Unsigned};
 use super::store::{self, HeadRow, LeafRow, LineRow, ProviderRow};
 use crate::id::{Id, LotId};
 use crate::ledger::handle::Handles;
@@ -29,7 +31,7 @@ pub enum Check {
     Lots,
     /// Tiles and edge are the tree's.
     Tree,
-    /// Checkpoints are signed and are the tree's.
+    /// Checkpoints are signed and are the tree's; what witnesses are said to have signed they did.
     Checkpoints,
     /// What was kept of the log elsewhere is its beginning.
     Kept,
@@ -47,6 +49,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// What a signer knows: its keys, and what it signed last.
+    pub fn of(keeper: Option<&Keeper>) -> Result<Evidence, Unsigned> {
+        let signer = keeper.map(Keeper::signed).transpose()?;
+        Ok(Evidence { keys: keeper.map(Keeper::verifiers).unwrap_or_default(), signer, kept: Vec::new() })
+    }
+
     /// Whether there was a log.
     pub fn signed(&self) -> bool {
         self.signer.iter().chain(self.kept.iter().map(|(_, kept)| kept)).any(|one| one.size > 0)
@@ -336,18 +344,24 @@ impl<'t, 'f> Audit<'t, 'f> {
         Ok(())
     }
 
-    /// That checkpoints are signed by the log's key, are of the sizes they are kept under, and that those that were handed out are there.
+    /// That checkpoints are signed by the log's key, are of the sizes they are kept under, that cosignatures are theirs, and that those that
+    /// were handed out are there.
     fn checkpoints(&mut self, log: &mut Conn, evidence: &Evidence) -> Result<(), Fault> {
         let known = self.keys.last().is_none_or(|key| evidence.keys.is_empty() || evidence.keys.contains(key));
         self.law(Check::Checkpoints, known, || "the log is signed with another key than is known".into());
-        let mut sizes = BTreeSet::new();
+        let (mut sizes, mut notes) = (BTreeSet::new(), HashMap::new());
         for (size, note) in store::checkpoints(log)? {
             let note = Note::parse(&note);
-            let read = note.and_then(|note| Checkpoint::open(&note, &self.keys));
+            let read = note.clone().and_then(|note| Checkpoint::open(&note, &self.keys));
             let fits = read.as_ref().is_ok_and(|read| read.size == size.unsigned_abs());
             let why = read.err().map_or_else(|| "it is of another size".to_owned(), |why| why.to_string());
             self.law(Check::Checkpoints, fits, || format!("the kept checkpoint of {size} leaves: {why}"));
             sizes.insert(size.unsigned_abs());
+            notes.extend(note.ok().map(|note| (size, note)));
+        }
+        for (size, witness, line) in store::cosignatures(log)? {
+            let holds = notes.get(&size).is_some_and(|note| cosigning::holds(note, &witness, &line));
+            self.law(Check::Checkpoints, holds, || format!("a cosignature of {size} leaves: it is not that of {witness} for what is kept"));
         }
         for (who, kept) in &evidence.kept {
             let known = kept.size == 0 || sizes.contains(&kept.size);

@@ -105,6 +105,13 @@ pub struct Trust {
     pub keys: Vec<Verifier>,
 }
 
+impl Trust {
+    /// All keys of logs.
+    pub fn logs(&self) -> Vec<Verifier> {
+        self.policy.logs.iter().map(|log| &log.key).chain(&self.keys).cloned().collect()
+    }
+}
+
 /// What the reader keeps of a log between two statements.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Kept {

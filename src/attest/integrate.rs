@@ -27,7 +27,7 @@ use crate::usage::store::ChargeRow;
 /// Entries that one transaction takes.
 pub const BATCH: i64 = 5000;
 /// The number by which processes that integrate the same books into one PostgreSQL database take turns.
-const TURN: i64 = 4_775_108;
+pub(super) const TURN: i64 = 4_775_108;
 
 /// How far a log has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

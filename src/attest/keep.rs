@@ -3,9 +3,9 @@
 use super::store;
 use crate::store::migrate::{self, Part};
 use crate::store::{Conn, Database, Fault, Readers};
-use crate::tlog::Hash;
 use crate::tlog::proof::{self, Unmade};
 use crate::tlog::tile::{Reader, Unread};
+use crate::tlog::{Hash, Verifier};
 
 /// The log of some books. Clones share it.
 #[derive(Clone)]
@@ -84,4 +84,9 @@ fn unread(why: Unread<Fault>) -> Fault {
 /// The keys that the log is signed with, the newest first.
 pub fn vkeys(conn: &mut Conn) -> Result<Vec<String>, Fault> {
     Ok(store::keys(conn)?.into_iter().rev().map(|(_, key)| key).collect())
+}
+
+/// The same to verify with.
+pub fn verifiers(conn: &mut Conn) -> Result<Vec<Verifier>, Fault> {
+    Ok(vkeys(conn)?.iter().filter_map(|key| Verifier::parse(key).ok()).collect())
 }

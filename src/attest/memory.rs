@@ -19,14 +19,19 @@ use crate::tlog::hash::{from_base64, to_base64};
 pub struct Memory(BTreeMap<String, Of>);
 
 /// What is kept of one log.
-#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 #[serde(deny_unknown_fields)]
 struct Of {
     /// The keys that it was found to be signed with.
     keys: Vec<String>,
-    /// The checkpoint's text, without signatures.
-    checkpoint: String,
+    /// The last statement's checkpoint, without signatures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<String>,
+    /// The newest checkpoint that was seen where the log is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<String>,
     /// By handle: how many lines, and the root over them.
+    #[serde(default)]
     lots: BTreeMap<String, (u64, String)>,
 }
 
@@ -45,27 +50,33 @@ impl Memory {
         self.0.get(origin).map_or(&[], |of| of.keys.as_slice())
     }
 
-    /// What is kept of a log. Errors: where the file says something that can't be.
+    /// What is kept of the statements of a log. Errors: where the file says something that can't be.
     pub fn of(&self, origin: &str) -> Result<Option<Kept>, String> {
         let Some(of) = self.0.get(origin) else { return Ok(None) };
-        let broken = || format!("what is kept of {origin} can't be read");
-        let checkpoint = Checkpoint::parse(&of.checkpoint).map_err(|_| broken())?;
+        let Some(checkpoint) = read(origin, of.checkpoint.as_deref())? else { return Ok(None) };
         let lot = |(handle, (count, root)): (&String, &(u64, String))| Some((handle.clone(), (*count, from_base64(root)?)));
         let lots: Option<BTreeMap<_, _>> = of.lots.iter().map(lot).collect();
-        Ok(Some(Kept { checkpoint, lots: lots.ok_or_else(broken)? }))
+        Ok(Some(Kept { checkpoint, lots: lots.ok_or_else(|| broken(origin))? }))
+    }
+
+    /// The newest checkpoint that was seen of a log. Errors: as above.
+    pub fn seen(&self, origin: &str) -> Result<Option<Checkpoint>, String> {
+        read(origin, self.0.get(origin).and_then(|of| of.seen.as_deref()))
     }
 
     /// Keeps what holds; lots that are kept already and not told now stay.
     pub fn keep(&mut self, kept: &Kept, keys: Vec<String>) {
         let lots = kept.lots.iter().map(|(handle, (count, root))| (handle.clone(), (*count, to_base64(root))));
-        let checkpoint = kept.checkpoint.text();
-        let of = self.0.entry(kept.checkpoint.origin.clone()).or_insert(Of {
-            keys: Vec::new(),
-            checkpoint: String::new(),
-            lots: BTreeMap::new(),
-        });
-        of.checkpoint = checkpoint;
+        let of = self.0.entry(kept.checkpoint.origin.clone()).or_default();
+        of.checkpoint = Some(kept.checkpoint.text());
         of.lots.extend(lots);
+        of.keys = keys;
+    }
+
+    /// Keeps a checkpoint that was seen. The next statement continues the last all the same.
+    pub fn see(&mut self, seen: &Checkpoint, keys: Vec<String>) {
+        let of = self.0.entry(seen.origin.clone()).or_default();
+        of.seen = Some(seen.text());
         of.keys = keys;
     }
 
@@ -74,6 +85,14 @@ impl Memory {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         replace(path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()))
     }
+}
+
+fn broken(origin: &str) -> String {
+    format!("what is kept of {origin} can't be read")
+}
+
+fn read(origin: &str, text: Option<&str>) -> Result<Option<Checkpoint>, String> {
+    text.map(Checkpoint::parse).transpose().map_err(|_| broken(origin))
 }
 
 #[cfg(test)]
@@ -88,10 +107,13 @@ mod tests {
         let checkpoint = Checkpoint::new("example.org/log", 9, [7; 32]).expect("a checkpoint");
         let kept = Kept { checkpoint, lots: BTreeMap::from([("L".into(), (3, [5; 32]))]) };
         memory.keep(&kept, vec!["key".into()]);
+        let seen = Checkpoint::new("example.org/seen", 11, [8; 32]).expect("a checkpoint");
+        memory.see(&seen, Vec::new());
         memory.write(&path).expect("written");
         let again = Memory::read(&path).expect("readable");
         assert_eq!((again.of("example.org/log"), again.of("example.org/other")), (Ok(Some(kept)), Ok(None)));
         assert_eq!(again.keys("example.org/log"), ["key"]);
+        assert_eq!((again.of("example.org/seen"), again.seen("example.org/seen")), (Ok(None), Ok(Some(seen))));
         fs::write(&path, "{").expect("written");
         assert!(Memory::read(&path).is_err());
     }

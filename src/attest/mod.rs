@@ -16,6 +16,7 @@ pub mod store;
 pub mod signer;
 pub mod keep;
 pub mod integrate;
+pub mod cosigning;
 pub mod bundle;
 pub mod check;
 pub mod audit;

@@ -105,6 +105,16 @@ impl Keeper {
         }
     }
 
+    /// The file of the key in a folder.
+    pub fn key_file(folder: &Path) -> PathBuf {
+        folder.join(KEY)
+    }
+
+    /// The file of what was signed last.
+    pub fn state_file(folder: &Path) -> PathBuf {
+        folder.join(STATE)
+    }
+
     /// A new key in place of this one, which goes on signing beside it.
     pub fn rotate(&self) -> Result<Keeper, Unsigned> {
         let _turn = self.turn()?;

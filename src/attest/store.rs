@@ -43,8 +43,13 @@ mod tables {
     diesel::table! {
         log_checkpoints (size) { size -> BigInt, note -> Text, }
     }
+    diesel::table! {
+        log_cosignatures (size, witness) { size -> BigInt, witness -> Text, line -> Text, }
+    }
 }
-use tables::{log_checkpoints, log_edge, log_heads, log_jobs, log_keys, log_leaves, log_lines, log_lots, log_providers, log_tiles};
+use tables::{
+    log_checkpoints, log_cosignatures, log_edge, log_heads, log_jobs, log_keys, log_leaves, log_lines, log_lots, log_providers, log_tiles,
+};
 
 /// A leaf as it is kept.
 #[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
@@ -341,17 +346,26 @@ pub fn edge(conn: &mut Conn, size: u64) -> Result<Edge, Fault> {
     tiles.and_then(|tiles| Edge::from_parts(size, tiles)).ok_or_else(|| Fault::Internal("the edge of the log's tree is broken".into()))
 }
 
-/// The newest checkpoint.
+/// The newest checkpoint, with what witnesses said of it.
 pub fn last_checkpoint(conn: &mut Conn) -> Result<Option<(i64, String)>, Fault> {
-    Ok(on!(conn, c => log_checkpoints::table.order(log_checkpoints::size.desc()).first(c).optional())?)
+    let last: Option<(i64, String)> = on!(conn, c => log_checkpoints::table.order(log_checkpoints::size.desc()).first(c).optional())?;
+    last.map(|(size, note)| Ok((size, with_cosignatures(conn, size, note)?))).transpose()
 }
 
-/// The checkpoint of that size.
+/// The checkpoint of that size, with what witnesses said of it.
 pub fn checkpoint(conn: &mut Conn, size: u64) -> Result<Option<String>, Fault> {
-    Ok(on!(conn, c => log_checkpoints::table.find(whole(size)?).select(log_checkpoints::note).first(c).optional())?)
+    let size = whole(size)?;
+    let note: Option<String> = on!(conn, c => log_checkpoints::table.find(size).select(log_checkpoints::note).first(c).optional())?;
+    note.map(|note| with_cosignatures(conn, size, note)).transpose()
 }
 
-/// All checkpoints, the smallest first.
+fn with_cosignatures(conn: &mut Conn, size: i64, note: String) -> Result<String, Fault> {
+    let of_size = log_cosignatures::table.filter(log_cosignatures::size.eq(size)).order(log_cosignatures::witness);
+    let lines: Vec<String> = on!(conn, c => of_size.select(log_cosignatures::line).load(c))?;
+    Ok(lines.iter().fold(note, |note, line| note + line + "\n"))
+}
+
+/// All checkpoints as they were signed, the smallest first.
 pub fn checkpoints(conn: &mut Conn) -> Result<Vec<(i64, String)>, Fault> {
     Ok(on!(conn, c => log_checkpoints::table.order(log_checkpoints::size).load(c))?)
 }
@@ -360,5 +374,30 @@ pub fn checkpoints(conn: &mut Conn) -> Result<Vec<(i64, String)>, Fault> {
 pub fn insert_checkpoint(conn: &mut Conn, size: u64, note: &str) -> Result<(), Fault> {
     let row = (log_checkpoints::size.eq(whole(size)?), log_checkpoints::note.eq(note));
     on!(conn, c => diesel::insert_into(log_checkpoints::table).values(row).execute(c))?;
+    Ok(())
+}
+
+/// All cosignatures: of which size, by which witness's key, and the line.
+pub fn cosignatures(conn: &mut Conn) -> Result<Vec<(i64, String, String)>, Fault> {
+    Ok(on!(conn, c => log_cosignatures::table.order((log_cosignatures::size, log_cosignatures::witness)).load(c))?)
+}
+
+/// Whether a witness has cosigned the checkpoint of that size.
+pub fn is_cosigned(conn: &mut Conn, size: i64, witness: &str) -> Result<bool, Fault> {
+    let found: Option<i64> =
+        on!(conn, c => log_cosignatures::table.find((size, witness)).select(log_cosignatures::size).first(c).optional())?;
+    Ok(found.is_some())
+}
+
+/// The largest size that a witness has cosigned.
+pub fn last_cosigned(conn: &mut Conn, witness: &str) -> Result<Option<i64>, Fault> {
+    let of_witness = log_cosignatures::table.filter(log_cosignatures::witness.eq(witness)).order(log_cosignatures::size.desc());
+    Ok(on!(conn, c => of_witness.select(log_cosignatures::size).first(c).optional())?)
+}
+
+/// Keeps a cosignature.
+pub fn insert_cosignature(conn: &mut Conn, size: i64, witness: &str, line: &str) -> Result<(), Fault> {
+    let row = (log_cosignatures::size.eq(size), log_cosignatures::witness.eq(witness), log_cosignatures::line.eq(line));
+    on!(conn, c => diesel::insert_into(log_cosignatures::table).values(row).execute(c))?;
     Ok(())
 }

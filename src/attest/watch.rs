@@ -2,8 +2,8 @@
 //! before must be the beginning of that; and no usage may be charged twice.
 //!
 //! It trusts the log's keys to say whose word it is, and nothing else of it. What it saw is kept in a folder; where the log contradicts
-//! itself, both checkpoints are kept as evidence. It may not know how the log is fetched. Bounds: a bundle of leaves in memory at a time,
-//! and for every charge 24 bytes in a file and some more in memory.
+//! itself, both checkpoints are kept as evidence. Who has no folder reads all of it at once, tiles too, and keeps nothing. It may not know how
+//! the log is fetched. Bounds: a bundle of leaves in memory at a time, and for every charge 24 bytes in a file and some more in memory.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use super::leaf;
 use super::served::{self, Served};
 use crate::tlog::hash::{self, Hash, from_base64, to_base64};
 use crate::tlog::proof::{extends, prove_consistency};
-use crate::tlog::tile::{FULL, Reader, Tile};
+use crate::tlog::tile::{Edge, FULL, Reader, Tile, Tiles};
 use crate::tlog::{Checkpoint, Frontier, Note, Policy, Verifier};
 
 /// What was seen last.
@@ -77,7 +77,8 @@ struct State {
 
 /// Who watches one log, with what was seen of it.
 pub struct Watch {
-    folder: PathBuf,
+    /// Where what was seen is kept.
+    folder: Option<PathBuf>,
     policy: Policy,
     keys: Vec<Verifier>,
     tree: Frontier,
@@ -85,6 +86,10 @@ pub struct Watch {
     note: Option<String>,
     /// By nullifier the place of its leaf.
     nullifiers: HashMap<[u8; 16], u64>,
+    /// The tree in tiles, where those that are served are compared with it.
+    tiles: Option<Edge>,
+    /// Checkpoints that the log must have come by.
+    marks: Vec<Checkpoint>,
 }
 
 impl Watch {
@@ -107,7 +112,28 @@ impl Watch {
             return Err("Whose log is it? Say so by --vkey KEY or --policy FILE the first time; ask for the key by another way.".into());
         }
         let nullifiers = read_nullifiers(&folder.join(NULLIFIERS), tree.size())?;
-        Ok(Watch { folder: folder.into(), policy, keys, tree, note, nullifiers })
+        Ok(Watch { folder: Some(folder.into()), policy, keys, tree, note, nullifiers, tiles: None, marks: Vec::new() })
+    }
+
+    /// Begins with nothing: its first look reads every leaf and every tile, and what was seen ends with it.
+    pub fn anew(policy: Policy, keys: Vec<Verifier>) -> Watch {
+        let (tree, nullifiers) = (Frontier::new(), HashMap::new());
+        Watch { folder: None, policy, keys, tree, note: None, nullifiers, tiles: Some(Edge::new()), marks: Vec::new() }
+    }
+
+    /// Holds the next look to a checkpoint whose word is taken already: the log must have come by it since the last.
+    pub fn hold_to(&mut self, mark: Checkpoint) {
+        self.marks.push(mark);
+    }
+
+    /// Whose word is taken beside them.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The keys that are trusted by now.
+    pub fn keys(&self) -> Vec<Verifier> {
+        self.policy.logs.iter().map(|log| &log.key).chain(&self.keys).cloned().collect()
     }
 
     /// Looks at the log as it is now. Further checkpoints, however they came here, must be of the same log.
@@ -120,6 +146,12 @@ impl Watch {
                 Reason::Quorum,
                 format!("{} witnesses cosigned the checkpoint, not enough by the policy", judged.witnesses.len()),
             );
+        }
+        for mark in &self.marks {
+            apart(mark, &now).map_or(Ok(()), Err)?;
+            if mark.size < self.tree.size() {
+                return broken(Reason::Rollback, format!("the log had {} leaves, and told of {} later", self.tree.size(), mark.size));
+            }
         }
         let kept = self.note.as_deref().map(Note::parse).transpose().map_err(|why| why.to_string())?;
         if let Some(kept) = &kept {
@@ -142,16 +174,9 @@ impl Watch {
     /// That the log is not smaller than it was, nor another of the same size; both checkpoints are evidence where it is.
     fn grows(&self, old: &Note, new: &Note, now: &Checkpoint) -> Result<Checkpoint, Ended> {
         let before = Checkpoint::parse(old.text()).map_err(|why| why.to_string())?;
-        let why = match before.size.cmp(&now.size) {
-            _ if before.origin != now.origin => {
-                (Reason::Fork, format!("one checkpoint is of {:?}, another of {:?}", before.origin, now.origin))
-            }
-            Ordering::Greater => (Reason::Rollback, format!("the log had {} leaves and has {} now", before.size, now.size)),
-            Ordering::Equal if before.root != now.root => (Reason::Fork, format!("two trees of {} leaves were signed", now.size)),
-            _ => return Ok(before),
-        };
+        let Some(refused) = apart(&before, now) else { return Ok(before) };
         self.evidence(&[(old, &before), (new, now)])?;
-        broken(why.0, why.1)
+        Err(refused.into())
     }
 
     /// That the log as its tiles are now goes on from a checkpoint; both checkpoints are evidence where it does not.
@@ -163,37 +188,56 @@ impl Watch {
             return Ok(());
         }
         self.evidence(&[(old, &before), (new, now)])?;
-        broken(Reason::Fork, format!("the tree of {} leaves is not the beginning of that of {}", before.size, now.size))
+        Err(forked(before.size, now).into())
     }
 
     /// Hashes every leaf that is new; keeps what was seen if all is right.
     fn take(&mut self, log: &impl Served, kept: Option<&Note>, note: &Note, now: &Checkpoint) -> Result<(), Ended> {
         let (mut tree, mut fresh, mut keys, mut last) = (self.tree.clone(), HashMap::new(), Vec::new(), None);
+        let (mut tiles, mut odd, mut missed) = (self.tiles.clone(), None, self.missed(&tree));
         while tree.size() < now.size {
             let (index, skipped) = (tree.size() / u64::from(FULL), tree.size() % u64::from(FULL));
             let tile = Tile::of(0, index, now.size).ok_or_else(|| format!("no leaf {}", tree.size()))?;
             let Some(leaves) = served::leaves(log, tile)? else {
                 return broken(Reason::Inclusion, format!("{} is not in the form of bundles", tile.bundle_path()));
             };
+            let mut full = Vec::new();
             for bytes in leaves.into_iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX)) {
                 self.leaf(&bytes, tree.size(), &mut fresh)?;
                 keys.extend(self.successor(&bytes, &keys));
-                tree.push(hash::leaf(&bytes));
+                let hash = hash::leaf(&bytes);
+                tree.push(hash);
+                tiles.iter_mut().for_each(|tiles| tiles.push(hash, |tile, hashes| full.push((tile, hashes))));
+                missed = missed.or(self.missed(&tree));
                 last = Some(bytes);
             }
+            odd = odd.or(other_tile(log, &full)?);
         }
         if tree.root() != now.root {
             // Is it the tree that does not go on, or are only these not its leaves?
             kept.map_or(Ok(()), |kept| self.continues(log, kept, note, now))?;
             return broken(Reason::Inclusion, format!("the {} leaves that are served are not those of the checkpoint", now.size));
         }
+        missed.map_or(Ok(()), |size| Err(forked(size, now)))?;
+        let edge: Vec<(Tile, Vec<Hash>)> =
+            tiles.iter().flat_map(Edge::parts).map(|(tile, hashes): (Tile, &[Hash])| (tile, hashes.to_vec())).collect();
+        odd = odd.or(other_tile(log, &edge)?);
+        if let Some(tile) = odd {
+            return broken(Reason::Inclusion, format!("{} is not that of the leaves that are served", tile.path()));
+        }
         let sealed = |bytes: &Vec<u8>| std::str::from_utf8(bytes).is_ok_and(|text| leaf::read_seal(text).is_some());
         if last.as_ref().is_some_and(|last| !sealed(last)) {
             return broken(Reason::Inclusion, format!("the checkpoint of {} leaves does not end in a seal", now.size));
         }
-        self.tree = tree;
+        (self.tree, self.tiles) = (tree, tiles);
         self.keys.extend(keys);
+        self.marks.clear();
         Ok(self.keep(note, fresh)?)
+    }
+
+    /// The size of a checkpoint that this tree should have come by, and has not.
+    fn missed(&self, tree: &Frontier) -> Option<u64> {
+        self.marks.iter().find(|mark| mark.size == tree.size() && mark.root != tree.root()).map(|mark| mark.size)
     }
 
     /// A key that is trusted from now on: one that follows a trusted one by the word of both.
@@ -218,31 +262,33 @@ impl Watch {
 
     /// Keeps what was seen: first the nullifiers, of which those beyond the state count for nothing.
     fn keep(&mut self, note: &Note, fresh: HashMap<[u8; 16], u64>) -> Result<(), String> {
-        let path = self.folder.join(NULLIFIERS);
-        let records: Vec<u8> = fresh.iter().flat_map(|(key, index)| [key.as_slice(), &index.to_be_bytes()].concat()).collect();
-        let written = || -> io::Result<()> {
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            file.write_all(&records)?;
-            file.sync_all()
-        };
-        written().map_err(|error| format!("{}: {error}", path.display()))?;
+        if let Some(folder) = &self.folder {
+            let path = folder.join(NULLIFIERS);
+            let records: Vec<u8> = fresh.iter().flat_map(|(key, index)| [key.as_slice(), &index.to_be_bytes()].concat()).collect();
+            let written = || -> io::Result<()> {
+                let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+                file.write_all(&records)?;
+                file.sync_all()
+            };
+            written().map_err(|error| format!("{}: {error}", path.display()))?;
+            let (_, edge) = self.tree.parts();
+            let keys = self.keys().iter().map(Verifier::text).collect();
+            let state = State { checkpoint: note.signed(), edge: edge.iter().map(to_base64).collect(), keys };
+            let text = serde_json::to_string_pretty(&state).map_err(|error| error.to_string())?;
+            let path = folder.join(STATE);
+            replace(&path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
         self.nullifiers.extend(fresh);
-        let logs = self.policy.logs.iter().map(|log| &log.key).chain(&self.keys);
-        let (_, edge) = self.tree.parts();
-        let state =
-            State { checkpoint: note.signed(), edge: edge.iter().map(to_base64).collect(), keys: logs.map(Verifier::text).collect() };
-        let text = serde_json::to_string_pretty(&state).map_err(|error| error.to_string())?;
-        let path = self.folder.join(STATE);
-        replace(&path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.note = Some(state.checkpoint);
+        self.note = Some(note.signed());
         Ok(())
     }
 
     /// Keeps checkpoints that contradict each other, each in a file that says its size and the beginning of its root.
     fn evidence(&self, notes: &[(&Note, &Checkpoint)]) -> Result<(), String> {
+        let Some(folder) = &self.folder else { return Ok(()) };
         for (note, head) in notes {
             let root: String = head.root.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-            let path = self.folder.join(format!("evidence-{}-{root}.checkpoint", head.size));
+            let path = folder.join(format!("evidence-{}-{root}.checkpoint", head.size));
             replace(&path, note.signed().as_bytes()).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         Ok(())
@@ -251,6 +297,34 @@ impl Watch {
 
 fn broken<T>(reason: Reason, detail: String) -> Result<T, Ended> {
     Ok(refuse(reason, detail)?)
+}
+
+/// What speaks against two checkpoints of one log, the one known before the other, without a look at their trees.
+fn apart(before: &Checkpoint, now: &Checkpoint) -> Option<Refused> {
+    let (reason, detail) = match before.size.cmp(&now.size) {
+        _ if before.origin != now.origin => {
+            (Reason::Fork, format!("one checkpoint is of {:?}, another of {:?}", before.origin, now.origin))
+        }
+        Ordering::Greater => (Reason::Rollback, format!("the log had {} leaves and has {} now", before.size, now.size)),
+        Ordering::Equal if before.root != now.root => (Reason::Fork, format!("two trees of {} leaves were signed", now.size)),
+        _ => return None,
+    };
+    Some(Refused { reason, detail })
+}
+
+fn forked(size: u64, now: &Checkpoint) -> Refused {
+    let detail = format!("the tree of {size} leaves is not the beginning of that of {}", now.size);
+    Refused { reason: Reason::Fork, detail }
+}
+
+/// The first of these tiles that is served otherwise.
+fn other_tile(log: &impl Served, tiles: &[(Tile, Vec<Hash>)]) -> Result<Option<Tile>, String> {
+    for (tile, hashes) in tiles {
+        if served::Files(log).tiles(&[*tile])?.iter().any(|served| !served.starts_with(hashes)) {
+            return Ok(Some(*tile));
+        }
+    }
+    Ok(None)
 }
 
 /// What a nullifier is remembered by.

@@ -1,6 +1,8 @@
 //! `almoner doctor`: looks for what is wrong with an installation, and says what to do about it.
 //!
-//! It mends nothing and writes nothing. Identity providers are asked for their keys, as `serve` would.
+//! It mends nothing and writes nothing. Identity providers are asked for their keys, as `serve` would, and witnesses whether they answer.
+
+mod log;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,6 +10,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::exit::{Exit, Failure, OTHER_SCHEMA};
+use super::log::Witnesses;
 use super::place::Place;
 use super::signin::SignIn;
 use super::table;
@@ -76,6 +79,8 @@ impl Findings {
 pub struct Options {
     #[command(flatten)]
     signin: SignIn,
+    #[command(flatten)]
+    witnesses: Witnesses,
 }
 
 /// Looks at everything and prints what was found.
@@ -85,7 +90,7 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
     keys(&mut found, place);
     issuers(&mut found, place, &options.signin);
     space(&mut found, &place.data);
-    database(&mut found, place);
+    database(&mut found, place, &options.witnesses);
     print(&found, place.json)?;
     Ok(found.exit())
 }
@@ -210,7 +215,7 @@ fn free_bytes(_: &Path) -> Option<u64> {
     None
 }
 
-fn database(found: &mut Findings, place: &Place) {
+fn database(found: &mut Findings, place: &Place, witnesses: &Witnesses) {
     const WHAT: &str = "database";
     let mut conn = match place.connect(false) {
         Ok(conn) => conn,
@@ -219,20 +224,29 @@ fn database(found: &mut Findings, place: &Place) {
         }
     };
     found.fine(WHAT, place.database().map(|database| database.to_string()).unwrap_or_default());
-    if let Err(fault) = books(found, &mut conn) {
+    let looked = books(found, &mut conn).and_then(|there| {
+        if there {
+            log::log(found, place, witnesses, &mut conn)?;
+            // Last, as the connection is good for nothing afterwards.
+            writer(found, &mut conn)?;
+        }
+        Ok(())
+    });
+    if let Err(fault) = looked {
         found.bad("books", Exit::Database, fault.to_string(), "The database does not answer as it should; look into its own log.");
     }
 }
 
-fn books(found: &mut Findings, conn: &mut Conn) -> Result<(), Fault> {
+/// Whether there are books to look at, and what of them.
+fn books(found: &mut Findings, conn: &mut Conn) -> Result<bool, Fault> {
     if !conn.has_table("head")? {
         found.bad("schema", Exit::Database, "there are no books in this database", "Make them with almoner init.");
-        return Ok(());
+        return Ok(false);
     }
     match migrate::check(conn) {
         Err(Fault::Schema(words)) => {
             found.bad("schema", Exit::Database, words, OTHER_SCHEMA);
-            return Ok(());
+            return Ok(false);
         }
         checked => checked?,
     }
@@ -240,7 +254,7 @@ fn books(found: &mut Findings, conn: &mut Conn) -> Result<(), Fault> {
         [] => found.fine("schema", "up to date"),
         steps => {
             found.bad("schema", Exit::Database, format!("it lacks {}", steps.join(", ")), "Run almoner migrate.");
-            return Ok(());
+            return Ok(false);
         }
     }
     head(found, conn)?;
@@ -261,6 +275,10 @@ fn books(found: &mut Findings, conn: &mut Conn) -> Result<(), Fault> {
             "Run almoner verify, which lets it go on once all laws hold.",
         ),
     }
+    Ok(true)
+}
+
+fn writer(found: &mut Findings, conn: &mut Conn) -> Result<(), Fault> {
     match conn.try_turn() {
         Ok(()) => found.fine("writer", "its turn can be had"),
         Err(fault) => found.odd("writer", fault.to_string(), "Another process has it, as a dry run does; if none should, end that one."),

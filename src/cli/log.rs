@@ -10,9 +10,11 @@ use super::exit::{Exit, Failure};
 use super::place::Place;
 use super::progress;
 use super::table::count;
+use crate::attest::cosigning::Published;
 use crate::attest::integrate::{Integrator, Progress};
 use crate::attest::signer::Keeper;
 use crate::attest::{bundle, store};
+use crate::http::issuers::check_address;
 use crate::id::DonorId;
 use crate::store::Fault;
 
@@ -29,6 +31,26 @@ impl Origin {
     /// The name, if one was given.
     pub fn name(&self) -> Option<&str> {
         self.origin.as_deref()
+    }
+}
+
+/// Who is to see what is signed.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct Witnesses {
+    /// Policy that the log is published under, in the form of C2SP tlog-policy: its witnesses with their addresses are asked to cosign
+    #[arg(long = "log-policy", value_name = "FILE", env = "ALMONER_LOG_POLICY")]
+    policy: Option<PathBuf>,
+}
+
+impl Witnesses {
+    /// The policy, if there is one. Fails with `Configuration` where it can't be read, or a witness has no address of the web.
+    pub fn policy(&self) -> Result<Option<Published>, Failure> {
+        let Some(path) = &self.policy else { return Ok(None) };
+        let wrong = |why: &dyn std::fmt::Display| Failure::new(Exit::Configuration, format!("{}: {why}", path.display()));
+        let read = Published::parse(&fs::read(path).map_err(|error| wrong(&error))?).map_err(|why| wrong(&why))?;
+        read.witnesses().try_for_each(|(_, url)| check_address(url)).map_err(|why| wrong(&why))?;
+        Ok(Some(read))
     }
 }
 

@@ -66,7 +66,7 @@ enum Command {
     /// The verifiable log: bring it up to date, print its checkpoint and its key
     #[command(subcommand)]
     Log(log::Options),
-    /// Recompute every law of the books and of their log; or check a statement that proves itself
+    /// Recompute every law of the books and of their log; or check a statement that proves itself, or a service from outside
     Verify(Box<verify::Options>),
     /// Follow a log that is served elsewhere: hash it again, and say when it contradicts itself
     Monitor(monitor::Options),

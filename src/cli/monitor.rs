@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure};
 use super::place::Place;
 use super::remote::Remote;
 use super::table::count;
-use super::verify::Trusted;
+use super::verify::{Trusted, refuse};
 use crate::attest::watch::{Ended, Seen, Watch};
 use crate::attest::witness::name_of;
 use crate::tlog::Note;
@@ -45,12 +45,9 @@ pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
         match watch.look(&remote, &further) {
             Ok(seen) => told(place, &seen)?,
             Err(Ended::Broken(refused)) => {
-                if place.json {
-                    let told = serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail});
-                    writeln!(io::stdout(), "{told}")?;
-                }
-                eprintln!("THE LOG DOES NOT HOLD: {refused}\nWhat was seen, and the evidence if there is any, is in {}", folder.display());
-                return Ok(Exit::Broken);
+                let ended = refuse(place, "LOG", &refused);
+                eprintln!("What was seen, and the evidence if there is any, is in {}", folder.display());
+                return ended;
             }
             // It is tried again: a log that can't be reached has not lied.
             Err(Ended::Failed(why)) if options.every > 0 => eprintln!("almoner: {why}"),

@@ -1,43 +1,66 @@
-//! Fetching a log that is served elsewhere.
+//! Asking a service elsewhere: for its log, and by a token for what concerns who asks.
 //!
-//! What comes is believed by nobody here. Bounds: 16 MiB a file, 60 s a request, no redirect.
+//! What comes is believed by nobody here. Bounds: 16 MiB a file of the log, 256 MiB a statement, 60 s a request, no redirect. A token is sent
+//! over https alone, or to this machine.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use crate::attest::served::Served;
+use crate::http::{client, issuers};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The most bytes of a file: a bundle of 256 leaves of 64 KiB.
 const FILE: u64 = 16 << 20;
+/// The most bytes of a statement.
+const STATEMENT: u64 = 256 << 20;
 
 /// Where a log lies below the address of the service.
 const LOG: &str = "/v1/log";
 
-/// A log at an address.
+/// A service at an address.
 pub struct Remote {
     agent: Agent,
     address: String,
 }
 
 impl Remote {
-    /// The log of a service, or at an address that ends in `/v1/log`.
+    /// A service, by its address or that of its log, which ends in `/v1/log`.
     pub fn new(url: &str) -> Remote {
-        let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(RootCerts::WebPki);
-        let tls = tls.unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider())).build();
-        let config = Agent::config_builder().tls_config(tls).timeout_global(Some(PATIENCE)).max_redirects(0).http_status_as_error(false);
         let base = url.trim_end_matches('/');
-        let address = if base.ends_with(LOG) { base.to_owned() } else { format!("{base}{LOG}") };
-        Remote { agent: config.build().new_agent(), address }
+        let address = base.strip_suffix(LOG).unwrap_or(base);
+        Remote { agent: client::agent(address, PATIENCE), address: address.to_owned() }
+    }
+
+    /// What is at a path for the bearer of a token; the status where it is none of theirs.
+    pub fn ask(&self, path: &str, token: &str) -> Result<Result<String, u16>, String> {
+        issuers::may_ask(&self.address, true)?;
+        let address = format!("{}{path}", self.address);
+        let failed = |why: &dyn std::fmt::Display| format!("{address}: {why}");
+        let request = self.agent.get(&address).header("authorization", format!("Bearer {token}"));
+        let mut answer = request.call().map_err(|error| failed(&error))?;
+        match answer.status().as_u16() {
+            200 => answer.body_mut().with_config().limit(STATEMENT).read_to_string().map(Ok).map_err(|error| failed(&error)),
+            status => Ok(Err(status)),
+        }
+    }
+
+    /// The donor that a token speaks for, if it does for one.
+    pub fn donor(&self, token: &str) -> Result<Result<Option<String>, u16>, String> {
+        let me = self.ask("/v1/me", token)?;
+        let read = |text: String| -> Result<Option<String>, String> {
+            let me: Value = serde_json::from_str(&text).map_err(|_| format!("{}/v1/me is not what was asked for", self.address))?;
+            Ok(me.get("donor").and_then(Value::as_str).map(str::to_owned))
+        };
+        me.map(read).map_or_else(|status| Ok(Err(status)), |donor| donor.map(Ok))
     }
 }
 
 impl Served for Remote {
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        let address = format!("{}/{path}", self.address);
+        let address = format!("{}{LOG}/{path}", self.address);
         let failed = |why: &dyn std::fmt::Display| format!("{address}: {why}");
         let mut answer = self.agent.get(&address).call().map_err(|error| failed(&error))?;
         match answer.status().as_u16() {

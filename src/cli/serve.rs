@@ -8,15 +8,18 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Exit, Failure};
-use super::log::Origin;
+use super::log::{Origin, Witnesses};
 use super::place::Place;
 use super::signin::SignIn;
+use crate::attest::cosigning::{Asker, Published};
 use crate::attest::integrate::Integrator;
 use crate::events::webhook::Schedule;
 use crate::http::keys::Keys;
 use crate::http::limits::{Limit, Network, Settings};
+use crate::server::cosigning::Address;
 use crate::server::{self, Errands, Logging, Manner};
 use crate::time::Clock;
+use crate::tlog::Verifier;
 
 /// How log lines look.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub struct Options {
     /// How often events are told, alerts looked for and webhooks served, in seconds; 0 for never
     #[arg(long, value_name = "SECONDS", env = "ALMONER_EVENTS_EVERY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=3600))]
     pub events_every: u64,
-    /// How often the books verify themselves, in seconds, the first time at the start; 0 for never. Where a law is broken nothing more is written
+    /// How often the books and their log verify themselves, in seconds, the first time at the start; 0 for never. Where a law is broken nothing more is written
     #[arg(long, value_name = "SECONDS", env = "ALMONER_AUDIT_EVERY", default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(..=2_592_000))]
     pub audit_every: u64,
     /// Waits before a webhook's second, third, … try, in seconds; by default those of the Standard Webhooks scheme, some three days in all
@@ -58,6 +61,8 @@ pub struct Options {
     pub log_every: u64,
     #[command(flatten)]
     pub log_origin: Origin,
+    #[command(flatten)]
+    log_witnesses: Witnesses,
     /// Log lines on standard error
     #[arg(long, value_name = "FORMAT", env = "ALMONER_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
@@ -109,13 +114,16 @@ impl Options {
         let errands = self.errands();
         let audit_every = (self.audit_every > 0).then(|| Duration::from_secs(self.audit_every));
         let (log, keeper) = place.log(self.log_origin.name())?;
-        let logging = keeper.filter(|_| self.log_every > 0).map(|keeper| -> Result<Logging, Failure> {
+        let policy = self.log_witnesses.policy()?;
+        let logging = keeper.clone().filter(|_| self.log_every > 0).map(|keeper| -> Result<Logging, Failure> {
             let integrator = Integrator::open(&place.database()?, &log, keeper)?;
-            Ok(Logging { integrator, every: Duration::from_secs(self.log_every) })
+            let asker = |(key, url): (&Verifier, &str)| Ok((Asker::open(&log, key.clone())?, Address::new(url)));
+            let askers = policy.iter().flat_map(Published::witnesses).map(asker).collect::<Result<_, Failure>>()?;
+            Ok(Logging { integrator, every: Duration::from_secs(self.log_every), askers })
         });
         let logging = logging.transpose()?;
         let (listen, require_bindings) = (self.listen, self.require_bindings);
-        Ok(Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, logging })
+        Ok(Manner { listen, sweep_every, require_bindings, limits, login, errands, audit_every, log, keeper, policy, logging })
     }
 
     /// How events are told and sent.

@@ -1,5 +1,7 @@
-//! `almoner verify`: every law of the books and of their log, recomputed from the journal; or a statement that proves itself, offline. What
-//! an audit of the service has stopped goes on by it.
+//! `almoner verify`: every law of the books and of their log, recomputed from the journal; a statement that proves itself, offline; or a
+//! service, from outside. What an audit of the service has stopped goes on by it.
+
+mod served;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,14 +15,14 @@ use super::place::Place;
 use super::table::{self, count};
 use crate::attest::audit::{Evidence, Extent};
 use crate::attest::bundle::Bundle;
-use crate::attest::check::{Held, Kept, Trust, check};
+use crate::attest::canon;
+use crate::attest::check::{Held, Kept, Refused, Trust, check};
 use crate::attest::keep::Log;
 use crate::attest::memory::Memory;
 use crate::attest::signer::{Keeper, Unsigned};
 use crate::attest::sublog::SubLog;
-use crate::attest::{canon, store};
 use crate::reports::audit;
-use crate::reports::verify::{Verification, verify, verify_log};
+use crate::reports::verify::{Verification, Whole, verify_whole};
 use crate::time::Clock;
 use crate::tlog::{Checkpoint, Note, Policy, Verifier};
 
@@ -30,6 +32,12 @@ const SHOWN: usize = 5;
 /// What to verify, and what to hold it to.
 #[derive(Args, Debug)]
 pub struct Options {
+    /// A service to verify from outside, by its address: its log, and where ALMONER_TOKEN holds a token a donor's statement
+    #[arg(value_name = "URL", conflicts_with = "bundle")]
+    url: Option<String>,
+    /// Whose statement to ask the service for [default: the donor that the token speaks for]
+    #[arg(long, value_name = "ID", requires = "url")]
+    donor: Option<String>,
     /// A statement that proves itself, instead of the books: checked offline
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
@@ -77,9 +85,10 @@ impl Trusted {
 
 /// Verifies; `Broken` unless all holds.
 pub fn run(place: &Place, options: &Options) -> Result<Exit, Failure> {
-    match &options.bundle {
-        Some(file) => bundle(place, options, file),
-        None => books(place, options),
+    match (&options.url, &options.bundle) {
+        (Some(url), _) => served::run(place, options, url),
+        (None, Some(file)) => bundle(place, options, file),
+        (None, None) => books(place, options),
     }
 }
 
@@ -88,19 +97,11 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
     let mut conn = place.books()?;
     let ran_at = Clock::system().now();
     let evidence = evidence(place, options)?;
-    let (found, stopped, extent) = match Log::find(&place.database()?)? {
-        None if evidence.signed() => return Err(Failure::new(Exit::Broken, "There is no log, and one was signed.")),
-        None => conn.snapshot(|conn| Ok((verify(conn)?, conn.stopped()?, None)))?,
-        Some(log) => log.read(|log| {
-            // Seen first, so that the books are not older.
-            store::extent(log)?;
-            conn.snapshot(|conn| {
-                let mut found = verify(conn)?;
-                let extent = verify_log(conn, log, &evidence, &mut found)?;
-                Ok((found, conn.stopped()?, Some(extent)))
-            })
-        })?,
-    };
+    let log = Log::find(&place.database()?)?;
+    if log.is_none() && evidence.signed() {
+        return Err(Failure::new(Exit::Broken, "There is no log, and one was signed."));
+    }
+    let Whole { found, extent, stopped } = verify_whole(&mut conn, log.as_ref(), &evidence)?;
     match place.json {
         true => writeln!(io::stdout(), "{:#}", as_json(&found, extent))?,
         false => print(&found, extent)?,
@@ -126,16 +127,13 @@ fn books(place: &Place, options: &Options) -> Result<Exit, Failure> {
 /// What is known of the log beside the database: its key, what was signed last, what was kept.
 fn evidence(place: &Place, options: &Options) -> Result<Evidence, Failure> {
     let wrong = |why: Unsigned| Failure::new(Exit::Configuration, why.to_string());
-    let mut keys = options.trusted.keys()?;
-    let (mut signer, mut kept) = (None, Vec::new());
-    if let Some(keeper) = Keeper::find(&place.key_folder()).map_err(wrong)? {
-        keys.splice(..0, keeper.verifiers());
-        signer = Some(keeper.signed().map_err(wrong)?);
-    }
+    let keeper = Keeper::find(&place.key_folder()).map_err(wrong)?;
+    let mut evidence = Evidence::of(keeper.as_ref()).map_err(wrong)?;
+    evidence.keys.extend(options.trusted.keys()?);
     if let Some(path) = &options.checkpoint {
-        kept.push((path.display().to_string(), checkpoint(path, &keys)?));
+        evidence.kept.push((path.display().to_string(), checkpoint(path, &evidence.keys)?));
     }
-    Ok(Evidence { keys, signer, kept })
+    Ok(evidence)
 }
 
 /// Reads a kept checkpoint, signed by one of the keys if there are any.
@@ -146,75 +144,101 @@ fn checkpoint(path: &Path, keys: &[Verifier]) -> Result<Checkpoint, Failure> {
     read.map_err(|why| Failure::new(Exit::Broken, format!("signature: {}: {why}", path.display())))
 }
 
+/// Whose word is taken of a log: whose it is said to be, or was before. Says how to say so where nothing is known.
+fn trust(options: &Options, memory: &Memory, origin: &str) -> Result<Trust, Failure> {
+    let mut trust = Trust { policy: options.trusted.policy()?, keys: options.trusted.keys()? };
+    if trust.logs().is_empty() {
+        trust.keys = memory.keys(origin).iter().filter_map(|key| Verifier::parse(key).ok()).collect();
+    }
+    if trust.logs().is_empty() {
+        let words = "Whose log is it? Say so by --vkey KEY or --policy FILE the first time; ask for the key by another way than the statement came.";
+        return Err(Failure::new(Exit::Usage, words));
+    }
+    Ok(trust)
+}
+
+/// What is kept of a log: the checkpoint that is named, or what the statements before said.
+fn kept(options: &Options, memory: &Memory, origin: &str, logs: &[Verifier]) -> Result<Option<Kept>, Failure> {
+    match &options.checkpoint {
+        Some(path) => Ok(Some(Kept { checkpoint: checkpoint(path, logs)?, lots: BTreeMap::new() })),
+        None => memory.of(origin).map_err(Failure::error),
+    }
+}
+
 /// A statement that proves itself.
 fn bundle(place: &Place, options: &Options, file: &Path) -> Result<Exit, Failure> {
     let text = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
     let mut memory = Memory::read(&options.kept).map_err(Failure::error)?;
     let origin = serde_json::from_str::<Bundle>(&text).map(|bundle| bundle.origin).unwrap_or_default();
-    let mut trust = Trust { policy: options.trusted.policy()?, keys: options.trusted.keys()? };
-    if trust.keys.is_empty() && trust.policy.logs.is_empty() {
-        trust.keys = memory.keys(&origin).iter().filter_map(|key| Verifier::parse(key).ok()).collect();
-    }
-    if trust.keys.is_empty() && trust.policy.logs.is_empty() {
-        let words = "Whose log is it? Say so by --vkey KEY or --policy FILE the first time; ask for the key by another way than the statement came.";
-        return Err(Failure::new(Exit::Usage, words));
-    }
-    let kept = match &options.checkpoint {
-        Some(path) => Some(Kept { checkpoint: checkpoint(path, &trust.keys)?, lots: BTreeMap::new() }),
-        None => memory.of(&origin).map_err(Failure::error)?,
-    };
+    let trust = trust(options, &memory, &origin)?;
+    let kept = kept(options, &memory, &origin, &trust.logs())?;
     let held = match check(&text, &trust, kept.as_ref()) {
         Ok(held) => held,
-        Err(refused) => {
-            if place.json {
-                writeln!(
-                    io::stdout(),
-                    "{:#}",
-                    serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail})
-                )?;
-            }
-            eprintln!("THE STATEMENT DOES NOT HOLD: {refused}");
-            return Ok(Exit::Broken);
-        }
+        Err(refused) => return refuse(place, "STATEMENT", &refused),
     };
-    let logs = trust.policy.logs.iter().map(|log| &log.key).chain(&trust.keys).filter(|key| key.name() == origin);
-    memory.keep(&held.keep(), logs.map(Verifier::text).collect());
+    memory.keep(&held.keep(), keys_of(&trust.logs(), &origin));
     memory.write(&options.kept).map_err(Failure::error)?;
-    told(place, &held)?;
+    if place.json {
+        writeln!(io::stdout(), "{:#}", held_as_json(&held))?;
+    } else {
+        told(&held)?;
+    }
     Ok(Exit::Done)
 }
 
-/// What holds of a statement, lot by lot.
-fn told(place: &Place, held: &Held) -> Result<(), Failure> {
-    let checkpoint = &held.judged.checkpoint;
-    let figure = |minor, lot: &SubLog| canon::decimal(minor, lot.scale);
+/// Says why something does not hold.
+pub fn refuse(place: &Place, what: &str, refused: &Refused) -> Result<Exit, Failure> {
     if place.json {
-        let lot = |lot: &SubLog| {
-            serde_json::json!({
-                "lot": lot.handle, "unit": lot.unit, "lines": lot.tree.size(), "in": figure(lot.came, lot), "out": figure(lot.went, lot),
-                "balance": figure(lot.balance, lot),
-            })
-        };
-        let lots: Vec<serde_json::Value> = held.lots.iter().map(lot).collect();
-        let witnesses: Vec<&str> = held.judged.witnesses.iter().map(|(name, _)| name.as_str()).collect();
-        let held = serde_json::json!({
-            "holds": true, "origin": checkpoint.origin, "size": checkpoint.size, "witnesses": witnesses, "lines": held.lines, "lots": lots,
-        });
-        return Ok(writeln!(io::stdout(), "{held:#}")?);
+        let told = serde_json::json!({"holds": false, "reason": refused.reason.word(), "detail": refused.detail});
+        writeln!(io::stdout(), "{told}")?;
     }
+    eprintln!("THE {what} DOES NOT HOLD: {refused}");
+    Ok(Exit::Broken)
+}
+
+/// The keys of that log, as they are kept.
+fn keys_of(logs: &[Verifier], origin: &str) -> Vec<String> {
+    logs.iter().filter(|key| key.name() == origin).map(Verifier::text).collect()
+}
+
+/// The figures of a lot: what came, what went, what is left.
+fn figures(lot: &SubLog) -> [String; 3] {
+    [lot.came, lot.went, lot.balance].map(|minor| canon::decimal(minor, lot.scale))
+}
+
+fn held_as_json(held: &Held) -> serde_json::Value {
+    let lot = |lot: &SubLog| {
+        let [came, went, left] = figures(lot);
+        serde_json::json!({"lot": lot.handle, "unit": lot.unit, "lines": lot.tree.size(), "in": came, "out": went, "balance": left})
+    };
+    let (checkpoint, lots): (_, Vec<serde_json::Value>) = (&held.judged.checkpoint, held.lots.iter().map(lot).collect());
+    let witnesses: Vec<&str> = held.judged.witnesses.iter().map(|(name, _)| name.as_str()).collect();
+    serde_json::json!({
+        "holds": true, "origin": checkpoint.origin, "size": checkpoint.size, "witnesses": witnesses, "lines": held.lines, "lots": lots,
+    })
+}
+
+/// What holds of a statement, lot by lot.
+fn told(held: &Held) -> Result<(), Failure> {
     let mut rows = vec![["lot", "lines", "in", "out", "left", ""].map(String::from).to_vec()];
     rows.extend(held.lots.iter().map(|lot| {
-        let [came, went, left] = [lot.came, lot.went, lot.balance].map(|minor| figure(minor, lot));
+        let [came, went, left] = figures(lot);
         vec![lot.handle.clone(), count(lot.tree.size()), came, went, left, lot.unit.clone()]
     }));
     for line in table::lines(&rows, &[1, 2, 3, 4]) {
         writeln!(io::stdout(), "{line}")?;
     }
-    eprintln!("The statement holds: {} lines, in the log {} at {} leaves.", count(held.lines), checkpoint.origin, count(checkpoint.size));
-    if held.judged.witnesses.is_empty() {
-        eprintln!("Unwitnessed: no witness saw this checkpoint. Compare it with one that came another way.");
-    }
+    let Checkpoint { origin, size, .. } = &held.judged.checkpoint;
+    eprintln!("The statement holds: {} lines, in the log {origin} at {} leaves.", count(held.lines), count(*size));
+    unwitnessed(held.judged.witnesses.len());
     Ok(())
+}
+
+/// Says so where nobody but the log says what its newest checkpoint is.
+fn unwitnessed(witnesses: usize) {
+    if witnesses == 0 {
+        eprintln!("Unwitnessed: no witness that is named here saw this checkpoint. Compare it with one that came another way.");
+    }
 }
 
 fn print(found: &Verification, extent: Option<Extent>) -> io::Result<()> {

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod api;
 pub mod body;
+pub mod client;
 mod csv;
 pub mod grain;
 pub mod header;

@@ -1,5 +1,5 @@
 //! What the service does beside answering: it follows the journal, looks for alerts, sends what webhooks are to be told, and verifies its own
-//! books.
+//! books with their log.
 //!
 //! Each step looks in a snapshot first and takes the writer's turn only where there is something new. Any number of processes may do
 //! this over the same books.
@@ -17,7 +17,8 @@ use crate::directory::standing::Rule;
 use crate::events::webhook::{self, Schedule, send};
 use crate::events::{alert, follow};
 use crate::ledger;
-use crate::reports::{audit, verify};
+use crate::reports::audit;
+use crate::reports::verify::Auditor;
 use crate::store::{Conn, Fault, Store};
 use crate::time::{SECOND, Time};
 
@@ -143,19 +144,19 @@ async fn send_some(store: &Store, sender: &Arc<send::Sender>, schedule: &Schedul
     Ok(any)
 }
 
-/// Verifies the books at once and then again and again. Where a law is broken the writing of every process stops.
-pub(super) async fn audit_for_ever(store: Store, every: Duration) {
+/// Verifies the books and their log at once and then again and again. Where a law is broken the writing of every process stops.
+pub(super) async fn audit_for_ever(store: Store, auditor: Auditor, every: Duration) {
     loop {
-        if let Err(fault) = audit_once(&store).await {
+        if let Err(fault) = audit_once(&store, &auditor).await {
             tracing::error!(%fault, "the books could not be verified; it is tried again");
         }
         sleep(every).await;
     }
 }
 
-async fn audit_once(store: &Store) -> Result<(), Fault> {
-    let ran_at = store.clock().now();
-    let found = look(store, verify::verify).await?;
+async fn audit_once(store: &Store, auditor: &Auditor) -> Result<(), Fault> {
+    let (ran_at, auditor) = (store.clock().now(), auditor.clone());
+    let found = web::block(move || auditor.verify()).await.map_err(|error| Fault::Internal(error.to_string()))??.found;
     for law in found.laws.iter().filter(|law| law.broken > 0) {
         tracing::error!(law = law.number, broken = law.broken, findings = ?law.findings, "THE BOOKS DO NOT HOLD: {}", law.title);
     }

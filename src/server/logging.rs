@@ -7,6 +7,8 @@ use std::time::Duration;
 use actix_web::rt::time::sleep;
 use actix_web::web;
 
+use super::cosigning::{self, Address, Bells};
+use crate::attest::cosigning::Asker;
 use crate::attest::integrate::{Integrator, Progress};
 use crate::metrics;
 use crate::store::Fault;
@@ -17,11 +19,21 @@ pub struct Logging {
     pub integrator: Integrator,
     /// How often what is new is taken.
     pub every: Duration,
+    /// Who asks the witnesses for their cosignatures, each at its address.
+    pub askers: Vec<(Asker, Address)>,
 }
 
 /// Integrates at once and then again and again; as long as something is left there is no rest.
 pub(super) async fn keep_for_ever(logging: Logging) {
-    let Logging { mut integrator, every } = logging;
+    let Logging { mut integrator, every, askers } = logging;
+    let bells = match cosigning::begin(askers, every) {
+        Ok(bells) => bells,
+        Err(fault) => {
+            tracing::error!(%fault, "the log is kept without its witnesses");
+            Bells::default()
+        }
+    };
+    let mut signed = None;
     loop {
         let worked = web::block(move || {
             let done = integrator.run();
@@ -32,6 +44,11 @@ pub(super) async fn keep_for_ever(logging: Logging) {
             Err(error) => return tracing::error!(%error, "the log is kept no more: its thread has ended"),
         };
         integrator = back;
+        let size = done.as_ref().ok().map(|progress| progress.size);
+        if size.is_some() && size != signed {
+            bells.ring();
+            signed = size;
+        }
         if rest(done) {
             sleep(every).await;
         }

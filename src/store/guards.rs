@@ -38,7 +38,8 @@ pub const APPEND_ONLY: &[&str] = &[
 ];
 
 /// Those of the log.
-pub const LOG: &[&str] = &["log_leaves", "log_lines", "log_lots", "log_providers", "log_tiles", "log_heads", "log_checkpoints", "log_jobs"];
+pub const LOG: &[&str] =
+    &["log_leaves", "log_lines", "log_lots", "log_providers", "log_tiles", "log_heads", "log_checkpoints", "log_cosignatures", "log_jobs"];
 
 /// Those that refuse one of both only: accounts move on, and salts of jobs may be erased.
 const ONCE: &[&str] = &["accounts", "log_jobs"];

@@ -287,9 +287,14 @@ pub const OF_LOG: &[Kind] = &[
     kind("a checkpoint more", Log, SIGNED, Sql(NOTE_MORE), Checkpoints),
     kind("a checkpoint of another tree by the log's key", Log, SIGNED, Forged { own: true }, Checkpoints),
     kind("a checkpoint by another key", Log, SIGNED, Forged { own: false }, Checkpoints),
+    kind("a checkpoint taken away, and not who saw it", Log, SIGNED, Sql("DELETE FROM log_checkpoints WHERE size = {row}"), Checkpoints),
+    kind("a cosignature", Log, SIGNED, Letter("log_cosignatures", "line", "size = {row}"), Checkpoints),
+    kind("whose cosignature it is", Log, SIGNED, Letter("log_cosignatures", "witness", "size = {row}"), Checkpoints),
+    kind("what a cosignature is of", Log, SIGNED, Sql("UPDATE log_cosignatures SET size = size + {by} WHERE size = {row}"), Checkpoints),
+    kind("a cosignature of another checkpoint", Log, SIGNED, Sql(OTHER_SEEN), Checkpoints),
     kind("older books", Books, "", Older { books: true, log: false, state: false }, Leaves),
     // These are whole: only who remembers more can tell.
-    kind("a checkpoint taken away", Log, SIGNED, Sql("DELETE FROM log_checkpoints WHERE size = {row}"), Kept),
+    kind("a checkpoint taken away", Log, SIGNED, Sql(NOTE_LESS), Kept),
     kind("an older log", Log, "", Older { books: false, log: true, state: false }, Kept),
     kind("an older log and signer", Log, "", Older { books: false, log: true, state: true }, Kept),
     kind("older books and log", Log, "", Older { books: true, log: true, state: false }, Kept),
@@ -333,4 +338,7 @@ const SECRET_MORE: &str = "INSERT INTO log_providers (provider, idx, secret) SEL
 const TILE_MORE: &str = "INSERT INTO log_tiles (level, idx, hashes) SELECT level, idx + {by}, hashes FROM log_tiles WHERE idx = {row}";
 const OTHER_NOTE: &str =
     "UPDATE log_checkpoints SET note = (SELECT o.note FROM log_checkpoints o WHERE o.size = {other}) WHERE size = {row}";
+const NOTE_LESS: &str = "DELETE FROM log_cosignatures WHERE size = {row}; DELETE FROM log_checkpoints WHERE size = {row}";
+const OTHER_SEEN: &str =
+    "UPDATE log_cosignatures SET line = (SELECT o.line FROM log_cosignatures o WHERE o.size = {other}) WHERE size = {row}";
 const NOTE_MORE: &str = "INSERT INTO log_checkpoints (size, note) SELECT size + {by}, note FROM log_checkpoints WHERE size = {row}";

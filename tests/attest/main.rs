@@ -8,9 +8,11 @@ mod clean;
 mod kill;
 mod kinds;
 mod mutated;
+mod outside;
 mod ruin;
 mod scene;
 mod served;
 mod tampered;
+mod witnessed;
 #[path = "../verifier/mod.rs"]
 mod verifier;

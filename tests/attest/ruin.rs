@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use almoner::attest::audit::Evidence;
+use almoner::attest::store;
 use almoner::reports::verify::{Verification, verify, verify_log};
 use almoner::store::keys::Sieve;
 use almoner::store::{Conn, Database, Page, on};
-use almoner::tlog::Checkpoint;
+use almoner::tlog::{Checkpoint, note};
 use almoner::usage::{self, store::ChargeRow};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
@@ -147,6 +148,7 @@ impl Ground {
             }
             older.push(scene.keeper().signed().expect("a state"));
         });
+        cosign(&scene);
         let keeper = scene.keeper();
         let kept = scene.checkpoints().into_iter().map(|kept| (format!("who keeps {} leaves", kept.size), kept)).collect();
         let evidence = Evidence { keys: keeper.verifiers(), signer: Some(keeper.signed().expect("a state")), kept };
@@ -278,6 +280,15 @@ impl Ground {
     }
 }
 
+/// Has a witness sign every checkpoint.
+fn cosign(scene: &Scene) {
+    let (witness, mut log) = (Signer::generate("witness.example", note::Kind::Cosignature).expect("a key"), connect(scene, At::Log));
+    for one in scene.checkpoints() {
+        let line = witness.sign(&one.text(), 1_700_000_000).line();
+        store::insert_cosignature(&mut log, one.size.cast_signed(), &witness.verifier().text(), line.trim_end()).expect("kept");
+    }
+}
+
 /// Puts the keys of what is charged in blocks, as is done where there are very many.
 fn write_keys(books: &mut Conn) {
     let rows = usage::store::charges(books, &usage::Of::default(), Page::ALL).expect("charges");
@@ -378,6 +389,29 @@ fn alter(conn: &mut Conn, table: &str, column: &str, which: &str, text: bool, pl
     let at = (place % letters.len() as u64) as usize;
     letters[at] = if letters[at] == 'x' { 'y' } else { 'x' };
     on!(conn, c => write.bind::<Text, _>(letters.into_iter().collect::<String>()).execute(c)).expect("changed")
+}
+
+/// Does what the guards forbid, for good; they stand again afterwards.
+pub fn ruin(conn: &mut Conn, sql: &str) {
+    conn.batch("BEGIN").expect("a transaction");
+    let guards = off(conn, sql);
+    conn.batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    back(conn, &guards);
+    conn.batch("COMMIT").expect("done");
+}
+
+/// Takes a log back to a size that was signed, as a restored copy of it is.
+pub fn cut_back(conn: &mut Conn, size: u64) {
+    for sql in [
+        format!("DELETE FROM log_leaves WHERE idx >= {size}"),
+        format!("DELETE FROM log_heads WHERE seal >= {size}"),
+        format!("DELETE FROM log_jobs WHERE idx >= {size}"),
+        format!("DELETE FROM log_lines WHERE idx >= {size}"),
+        format!("DELETE FROM log_cosignatures WHERE size > {size}"),
+        format!("DELETE FROM log_checkpoints WHERE size > {size}"),
+    ] {
+        ruin(conn, &sql);
+    }
 }
 
 /// The laws that were found broken.

@@ -25,7 +25,7 @@ fn json(run: &Run) -> Value {
 }
 
 /// A checkpoint of that size and no root of the log's, signed with the log's own key.
-fn forged(keys: &Path, size: u64) -> Note {
+pub fn forged(keys: &Path, size: u64) -> Note {
     let key = signer(keys);
     Checkpoint::new(key.name(), size, [7; 32]).expect("a checkpoint").sign(&[key]).expect("signed")
 }

@@ -13,7 +13,7 @@ use diesel::prelude::*;
 
 use crate::kinds::{BY_ROWS, OF_BOOKS, OF_LOG};
 use crate::ruin::At::{self, Books, Log as InLog};
-use crate::ruin::{Act, Deed, Found, Ground, Kind, Law, back, broken, off};
+use crate::ruin::{Act, Deed, Found, Ground, Kind, Law, broken, cut_back, off, ruin};
 use crate::scene::{Scene, verify_with};
 use crate::support::database::{TestDatabase, databases};
 use crate::support::dice::Dice;
@@ -59,12 +59,7 @@ impl Copy {
 
     /// Does what the guards forbid, for good; they stand again afterwards.
     fn ruin(&self, at: At, sql: &str) {
-        let mut conn = self.connect(at);
-        conn.batch("BEGIN").expect("a transaction");
-        let guards = off(&mut conn, sql);
-        conn.batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        back(&mut conn, &guards);
-        conn.batch("COMMIT").expect("done");
+        ruin(&mut self.connect(at), sql);
     }
 }
 
@@ -146,15 +141,7 @@ fn older_books_are_not_signed_again() {
         let [.., older, signed] = scene.signed[..] else { panic!("{:?}", scene.signed) };
         // As a restored copy is: the last stretch was never logged.
         let copy = Copy::of(&scene.database, 1);
-        for sql in [
-            format!("DELETE FROM log_leaves WHERE idx >= {older}"),
-            format!("DELETE FROM log_heads WHERE seal >= {older}"),
-            format!("DELETE FROM log_jobs WHERE idx >= {older}"),
-            format!("DELETE FROM log_lines WHERE idx >= {older}"),
-            format!("DELETE FROM log_checkpoints WHERE size > {older}"),
-        ] {
-            copy.ruin(InLog, &sql);
-        }
+        cut_back(&mut copy.connect(InLog), older);
         let log = Log::find(&copy.books()).expect("readable").expect("a log");
         let mut integrator = Integrator::open(&copy.books(), &log, scene.keeper()).expect("an integrator");
         let refused = integrator.run().expect_err("it is not continued").to_string();
@@ -179,7 +166,7 @@ const EDITS: [&str; TRIED] = [
 impl Copy {
     /// Takes the log away and has it written anew by this key; what the laws of the log then say.
     fn write_anew(&self, keeper: Keeper) {
-        for table in ["leaves", "jobs", "lines", "lots", "providers", "keys", "tiles", "edge", "heads", "checkpoints"] {
+        for table in ["leaves", "jobs", "lines", "lots", "providers", "keys", "tiles", "edge", "heads", "cosignatures", "checkpoints"] {
             self.ruin(InLog, &format!("DELETE FROM log_{table}"));
         }
         let log = Log::find(&self.books()).expect("readable").expect("a log");

@@ -2,6 +2,7 @@
 //! books are exported, verified, tampered with and found out.
 
 mod books;
+mod log;
 mod signin;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use almoner::grants::Overdraft;
-use almoner::store::Conn;
+use almoner::store::{Conn, Database};
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, millis};
@@ -24,18 +24,28 @@ fn until(server: &Server, token: &str, said: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-/// Changes a lot past the program, which a superuser can.
-fn expires(desk: &Desk<'_>, at: &str) {
-    let mut conn = desk.connect();
-    let change = format!("UPDATE lots SET expires_at = {at}");
+/// Changes a table past the program, which a superuser can.
+fn change(mut conn: Conn, table: &str, how: &str) {
+    let change = format!("UPDATE {table} SET {how}");
     let sql = match conn {
         Conn::Sqlite(_) => {
-            let trigger = "CREATE TRIGGER lots_refuses_update BEFORE UPDATE ON lots BEGIN SELECT RAISE(ABORT, 'lots is append-only'); END";
-            format!("DROP TRIGGER lots_refuses_update; {change}; {trigger}")
+            let trigger =
+                format!("{table}_refuses_update BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END");
+            format!("DROP TRIGGER {table}_refuses_update; {change}; CREATE TRIGGER {trigger}")
         }
         Conn::Postgres(_) => format!("SET session_replication_role = replica; {change}; SET session_replication_role = origin"),
     };
     conn.batch(&sql).expect("a change that nothing refuses");
+}
+
+/// Changes when lots expire.
+fn expires(desk: &Desk<'_>, at: &str) {
+    change(desk.connect(), "lots", &format!("expires_at = {at}"));
+}
+
+fn auditor(desk: &Desk<'_>) -> String {
+    let token = desk.command(&["token", "--role", "auditor", "--as", "reader"]).output().expect("the program starts");
+    Run::from(token).ok().stdout.trim().to_owned()
 }
 
 #[test]
@@ -43,8 +53,8 @@ fn a_broken_law_stops_the_writing_of_every_process_until_the_books_hold() {
     for database in databases() {
         let desk = Desk::open(&database, 1_000_000, Overdraft::Record);
         let (here, there) = (desk.serve_with(&["--audit-every", "1"]), desk.serve_with(&["--audit-every", "0"]));
-        let auditor = Run::from(desk.command(&["token", "--role", "auditor", "--as", "reader"]).output().expect("the program starts")).ok();
-        let auditor = auditor.stdout.trim();
+        let auditor = auditor(&desk);
+        let auditor = auditor.as_str();
         desk.use_hours(&here, "before", 1).expect(201);
         let first = until(&there, auditor, |audit| audit["entries"].as_u64() > Some(10));
         assert_eq!((&first["holds"], &first["read_only"], &first["stopped_because"]), (&json!(true), &json!(false), &Value::Null));
@@ -84,5 +94,37 @@ fn a_broken_law_stops_the_writing_of_every_process_until_the_books_hold() {
         let after = until(&here, auditor, |audit| audit["read_only"] == false && audit["ran_at"] != found["ran_at"]);
         assert_eq!(after["holds"], true);
         assert!(!desk.verify().ok().stderr.contains("goes on"), "there is nothing to let go on");
+    }
+}
+
+#[test]
+fn a_broken_law_of_the_log_stops_the_writing_too() {
+    for database in databases() {
+        let desk = Desk::open(&database, 1_000_000, Overdraft::Record);
+        let server = desk.serve_with(&["--audit-every", "1", "--log-every", "1"]);
+        let auditor = auditor(&desk);
+        desk.use_hours(&server, "before", 1).expect(201);
+        let checked = |audit: &Value, law: u64| {
+            let laws = audit["laws"].as_array().expect("laws");
+            laws.iter().find(|one| one["number"] == law).and_then(|law| law["checked"].as_u64())
+        };
+        let first = until(&server, &auditor, |audit| checked(audit, 12) > Some(10));
+        let now = server.get("/v1/audit?now=true", Some(&auditor), &[]).expect(200).json;
+        for audit in [&first, &now] {
+            assert_eq!((&audit["holds"], audit["laws"].as_array().map(Vec::len)), (&json!(true), Some(16)), "{audit:#}");
+            assert!(checked(audit, 16) > Some(0), "what the signer signed last is known to the service: {audit:#}");
+        }
+
+        let log = || Database::parse(&database.url).expect("a URL").beside("log").connect().expect("the log");
+        change(log(), "log_leaves", "leaf = leaf || ' ' WHERE idx = 2");
+        let found = until(&server, &auditor, |audit| audit["read_only"] == true);
+        assert!(found["stopped_because"].as_str().is_some_and(|why| why.contains("law 12")), "{found:#}");
+        let refused = desk.use_hours(&server, "stopped", 1).expect(503);
+        assert_eq!(refused.json["code"], "read_only", "{}", refused.text);
+        let still = desk.verify();
+        assert!(still.code == Some(4) && still.stderr.contains("It stays so until all laws hold"), "{still:#?}");
+        change(log(), "log_leaves", "leaf = trim(leaf) WHERE idx = 2");
+        assert!(desk.verify().ok().stderr.contains("It goes on now"));
+        desk.use_hours(&server, "after", 1).expect(201);
     }
 }

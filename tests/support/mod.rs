@@ -10,6 +10,7 @@ pub mod database;
 pub mod dice;
 pub mod oidc;
 pub mod server;
+pub mod witness;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

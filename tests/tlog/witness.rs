@@ -1,58 +1,16 @@
 //! `almoner witness` as a process: others send it checkpoints, it cosigns what grows, and after a kill it knows what it saw.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Stdio};
-
-use almoner::attest::witness::name_of;
 use almoner::tlog::note::{Kind, Signature, Signer};
 use almoner::tlog::proof::prove_consistency;
 use almoner::tlog::tree::{Grown, root_of};
 use almoner::tlog::witness::Request;
-use almoner::tlog::{Checkpoint, Note, Verifier};
+use almoner::tlog::{Checkpoint, Note};
 
 use crate::folder::ORIGIN;
 use crate::leaves;
-use crate::support::server::{Answer, client, send};
+use crate::support::server::{client, send};
+use crate::support::witness::Running;
 use crate::support::{Run, program};
-
-/// A witness that runs; killed when this is dropped.
-struct Running {
-    child: Child,
-    address: String,
-    key: Verifier,
-}
-
-impl Running {
-    fn start(data: &Path, log: &Signer, name: Option<&str>) -> Running {
-        let mut command = program();
-        command.args(["witness", "--listen", "127.0.0.1:0", "--vkey", &log.verifier().text(), "--data"]).arg(data);
-        command.args(name.iter().flat_map(|name| ["--name", name]));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut key = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut key).expect("a line");
-        let said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-        let address = said.filter_map(|line| Some(line.split_once("listening on ")?.1.to_owned())).next().expect("an address");
-        Running { child, address, key: Verifier::parse(key.trim_end()).expect("a key") }
-    }
-
-    fn send(&self, request: &Request) -> Answer {
-        let headers = [("content-type", "text/plain")];
-        send(&client(), &self.address, ("POST", "/add-checkpoint"), None, &headers, Some(&request.body())).expect("an answer")
-    }
-
-    fn last(&self, origin: &str) -> Answer {
-        send(&client(), &self.address, ("GET", &format!("/{}/checkpoint", name_of(origin))), None, &[], None).expect("an answer")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn request(log: &Signer, old: u64, size: u64) -> Request {
     let mut tree = Grown::new(leaves(size));
@@ -65,7 +23,7 @@ fn request(log: &Signer, old: u64, size: u64) -> Request {
 fn it_cosigns_over_http_and_remembers_through_a_kill() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = Signer::generate(ORIGIN, Kind::Text).expect("a key");
-    let witness = Running::start(folder.path(), &log, Some("witness.example/ours"));
+    let witness = Running::start(folder.path(), &log.verifier().text(), Some("witness.example/ours"));
     assert_eq!((witness.key.name(), witness.last(ORIGIN).status), ("witness.example/ours", 404));
     let first = request(&log, 0, 300);
     let answer = witness.send(&first).expect(200);
@@ -77,7 +35,7 @@ fn it_cosigns_over_http_and_remembers_through_a_kill() {
     let key = witness.key.clone();
     drop(witness);
 
-    let witness = Running::start(folder.path(), &log, None);
+    let witness = Running::start(folder.path(), &log.verifier().text(), None);
     assert_eq!(witness.key, key);
     let conflict = witness.send(&request(&log, 0, 400));
     assert_eq!((conflict.status, conflict.text.as_str(), conflict.header("content-type")), (409, "300\n", "text/x.tlog.size"));
@@ -108,7 +66,7 @@ fn one_process_at_a_time_is_a_witness() {
     let nameless =
         Run::from(program().args(["witness", "--vkey", &log.verifier().text(), "--data"]).arg(folder.path()).output().expect("it runs"));
     assert!(nameless.code == Some(5) && nameless.stderr.contains("--name"), "{nameless:?}");
-    let _running = Running::start(folder.path(), &log, Some("witness.example/ours"));
+    let _running = Running::start(folder.path(), &log.verifier().text(), Some("witness.example/ours"));
     let second =
         Run::from(program().args(["witness", "--vkey", &log.verifier().text(), "--data"]).arg(folder.path()).output().expect("it runs"));
     assert!(second.code == Some(5) && second.stderr.contains("another process"), "{second:?}");

@@ -241,7 +241,7 @@ options.add_argument("--kept", type=argparse.FileType(encoding="utf-8"))
 options.add_argument("bundle", nargs="+", type=argparse.FileType("rb"))
 trust, failed = options.parse_args(), 0
 kept = trust.kept.read() if trust.kept else "{}"
-kept = json.loads(kept) if kept[:1] == "{" else {"": {"checkpoint": kept}}
+kept = {of: told for of, told in json.loads(kept).items() if "checkpoint" in told} if kept[:1] == "{" else {"": {"checkpoint": kept}}
 for file in trust.bundle:
     try:
         print(check(file.read().decode("utf-8", "surrogateescape"), trust, kept))

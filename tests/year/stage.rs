@@ -123,6 +123,8 @@ impl Stage {
             errands: Errands { every: None, schedule: Schedule::default(), loopback: false },
             audit_every: None,
             log: Log::open(store.database()).expect("a log"),
+            keeper: None,
+            policy: None,
             logging: None,
         };
         let (said, heard) = channel();

@@ -192,6 +192,45 @@ fn a_checkpoint_that_came_another_way_must_be_of_the_same_log() {
 }
 
 #[test]
+fn who_keeps_nothing_reads_tiles_too_and_holds_the_log_to_what_it_is_told() {
+    let scene = Scene::seen(700);
+    let anew = |log: &Fake, marks: &[Note]| {
+        let mut watch = Watch::anew(Policy::none(), vec![scene.log.key.verifier()]);
+        marks.iter().for_each(|mark| watch.hold_to(Checkpoint::parse(mark.text()).expect("a checkpoint")));
+        let seen = watch.look(log, &[]).map(|seen| seen.new);
+        (watch, seen)
+    };
+    let reason = |seen: &Result<u64, Ended>| match seen {
+        Err(Ended::Broken(refused)) => Some(refused.reason),
+        _ => None,
+    };
+    let mut later = scene.log.clone();
+    later.grow(1000);
+    let (mut watch, seen) = anew(&scene.log, &[]);
+    assert_eq!(seen, Ok(700));
+    watch.hold_to(Checkpoint::parse(later.note().text()).expect("a checkpoint"));
+    assert_eq!(watch.look(&later, &[]).map(|seen| seen.new), Ok(300), "it goes on from what it saw");
+    watch.hold_to(Checkpoint::parse(scene.log.note().text()).expect("a checkpoint"));
+    assert_eq!(reason(&watch.look(&later, &[]).map(|seen| seen.new)), Some(Reason::Rollback), "an older one was handed out later");
+
+    for tile in [Tile { level: 0, index: 1, width: FULL }, Tile { level: 0, index: 3, width: 232 }, Tile { level: 1, index: 0, width: 3 }] {
+        let mut other = later.clone();
+        let bytes = other.get(&tile.path()).expect("served").expect("there");
+        other.instead = vec![(tile.path(), Some(bytes.iter().map(|byte| byte ^ 1).collect()))];
+        assert_eq!(reason(&anew(&other, &[]).1), Some(Reason::Inclusion), "{}", tile.path());
+    }
+    let mut other = scene.log.clone();
+    other.leaves[3] = other.leaves[3].replace("nul3", "other");
+    let mut shorter = scene.log.clone();
+    shorter.cut(400);
+    assert_eq!(anew(&later, &[scene.log.note(), later.note()]).1, Ok(1000));
+    assert_eq!(reason(&anew(&later, &[other.note()]).1), Some(Reason::Fork));
+    assert_eq!(reason(&anew(&scene.log, &[later.note()]).1), Some(Reason::Rollback));
+    assert_eq!(reason(&anew(&scene.log, &[shorter.note()]).1), Some(Reason::Fork), "its last leaf was a seal");
+    assert_eq!(scene.evidence(), Vec::<u64>::new());
+}
+
+#[test]
 fn what_a_crash_left_is_taken_away() {
     let scene = Scene::seen(300);
     let path = scene.folder.path().join(NULLIFIERS);

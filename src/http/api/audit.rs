@@ -1,20 +1,20 @@
 //! Audits over HTTP: each law, when it was last verified and what was found, and whether anything is written still.
 
+use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::page;
 use crate::http::permit::Permit;
 use crate::http::query::{Form, Param, Query};
 use crate::reports::audit::{self, Audit};
-use crate::reports::verify::{Law, verify};
-use crate::store::{Conn, Fault};
-use crate::time::Time;
+use crate::reports::verify::{Law, Whole};
 
 use super::door::{Answered, App};
 use super::view::instant;
 
-/// Every law of the books, recomputed from the journal.
+/// Every law of the books and of their verifiable log, recomputed from the journal.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Audit)]
 pub struct AuditView {
@@ -67,13 +67,14 @@ pub const AUDIT: &[Param] = &[Param::one("now", Form::OneOf(&["true", "false"]))
 /// Tells what the last audit found; with `now`, and where there was none yet, the laws are verified now.
 pub async fn audit<const R: u8>(_who: Permit<R>, query: Query, app: Data<App>) -> Answered {
     let (anew, now) = (query.is_true("now"), app.store.clock().now());
-    app.show(move |conn| {
-        let last = if anew { None } else { audit::last(conn)? };
-        Ok(audit_view(last.map_or_else(|| verified(conn, now), Ok)?))
-    })
-    .await
-}
-
-fn verified(conn: &mut Conn, now: Time) -> Result<Audit, Fault> {
-    Ok(Audit { ran_at: now, found: verify(conn)?, stopped: conn.stopped()? })
+    let last = if anew { None } else { app.read(audit::last).await? };
+    let audit = match last {
+        Some(audit) => audit,
+        None => {
+            let auditor = app.logged.auditor.clone();
+            let Whole { found, stopped, .. } = page::blocking(move || auditor.verify()).await??;
+            Audit { ran_at: now, found, stopped }
+        }
+    };
+    Ok(HttpResponse::Ok().json(audit_view(audit)))
 }

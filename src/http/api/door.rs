@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::actor::{Actor, Roles};
 use crate::amount::Unit;
+use crate::attest::cosigning::Published;
 use crate::attest::keep::Log;
 use crate::directory;
 use crate::directory::standing;
@@ -23,6 +24,7 @@ use crate::http::query::Query;
 use crate::id::{Id, Kind, PersonId};
 use crate::ledger;
 use crate::refusal::Refusal;
+use crate::reports::verify::Auditor;
 use crate::store::answers::{self, Answer, Question};
 use crate::store::{Conn, Fault, Page, Store, Work};
 use crate::time::{SECOND, Time};
@@ -36,8 +38,18 @@ pub struct App {
     /// What the ledger says of those who ask.
     pub access: Arc<Access>,
     /// The verifiable log.
-    pub log: Log,
+    pub logged: Logged,
     units: RwLock<(Time, Arc<HashMap<String, Unit>>)>,
+}
+
+/// The verifiable log, with what belongs to it.
+pub struct Logged {
+    /// Where it is kept.
+    pub log: Log,
+    /// The policy it is published under, if it asks for witnesses.
+    pub policy: Option<Published>,
+    /// Who verifies it with its books.
+    pub auditor: Auditor,
 }
 
 /// A handler's answer.
@@ -45,8 +57,8 @@ pub type Answered = Result<HttpResponse, Problem>;
 
 impl App {
     /// An application over a store, for those whom the ledger knows.
-    pub fn new(store: Store, access: Arc<Access>, log: Log) -> App {
-        App { store, access, log, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
+    pub fn new(store: Store, access: Arc<Access>, logged: Logged) -> App {
+        App { store, access, logged, units: RwLock::new((Time::from_micros(i64::MIN), Arc::default())) }
     }
 
     /// Every unit by its code, at most a second old: units are defined once and never change.
@@ -72,7 +84,7 @@ impl App {
         &self,
         look: impl FnOnce(&mut Conn) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Problem> {
-        let log = self.log.clone();
+        let log = self.logged.log.clone();
         Ok(page::blocking(move || log.read(look)).await??)
     }
 

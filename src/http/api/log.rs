@@ -34,7 +34,7 @@ fn text(body: String) -> Answered {
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).content_type(TEXT).body(body))
 }
 
-/// Shows the newest signed checkpoint.
+/// Shows the newest signed checkpoint, with the cosignatures that came in by now.
 pub async fn log_checkpoint(app: Data<App>) -> Answered {
     text(app.read_log(|conn| Ok(store::last_checkpoint(conn)?.ok_or_else(Refusal::not_found)?.1)).await?)
 }
@@ -44,10 +44,10 @@ pub async fn log_vkeys(app: Data<App>) -> Answered {
     text(app.read_log(keep::vkeys).await?.iter().map(|key| format!("{key}\n")).collect())
 }
 
-/// Shows the log as a policy that asks for no witness, in the form of C2SP tlog-policy.
+/// Shows the policy that the log is published under, in the form of C2SP tlog-policy: its key, its witnesses, how many are enough.
 pub async fn log_policy(app: Data<App>) -> Answered {
     let newest = app.read_log(keep::vkeys).await?.into_iter().next().ok_or_else(Refusal::not_found)?;
-    text(format!("log {newest}\nquorum none\n"))
+    text(app.logged.policy.as_ref().map_or_else(|| format!("log {newest}\nquorum none\n"), |policy| policy.text(&newest)))
 }
 
 /// Shows a tile of the tree's hashes, or with the level `entries` a bundle of leaves.

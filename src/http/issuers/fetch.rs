@@ -2,15 +2,13 @@
 //!
 //! Bounds: 10 s a question, 64 KiB a description, 512 KiB and 100 keys a set. No redirect is followed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::http::Response;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
-use crate::http::keys;
+use crate::http::{client, keys};
 use crate::json;
 
 use super::address;
@@ -44,13 +42,7 @@ pub struct Found {
 impl Client {
     /// A client; `loopback` is whether providers on this machine may be asked in the clear.
     pub fn new(loopback: bool) -> Client {
-        let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = || {
-            let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(RootCerts::WebPki);
-            let tls = tls.unversioned_rustls_crypto_provider(Arc::clone(&crypto)).build();
-            let config = Agent::config_builder().tls_config(tls).timeout_global(Some(PATIENCE));
-            config.max_redirects(0).http_status_as_error(false).max_idle_connections(0).https_only(!loopback)
-        };
+        let config = || client::config(PATIENCE).max_idle_connections(0).https_only(!loopback);
         // What is on this machine is not asked by way of a proxy.
         Client { agent: config().build().new_agent(), near: config().proxy(None).build().new_agent(), loopback }
     }

@@ -20,7 +20,7 @@ use crate::actor::{Role, Roles};
 
 use super::keys::Key;
 
-pub use address::may_come_back;
+pub use address::{check as check_address, is_loopback, may_ask, may_come_back};
 pub use fetch::Client;
 
 /// What `--issuer` takes: `ISSUER` to discover its keys, or `ISSUER=URL` with the address of its JWKS.

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::super::verify::{Law, TITLES, Verification};
+use super::super::verify::{Law, Verification, titles};
 use crate::store::{Conn, Fault, on};
 use crate::time::Time;
 
@@ -46,7 +46,7 @@ pub(super) fn last(conn: &mut Conn) -> Result<Option<(Time, Verification)>, Faul
     let Some((_, ran_at, entries, postings, ..)) = rows.first() else { return Ok(None) };
     let (ran_at, entries, postings) = (Time::from_micros(*ran_at), entries.unsigned_abs(), postings.unsigned_abs());
     let mut laws = Vec::with_capacity(rows.len());
-    for ((law, _, _, _, checked, broken, findings), (number, title)) in rows.into_iter().zip((1u8..).zip(TITLES)) {
+    for ((law, _, _, _, checked, broken, findings), (number, title)) in rows.into_iter().zip(titles()) {
         let findings = serde_json::from_str(&findings).map_err(|_| Fault::Internal(format!("the findings of law {law} can't be read")))?;
         laws.push(Law { number, title, checked: checked.unsigned_abs(), broken: broken.unsigned_abs(), findings });
     }

@@ -7,6 +7,7 @@ mod aside;
 mod duties;
 mod rows;
 mod told;
+mod whole;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::usage::{self, store::ChargeRow};
 use aside::Aside;
 use duties::Duties;
 use told::Told;
+pub use whole::{Auditor, Whole, verify_whole};
 
 /// One law and what was found.
 #[derive(Clone, Debug)]
@@ -79,7 +81,7 @@ impl Verification {
 }
 
 /// What the laws say, in their order.
-pub(super) const TITLES: [&str; 11] = [
+const TITLES: [&str; 11] = [
     "every transaction sums to zero per unit, and so does the ledger",
     "of each lot: delivered = available + granted + held + spent + lapsed + returned",
     "of each grant and lot: what came in less what went out = available + held + spent",
@@ -101,6 +103,11 @@ const LOGGED: [&str; 5] = [
     "checkpoints are signed by the log's key, and each is the beginning of the log as it is",
     "what was kept of the log elsewhere is its beginning",
 ];
+
+/// What all laws say, in the order of their numbers.
+pub(super) fn titles() -> impl Iterator<Item = (u8, &'static str)> {
+    (1..).zip(TITLES.into_iter().chain(LOGGED))
+}
 
 /// How many findings of one law are kept in words.
 const WORDS: usize = 20;
