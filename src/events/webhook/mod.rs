@@ -176,6 +176,21 @@ pub fn revoke(work: &mut Work<'_>, who: PersonId, id: WebhookId) -> Result<Webho
     Ok(found)
 }
 
+/// Refuses, with `forbidden`, where a person has webhooks that were not given up.
+pub fn given_up(conn: &mut Conn, owner: PersonId) -> Result<(), Fault> {
+    let theirs = store::webhooks(conn, &Of { owners: Some(vec![owner.stamp()]), ..Of::default() }, Page::ALL)?;
+    match theirs.iter().find(|webhook| webhook.state != "revoked") {
+        Some(webhook) => Err(Refusal::new(Code::Forbidden, "The person has a webhook; revoke it first.").with("webhook", webhook.id).into()),
+        None => Ok(()),
+    }
+}
+
+/// Forgets whose the webhooks of a person were who is erased, and where they pointed.
+pub fn forget(work: &mut Work<'_>, owner: PersonId) -> Result<(), Fault> {
+    let nobody = Actor { issuer: String::new(), subject: String::new(), roles: Roles::default(), donor: None, projects: Vec::new(), provider: None };
+    work.sql_beside()?.overwriting(|conn| store::forget(conn, owner, &nobody))
+}
+
 /// Gives a webhook a new secret; the one before signs beside it for another day. Errors: `already_decided` unless it is active.
 pub fn rotate(work: &mut Work<'_>, who: PersonId, id: WebhookId, secret: &Secret) -> Result<Webhook, Fault> {
     let found = active(work.sql()?, id)?;

@@ -45,6 +45,7 @@ pub fn quarantined_usage(row: &QuarantineRow) -> UsageView {
         provider: InstitutionId::from_stamp(row.provider).to_string(),
         state: row.state.clone(),
         charge: row.charge.map(|stamp| id::ChargeId::from_stamp(stamp).to_string()),
+        erased: row.is_erased(),
         record: serde_json::from_str(&row.record).unwrap_or_default(),
     }
 }
