@@ -38,7 +38,11 @@ pub fn values(books: &mut Conn, row: &ChargeRow) -> Result<Values, Fault> {
     let mut composer = Composer::new(Handles::read(books)?);
     let mut batch = read_batch(books, row.seq - 1, 1, &mut composer)?;
     let entry = batch.entries.pop().ok_or_else(Refusal::not_found)?;
-    Ok(Values { seq: row.seq, entry: entry::whole(&entry, Some(row), &mut Names::default()), job: (!row.is_erased()).then(|| entry::job(row)) })
+    Ok(Values {
+        seq: row.seq,
+        entry: entry::whole(&entry, Some(row), &mut Names::default()),
+        job: (!row.is_erased()).then(|| entry::job(row)),
+    })
 }
 
 /// Makes the receipt of a charge. Errors: `not_found` until the log has it and is signed.

@@ -147,6 +147,9 @@ impl Ground {
             }
             older.push(scene.keeper().signed().expect("a state"));
         });
+        let mut scene = scene;
+        scene.erase_some();
+        scene.log_it();
         let keeper = scene.keeper();
         let kept = scene.checkpoints().into_iter().map(|kept| (format!("who keeps {} leaves", kept.size), kept)).collect();
         let evidence = Evidence { keys: keeper.verifiers(), signer: Some(keeper.signed().expect("a state")), kept };

@@ -19,18 +19,25 @@ OF_FORM = ["is no whole number", "is no decimal", "is no key of kind", "a note c
 
 
 def sites(tree):
-    """What can be left out: a name for it, and where it is."""
+    """What can be left out: a name for it, where it is, and which of its operands; none for the whole call."""
     for at, node in enumerate(ast.walk(tree)):
+        if getattr(node, "lineno", 0) < FIRST:
+            continue
         call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "need"
-        if call and node.lineno >= FIRST:
-            yield f"{node.lineno}: {ast.get_source_segment(SOURCE, node)}", at
+        if call:
+            yield f"{node.lineno}: {ast.get_source_segment(SOURCE, node)}", at, None
+        for place, operand in enumerate(node.values if isinstance(node, ast.BoolOp) else []):
+            yield f"{node.lineno}: {ast.get_source_segment(SOURCE, operand)} of {ast.get_source_segment(SOURCE, node)}", at, place
 
 
-def without(at):
+def without(at, place):
     """The program without that."""
     tree = copy.deepcopy(TREE)
     node = list(ast.walk(tree))[at]
-    node.value = ast.copy_location(ast.Constant(None), node)
+    if place is None:
+        node.value = ast.copy_location(ast.Constant(None), node)
+    else:
+        del node.values[place]
     return tree
 
 
@@ -58,9 +65,9 @@ whole = load(copy.deepcopy(TREE), None)
 cases = [json.loads(line) for line in sys.stdin]
 wrong = [f"{case['verdict']}, not {verdict(whole, case)}: {case['text']}" for case in cases if verdict(whole, case) != case["verdict"]]
 unmissed, tried, of_form = [], 0, set()
-for name, at in sites(TREE):
+for name, at, place in sites(TREE):
     tried += 1
-    space = load(without(at), whole["signed"])
+    space = load(without(at, place), whole["signed"])
     if all(verdict(space, case) == case["verdict"] for case in cases):
         form = next((words for words in OF_FORM if words in name), None)
         of_form.add(form)

@@ -2,8 +2,8 @@
 //! A everybody), handler, what it takes, what it answers.
 
 use super::{
-    amendments, audit, batch, bindings, books, decisions, disclosure, donations, erasures, events, forecast, grants, holds, log, meta, persons,
-    policies, projects, quarantine, resources, statements, usage, webhooks,
+    amendments, audit, batch, bindings, books, decisions, disclosure, donations, erasures, events, forecast, grants, holds, log, meta,
+    persons, policies, projects, quarantine, resources, statements, usage, webhooks,
 };
 use crate::http::{openapi, problem};
 use crate::reports::statement::Text as StatementText;

@@ -59,7 +59,11 @@ impl Erased {
         let mut found = Vec::new();
         for (stamp, seq, text) in store::all(conn)? {
             let told = self.named.get(&stamp) == Some(&seq);
-            found.push(if told { Ok(()) } else { Err(format!("{stamp} is in the table of what is erased, and entry {seq} does not name it")) });
+            found.push(if told {
+                Ok(())
+            } else {
+                Err(format!("{stamp} is in the table of what is erased, and entry {seq} does not name it"))
+            });
             metered.insert(stamp, text);
         }
         for (seq, named) in &self.entries {

@@ -366,7 +366,9 @@ impl Check {
                     self.law(6, whole, || format!("block {block} of the keys is not the keys of what was charged then"));
                 }
                 let kept = self.erased.charge(row).unwrap_or_else(|| key_fits(row));
-                self.law(6, kept, || format!("{} is not kept under its own key, or its record is not what the journal says was erased", row.id()));
+                self.law(6, kept, || {
+                    format!("{} is not kept under its own key, or its record is not what the journal says was erased", row.id())
+                });
             }
             match rows.last() {
                 Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),

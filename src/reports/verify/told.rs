@@ -11,8 +11,8 @@ use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
 use crate::id::{
-    AmendmentId, BindingId, DecisionId, DonationId, DonorId, ErasureId, GrantId, Id, InstitutionId, LotId, PersonId, PolicyId, ProjectId, RateId,
-    RefundId, ResourceId,
+    AmendmentId, BindingId, DecisionId, DonationId, DonorId, ErasureId, GrantId, Id, InstitutionId, LotId, PersonId, PolicyId, ProjectId,
+    RateId, RefundId, ResourceId,
 };
 use crate::ledger::{Bucket, Entry, Kind, Line};
 use crate::time::Time;
@@ -139,7 +139,8 @@ impl Told {
             }
             Kind::Erasure => {
                 let count = |name: &str| whole(body[name].as_array().map_or(0, Vec::len) as i64);
-                let more = [("erased_by", actor(entry)), ("charges", count("charges")), ("records", count("records")), ("seq", whole(entry.seq))];
+                let more =
+                    [("erased_by", actor(entry)), ("charges", count("charges")), ("records", count("records")), ("seq", whole(entry.seq))];
                 self.born(ErasureId::from_stamp(stamp), of_body(&body, &["ground", "person"]), &more);
                 if body["person"].is_string() {
                     self.change(PersonId::from_stamp(subject), &[("erased", true.into())]);
