@@ -161,7 +161,7 @@ fn what_is_erased_is_gone_and_everything_else_holds() {
         let (told, first) = (bundles(&scene), rows(&scene));
         let receipts: Vec<String> = first.iter().take(3).map(|row| receipt(&scene, row).text()).collect();
         assert!(receipts.iter().all(|receipt| beside(receipt).1 == 2));
-        let store = scene.store();
+        let store = scene.store("2026-03-21T00:00:00Z");
         // One that the log has not met is erased before it is logged.
         let Outcome::Charged(fresh) = report(&store, "fresh", "1") else { panic!("not charged") };
         let some: Vec<ChargeId> = first.iter().take(3).map(ChargeRow::id).chain([fresh.row.id()]).collect();
@@ -235,7 +235,7 @@ fn the_database_lets_records_go_and_nothing_else() {
 fn what_no_entry_names_is_missed() {
     for database in databases() {
         let mut scene = Scene::play(database);
-        scene.erase_some();
+        assert_eq!(scene.erase_some("2026-03-21T00:00:00Z", 12), 2);
         scene.log_it();
         holds(&scene, "what an entry names");
         let row = &rows(&scene)[0];
@@ -264,7 +264,7 @@ fn in_files(scene: &Scene, word: &str) -> usize {
 fn the_file_has_nothing_of_it_once_it_is_rewritten() {
     let mut scene = Scene::play(crate::support::database::sqlite());
     let before = in_files(&scene, USER);
-    let store = scene.store();
+    let store = scene.store("2026-03-21T00:00:00Z");
     erase_all(&store);
     scene.log_it();
     drop(store);
