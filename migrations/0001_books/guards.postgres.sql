@@ -32,8 +32,6 @@ CREATE TRIGGER erasures_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON er
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER erased_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON erased
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER erasing_refuses_change BEFORE UPDATE OR TRUNCATE ON erasing
-  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 -- Of a charge nothing changes but that its record is erased.
 CREATE TRIGGER charges_refuse_delete BEFORE DELETE OR TRUNCATE ON charges
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -34,7 +34,6 @@ pub const APPEND_ONLY: &[&str] = &[
     "events",
     "erasures",
     "erased",
-    "erasing",
     "charges",
     "accounts",
     "grants",
@@ -44,8 +43,8 @@ pub const APPEND_ONLY: &[&str] = &[
 /// Those of the log.
 pub const LOG: &[&str] = &["log_leaves", "log_lines", "log_lots", "log_providers", "log_tiles", "log_heads", "log_checkpoints", "log_jobs"];
 
-/// Those that refuse one of both only: accounts move on, and salts of jobs may be erased, as what is kept for the log only until it has it.
-const ONCE: &[&str] = &["accounts", "log_jobs", "erasing"];
+/// Those that refuse one of both only: accounts move on, and salts of jobs may be erased.
+const ONCE: &[&str] = &["accounts", "log_jobs"];
 
 /// Those of which only what was asked stays as it was, or all but what may be erased.
 const ASKED: &[&str] = &["grants", "amendments", "charges"];

@@ -232,6 +232,8 @@ pub fn erase_person(work: &mut Work<'_>, who: PersonId, id: PersonId, version: i
         let detail = "The person still has a role here; revoke it first.";
         return Err(Refusal::new(Code::Forbidden, detail).with("person", id).into());
     }
+    let projects = super::store::memberships(work.sql()?, id)?.into_iter().map(|project| format!("/v1/projects/{project}/members"));
+    let places: Vec<String> = projects.chain([format!("/v1/persons/{id}")]).collect();
     let made = erasure::record(work, who, ground, &Named { person: Some(id), ..Named::default() })?;
     let conn = work.sql_mut()?;
     for Identity { issuer, subject } in &found.about.identities {
@@ -239,7 +241,7 @@ pub fn erase_person(work: &mut Work<'_>, who: PersonId, id: PersonId, version: i
     }
     conn.overwriting(|conn| {
         store::erase(conn, id)?;
-        answers::forget(conn, &[format!("/v1/persons/{id}")])
+        answers::forget(conn, &places)
     })?;
     work.room::<People>()?.0.retain(|_, person| *person != id);
     super::standing::moved(work, made.seq)?;

@@ -15,7 +15,7 @@ use super::hold;
 use super::store::{ChargeRow, Of, QuarantineRow, charges, quarantine};
 use crate::directory::erasure::{self, Erasure, Ground, Named};
 use crate::directory::unknown;
-use crate::id::{ChargeId, InstitutionId, PersonId};
+use crate::id::{ChargeId, InstitutionId, PersonId, UsageId};
 use crate::store::{Conn, Fault, Page, Work, answers};
 use crate::time::Time;
 
@@ -132,7 +132,8 @@ pub fn erase(work: &mut Work<'_>, who: PersonId, ground: Ground, wanted: &Wanted
         let holds = hold::store::erase(conn, &charged)?;
         let places = charged.iter().map(|stamp| format!("/v1/charges/{}", ChargeId::from_stamp(*stamp)));
         let holds = holds.into_iter().map(|hold| format!("/v1/holds/{hold}"));
-        answers::forget(conn, &places.chain(holds).collect::<Vec<_>>())
+        let dismissed = recorded.iter().map(|stamp| format!("/v1/usage/{}", UsageId::from_stamp(*stamp)));
+        answers::forget(conn, &places.chain(holds).chain(dismissed).collect::<Vec<_>>())
     })?;
     Ok(Erased { made: Some(made), ..found })
 }
