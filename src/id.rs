@@ -73,6 +73,8 @@ kinds! {
     Person PersonId "prs";
     /// A role that a person has.
     Binding BindingId "bnd";
+    /// That what tells of persons or jobs was erased.
+    Erasure ErasureId "era";
     /// What became of credits over a period.
     Statement StatementId "stm";
     /// Something that happened, for those whom it concerns.

@@ -28,6 +28,18 @@ CREATE TRIGGER covers_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON cove
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER outflows_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON outflows
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER erasures_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON erasures
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER erased_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON erased
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- Of a charge nothing changes but that its record is erased.
+CREATE TRIGGER charges_refuse_delete BEFORE DELETE OR TRUNCATE ON charges
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER charges_refuse_update BEFORE UPDATE ON charges FOR EACH ROW WHEN (NEW.said <> '' OR OLD.said = '' OR
+  (NEW.id, NEW.seq, NEW.usage_key, NEW.part, NEW.digest, NEW.provider, NEW.award, NEW.resource, NEW.amount, NEW.overdraft,
+    NEW.balance_after, NEW.ended_at, NEW.rates) IS DISTINCT FROM (OLD.id, OLD.seq, OLD.usage_key, OLD.part, OLD.digest, OLD.provider,
+    OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates))
+  EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER statements_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON statements
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER events_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events

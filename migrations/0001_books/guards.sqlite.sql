@@ -52,6 +52,22 @@ CREATE TRIGGER outflows_refuses_update BEFORE UPDATE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
 CREATE TRIGGER outflows_refuses_delete BEFORE DELETE ON outflows
 BEGIN SELECT RAISE(ABORT, 'outflows is append-only'); END;
+CREATE TRIGGER erasures_refuses_update BEFORE UPDATE ON erasures
+BEGIN SELECT RAISE(ABORT, 'erasures is append-only'); END;
+CREATE TRIGGER erasures_refuses_delete BEFORE DELETE ON erasures
+BEGIN SELECT RAISE(ABORT, 'erasures is append-only'); END;
+CREATE TRIGGER erased_refuses_update BEFORE UPDATE ON erased
+BEGIN SELECT RAISE(ABORT, 'erased is append-only'); END;
+CREATE TRIGGER erased_refuses_delete BEFORE DELETE ON erased
+BEGIN SELECT RAISE(ABORT, 'erased is append-only'); END;
+-- Of a charge nothing changes but that its record is erased.
+CREATE TRIGGER charges_refuse_delete BEFORE DELETE ON charges
+BEGIN SELECT RAISE(ABORT, 'charges is append-only'); END;
+CREATE TRIGGER charges_refuse_update BEFORE UPDATE ON charges WHEN NEW.said <> '' OR OLD.said = '' OR
+  (NEW.id, NEW.seq, NEW.usage_key, NEW.part, NEW.digest, NEW.provider, NEW.award, NEW.resource, NEW.amount, NEW.overdraft,
+    NEW.balance_after, NEW.ended_at, NEW.rates) IS NOT (OLD.id, OLD.seq, OLD.usage_key, OLD.part, OLD.digest, OLD.provider,
+    OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates)
+BEGIN SELECT RAISE(ABORT, 'charges is append-only'); END;
 CREATE TRIGGER statements_refuses_update BEFORE UPDATE ON statements
 BEGIN SELECT RAISE(ABORT, 'statements is append-only'); END;
 CREATE TRIGGER statements_refuses_delete BEFORE DELETE ON statements

@@ -148,6 +148,25 @@ CREATE TABLE identities (
 );
 CREATE INDEX identities_of_person ON identities (person);
 
+-- What tells of persons and jobs stands beside the journal and may be erased. The journal says by whom, on what ground and of what; this says
+-- it too, to be listed.
+CREATE TABLE erasures (
+  id {KEY},
+  seq BIGINT NOT NULL,
+  erased_by BIGINT NOT NULL REFERENCES persons (id),
+  ground TEXT NOT NULL CHECK (ground IN ('asked', 'retention', 'mistake')),
+  person BIGINT REFERENCES persons (id),
+  charges BIGINT NOT NULL,
+  records BIGINT NOT NULL,
+  CHECK (erased_by <> person)
+);
+
+-- Identities of persons who were erased, as a keyed hash: nobody signs in under them any more.
+CREATE TABLE erased_identities (
+  digest {BYTES} NOT NULL PRIMARY KEY,
+  person BIGINT NOT NULL REFERENCES persons (id)
+);
+
 CREATE TABLE projects (
   id {KEY},
   title TEXT NOT NULL,
@@ -412,7 +431,8 @@ CREATE TABLE rates (
 CREATE INDEX rates_of_resource ON rates (resource);
 
 -- Which charges a grant has stands in list 2 of the runs. part 0 is a job's total, found by its key through the blocks of keys; the key of
--- the job's total and of its parts is the same. `said` is what was sent without what the other columns say.
+-- the job's total and of its parts is the same. `said` is what was sent without what the other columns say, or nothing where that was
+-- erased, which is the one change of a row.
 CREATE TABLE charges (
   id {KEY},
   seq BIGINT NOT NULL,
@@ -431,6 +451,22 @@ CREATE TABLE charges (
 );
 CREATE UNIQUE INDEX parts_of_jobs ON charges (usage_key, part) WHERE part > 0;
 CREATE INDEX overdrawn_charges ON charges (award, id) WHERE overdraft > 0;
+
+-- Charges, and records of the quarantine, whose record was erased, by the entry of that sequence. What was metered stays: totals and
+-- statements count it.
+CREATE TABLE erased (
+  id {KEY},
+  seq BIGINT NOT NULL,
+  metered TEXT NOT NULL
+);
+
+-- What was erased of charges whose leaf the log may not have yet, since the leaf shuts it in: it goes as soon as the log has the entry that
+-- erased it.
+CREATE TABLE erasing (
+  id {KEY},
+  seq BIGINT NOT NULL,
+  said TEXT NOT NULL
+);
 
 -- Credits set aside for jobs. `rest` says lot by lot what is still set aside, or, of a hold that is closed, what went back; `closed` is the
 -- sequence of the entry that closed it. An expired hold may still be settled.

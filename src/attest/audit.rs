@@ -1,7 +1,8 @@
 //! Auditing: a database against its log, and the log against itself and against what others kept of it.
 //!
 //! Every leaf is composed again from journal, postings and usage records with the salts that are kept, every line, head, seal, tile and root
-//! made again and compared with what is stored. It believes nothing that it can recompute. Bounds: one pass over both in batches; the edge of
+//! made again and compared with what is stored. It believes nothing that it can recompute; a job can't be told any more only where an entry that
+//! erases names it. Bounds: one pass over both in batches; the edge of
 //! each lot's sub-log in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +16,8 @@ use super::line;
 use super::seal::Heads;
 use super::signer::{Keeper, Unsigned};
 use super::store::{self, HeadRow, LeafRow, LineRow, ProviderRow};
-use crate::id::{Id, LotId};
+use crate::directory::erasure::Named;
+use crate::id::{ChargeId, Id, LotId};
 use crate::ledger::handle::Handles;
 use crate::store::{Conn, Fault};
 use crate::tlog::hash::{self, Hash};
@@ -90,6 +92,7 @@ pub fn audit(books: &mut Conn, log: &mut Conn, evidence: &Evidence, tell: &mut T
     let followed = audit.followed;
     audit.law(Check::Leaves, followed <= head, || format!("the log has {followed} entries and the journal {head}"));
     audit.law(Check::Leaves, size == 0 || audit.sealed, || "the log does not end in a seal".into());
+    audit.salts();
     audit.tables(log, size)?;
     audit.checkpoints(log, evidence)?;
     for (table, guarded) in crate::store::guards::standing_of(log, crate::store::guards::LOG)? {
@@ -126,6 +129,9 @@ struct Audit<'t, 'f> {
     providers: HashMap<i64, ProviderRow>,
     /// By size what roots are to be found there.
     roots: BTreeMap<u64, Vec<Root>>,
+    /// Charges whose job has no salt, and those that an erasure names, by their stamps: the same.
+    unsalted: BTreeSet<i64>,
+    erased: BTreeSet<i64>,
     lines: i64,
     jobs: i64,
     tiles: i64,
@@ -158,6 +164,8 @@ impl<'t, 'f> Audit<'t, 'f> {
             keys: Vec::new(),
             providers: store::providers(log)?.into_iter().map(|row| (row.idx, row)).collect(),
             roots,
+            unsalted: BTreeSet::new(),
+            erased: BTreeSet::new(),
             lines: 0,
             jobs: 0,
             tiles: 0,
@@ -246,8 +254,8 @@ impl<'t, 'f> Audit<'t, 'f> {
         }
         let charge = batch.charges.get(&entry.recorded_at.micros()).filter(|_| super::compose::has_job(entry));
         salting.leaf = leaf::read_entry(&row.leaf);
-        let told = charge.is_none_or(|row| salting.job.is_some() || row.said.is_empty());
-        self.law(Check::Leaves, told, || format!("entry {}: the salt of its job is missing, and the job is not erased", entry.seq));
+        self.unsalted.extend(charge.filter(|_| salting.job.is_none()).map(|row| row.id));
+        self.erased.extend(Named::of(entry).into_iter().flat_map(|named| named.charges));
         let Composed { leaf, lines, .. } = match self.composer.compose(entry, charge, &mut salting) {
             Ok(composed) => composed,
             Err(fault) => {
@@ -263,6 +271,16 @@ impl<'t, 'f> Audit<'t, 'f> {
             self.law(Check::Lots, same, || {
                 format!("line {} of {} is not that of entry {}", line.n, LotId::from_stamp(line.lot), entry.seq)
             });
+        }
+    }
+
+    /// That the jobs that can't be told any more are those that an erasure names.
+    fn salts(&mut self) {
+        let other: Vec<i64> = self.unsalted.symmetric_difference(&self.erased).copied().collect();
+        for stamp in other {
+            let (charge, named) = (ChargeId::from_stamp(stamp), self.erased.contains(&stamp));
+            let why = if named { "is kept, and an erasure names it" } else { "is missing, and no erasure names it" };
+            self.law(Check::Leaves, self.lost, || format!("the salt of the job of {charge} {why}"));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Integrating: what the journal has and the log has not becomes leaves, sealed, then signed.
 //!
 //! Entries are read in their order from the books in batches; each batch with its seal is one transaction of the log, so that a process that
-//! is killed leaves nothing half done and another goes on where it was. Neither waits for the books' writer nor makes it wait. Bounds: a
-//! batch of [`BATCH`] entries, and the edge of every lot's sub-log, in memory.
+//! is killed leaves nothing half done and another goes on where it was. Neither waits for the books' writer nor makes it wait. An entry that
+//! erases usage records takes the salts of their jobs away in the transaction that logs it; once that is durable, what the books kept for the
+//! log is let go, by whoever comes next if this process is killed before. Bounds: a batch of [`BATCH`] entries, and the edge of every lot's sub-log, in memory.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,6 +16,7 @@ use super::seal::Heads;
 use super::signer::Keeper;
 use super::store::{self, HeadRow, LeafRow, ProviderRow, Staged, whole};
 use super::sublog::SubLog;
+use crate::directory::erasure::Named;
 use crate::id::InstitutionId;
 use crate::ledger::handle::Handles;
 use crate::ledger::{self, Entry};
@@ -22,6 +24,7 @@ use crate::store::{Conn, Database, Fault, Page};
 use crate::tlog::hash;
 use crate::tlog::tile::{Edge, encode};
 use crate::usage;
+use crate::usage::erase;
 use crate::usage::store::ChargeRow;
 
 /// Entries that one transaction takes.
@@ -48,6 +51,8 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// By stamp.
     pub charges: HashMap<i64, ChargeRow>,
+    /// Sequences of charges whose usage record an entry among them erased.
+    pub erased: Vec<i64>,
     /// The journal's end when they were read.
     pub head: i64,
 }
@@ -61,10 +66,15 @@ pub fn read_batch(conn: &mut Conn, followed: i64, limit: i64, composer: &mut Com
     let mut charges = Vec::new();
     if let Some(first) = stamps.next() {
         let page = Page { after: Some(first - 1), limit: 1 + i64::try_from(stamps.count()).unwrap_or(limit), descending: false };
-        charges = usage::store::charges(conn, &usage::Of::default(), page)?;
+        let rows = usage::store::charges(conn, &usage::Of::default(), page)?;
+        charges = erase::with_erasing(conn, rows)?;
+    }
+    let mut erased = Vec::new();
+    for named in entries.iter().filter_map(Named::of) {
+        erased.extend(erase::sequences(conn, &named.charges)?);
     }
     composer.prepare(conn, &charges)?;
-    Ok(Batch { entries, charges: charges.into_iter().map(|row| (row.id, row)).collect(), head })
+    Ok(Batch { entries, charges: charges.into_iter().map(|row| (row.id, row)).collect(), erased, head })
 }
 
 /// Fresh salts for everything.
@@ -156,8 +166,18 @@ impl Integrator {
                 break;
             }
         }
+        self.let_go()?;
         self.sign()?;
         Ok(all)
+    }
+
+    /// Lets the books let go of what they kept of erased records until the log had the entries that erased them.
+    fn let_go(&mut self) -> Result<(), Fault> {
+        let (_, followed) = self.log.snapshot(store::extent)?;
+        if !erase::store::is_waiting(&mut self.books, followed)? {
+            return Ok(());
+        }
+        self.books.alone(TURN, |conn| erase::store::let_go(conn, followed))
     }
 
     /// Signs the log as it is, unless that was done; the size that is signed.
@@ -243,6 +263,7 @@ impl Memory {
             made.lines.into_iter().try_for_each(|line| staged.line(idx, line))?;
             self.followed = entry.seq;
         }
+        staged.unsalt(&batch.erased);
         self.seal(&mut staged, salts)?;
         Ok(staged)
     }

@@ -1,7 +1,7 @@
 //! Attestation: what the journal says, as leaves of a verifiable log; sub-logs of lots, seals, checkpoints, disclosures, bundles that prove
 //! themselves, and what checks them.
 //!
-//! It reads the books and writes only the log. It may not know about HTTP.
+//! It reads the books and writes only the log, but that it lets go of what the books kept for it of erased records. It may not know about HTTP.
 
 pub mod file;
 pub mod canon;

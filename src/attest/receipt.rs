@@ -1,7 +1,7 @@
 //! Receipts: that one charge stands in the log, as a text that is checked offline (C2SP tlog-proof).
 //!
 //! Beside the proof stands what makes the leaf again: its text, and the disclosures of entry and job. They tell of the job and are not for
-//! donors.
+//! donors. Of a job that was erased there is no disclosure: the leaf has its digest, which nothing opens any more.
 
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ struct Beside {
 pub struct Values {
     seq: i64,
     entry: String,
-    job: String,
+    job: Option<String>,
 }
 
 /// Reads a charge's values from the books.
@@ -38,7 +38,11 @@ pub fn values(books: &mut Conn, row: &ChargeRow) -> Result<Values, Fault> {
     let mut composer = Composer::new(Handles::read(books)?);
     let mut batch = read_batch(books, row.seq - 1, 1, &mut composer)?;
     let entry = batch.entries.pop().ok_or_else(Refusal::not_found)?;
-    Ok(Values { seq: row.seq, entry: entry::whole(&entry, Some(row), &mut Names::default()), job: entry::job(row) })
+    Ok(Values {
+        seq: row.seq,
+        entry: entry::whole(&entry, Some(row), &mut Names::default()),
+        job: (!row.is_erased()).then(|| entry::job(row)),
+    })
 }
 
 /// Makes the receipt of a charge. Errors: `not_found` until the log has it and is signed.
@@ -48,7 +52,8 @@ pub fn make(log: &mut Conn, values: &Values) -> Result<Receipt, Fault> {
     let path = keep::inclusion(log, place, size.unsigned_abs())?.ok_or_else(Refusal::not_found)?;
     let row = store::leaves(log, place, place + 1)?.pop().ok_or_else(|| Fault::Internal(format!("leaf {place} is missing")))?;
     let salt = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| Salt::try_from(bytes).ok());
-    let job = salt(store::jobs(log, place, place + 1)?.remove(&row.idx)).map(|salt| disclose(&salt, entry::JOB, &values.job));
+    let kept = salt(store::jobs(log, place, place + 1)?.remove(&row.idx));
+    let job = kept.zip(values.job.as_ref()).map(|(salt, job)| disclose(&salt, entry::JOB, job));
     let whole = salt(row.salt).map(|salt| disclose(&salt, entry::ENTRY, &values.entry));
     let beside = Beside { disclosures: whole.into_iter().chain(job).collect(), leaf: row.leaf };
     let checkpoint = Note::parse(&note).map_err(|why| Fault::Internal(format!("a kept checkpoint: {why}")))?;

@@ -131,6 +131,7 @@ pub struct Staged {
     providers: Vec<ProviderRow>,
     lots: Vec<(i64, String)>,
     keys: Vec<(i64, String)>,
+    unsalted: Vec<i64>,
 }
 
 impl Staged {
@@ -173,6 +174,11 @@ impl Staged {
         self.keys.push((idx, vkey));
     }
 
+    /// Takes away the salts of the jobs of these entries of the journal, whichever transaction they came in.
+    pub fn unsalt(&mut self, seqs: &[i64]) {
+        self.unsalted.extend(seqs);
+    }
+
     /// Writes all, and the edge of the tree as it then is.
     pub fn write(mut self, conn: &mut Conn, edge: &Edge) -> Result<(), Fault> {
         // In the order of the table: a batch has many lines of few lots.
@@ -190,6 +196,9 @@ impl Staged {
         for (idx, vkey) in &self.keys {
             let row = (log_keys::idx.eq(idx), log_keys::vkey.eq(vkey));
             on!(conn, c => diesel::insert_into(log_keys::table).values(row).execute(c))?;
+        }
+        if !self.unsalted.is_empty() {
+            conn.overwriting(|conn| remove_salts(conn, &self.unsalted))?;
         }
         on!(conn, c => diesel::delete(log_edge::table).execute(c))?;
         for (tile, hashes) in edge.parts() {
@@ -223,6 +232,15 @@ pub fn jobs(conn: &mut Conn, from: u64, to: u64) -> Result<HashMap<i64, Vec<u8>>
     let some = log_jobs::table.filter(log_jobs::idx.ge(whole(from)?).and(log_jobs::idx.lt(whole(to)?)));
     let rows: Vec<(i64, Vec<u8>)> = on!(conn, c => some.load(c))?;
     Ok(rows.into_iter().collect())
+}
+
+fn remove_salts(conn: &mut Conn, seqs: &[i64]) -> Result<(), Fault> {
+    for some in seqs.chunks(LOOKUP) {
+        let theirs = log_leaves::table.filter(log_leaves::seq.eq_any(some)).select(log_leaves::idx);
+        let places: Vec<i64> = on!(conn, c => theirs.load(c))?;
+        on!(conn, c => diesel::delete(log_jobs::table.filter(log_jobs::idx.eq_any(&places))).execute(c))?;
+    }
+    Ok(())
 }
 
 /// Rows that are looked up by one statement.

@@ -3,6 +3,7 @@
 //! Names of persons stand here and never in the journal, which holds identifiers only. It may not know about credits.
 
 pub mod binding;
+pub mod erasure;
 mod institution;
 pub mod person;
 mod project;

@@ -152,6 +152,8 @@ kinds! {
     WebhookRotation 73 "webhook_rotation";
     /// A statement was made.
     Statement 74 "statement";
+    /// What tells of a person, or of jobs, was erased from the tables beside the journal.
+    Erasure 75 "erasure";
 }
 
 impl Kind {

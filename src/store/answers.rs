@@ -93,6 +93,19 @@ fn find(conn: &mut Conn, question: &Question) -> Result<Found, Fault> {
     Ok(on!(conn, c => answers::table.find(&question.asked).select(columns).first(c).optional())?)
 }
 
+/// What an answer says that told of what was erased.
+const ERASED: &str = r#"{"object":"erased"}"#;
+
+/// Takes away what was answered about the objects at these places; that something was answered stays, so that nothing is done twice. Reads
+/// all answers.
+pub fn forget(conn: &mut Conn, places: &[String]) -> Result<(), Fault> {
+    for some in places.chunks(1000) {
+        let told = answers::table.filter(answers::location.eq_any(some));
+        on!(conn, c => diesel::update(told).set(answers::body.eq(ERASED)).execute(c))?;
+    }
+    Ok(())
+}
+
 /// Whether any answer has been kept long enough.
 pub fn is_old(conn: &mut Conn, now: Time) -> Result<bool, Fault> {
     let old = answers::table.filter(answers::saved_at.lt(now.plus(-KEPT).micros()));

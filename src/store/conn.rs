@@ -294,6 +294,17 @@ impl Conn {
         Ok(on!(self, c => c.batch_execute(sql))?)
     }
 
+    /// Writes so that what is taken away is overwritten in the file: SQLite leaves it there otherwise. PostgreSQL lets go of it by VACUUM.
+    pub fn overwriting<T>(&mut self, write: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        if let Conn::Postgres(_) = self {
+            return write(self);
+        }
+        self.batch("PRAGMA secure_delete=ON")?;
+        let done = write(self);
+        self.batch("PRAGMA secure_delete=OFF")?;
+        done
+    }
+
     /// Whether the tables exist that a migration would make.
     pub fn has_table(&mut self, name: &str) -> Result<bool, Fault> {
         #[derive(diesel::QueryableByName)]

@@ -32,6 +32,9 @@ pub const APPEND_ONLY: &[&str] = &[
     "readings",
     "statements",
     "events",
+    "erasures",
+    "erased",
+    "charges",
     "accounts",
     "grants",
     "amendments",
@@ -44,8 +47,8 @@ pub const LOG: &[&str] =
 /// Those that refuse one of both only: accounts move on, and salts of jobs may be erased.
 const ONCE: &[&str] = &["accounts", "log_jobs"];
 
-/// Those of which only what was asked stays as it was.
-const ASKED: &[&str] = &["grants", "amendments"];
+/// Those of which only what was asked stays as it was, or all but what may be erased.
+const ASKED: &[&str] = &["grants", "amendments", "charges"];
 
 /// Which of the books' append-only tables have their guards in place.
 pub fn standing(conn: &mut Conn) -> Result<Vec<(&'static str, bool)>, Fault> {
@@ -61,7 +64,7 @@ pub fn standing_of(conn: &mut Conn, tables: &[&'static str]) -> Result<Vec<(&'st
     for table in tables {
         let (have, want): (Count, i64) = match conn {
             Conn::Sqlite(c) => (sql_query(SQLITE).bind::<Text, _>(table).get_result(c)?, if ONCE.contains(table) { 1 } else { 2 }),
-            // One refuses all; of grants and amendments one refuses that they go, one that what was asked is changed.
+            // One refuses all; of those that are changed in part one refuses that they go, one that the rest is changed.
             Conn::Postgres(c) => (sql_query(POSTGRES).bind::<Text, _>(table).get_result(c)?, if ASKED.contains(table) { 2 } else { 1 }),
         };
         found.push((*table, have.guards >= want));

@@ -4,6 +4,7 @@
 //! know about statements or about HTTP.
 
 pub mod charge;
+pub mod erase;
 pub mod hold;
 mod met;
 pub mod price;

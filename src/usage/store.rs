@@ -147,12 +147,17 @@ pub struct ChargeRow {
     pub ended_at: i64,
     /// The rates that made the price: stamps as a JSON list.
     pub rates: String,
-    /// What was sent, without what the other columns say.
+    /// What was sent, without what the other columns say; empty where it was erased.
     pub said: String,
 }
 
 impl ChargeRow {
-    /// What was sent, in its canonical form.
+    /// Whether what was sent was erased.
+    pub fn is_erased(&self) -> bool {
+        self.said.is_empty()
+    }
+
+    /// What was sent, in its canonical form; `null` where it was erased.
     pub fn record(&self) -> serde_json::Value {
         record::whole(&self.said, self.grant(), self.resource(), self.ended_at())
     }
@@ -385,7 +390,7 @@ pub struct QuarantineRow {
     pub reason: String,
     /// The refusal's particulars.
     pub detail: String,
-    /// The canonical text of what was sent.
+    /// The canonical text of what was sent; empty where it was erased.
     pub record: String,
     /// `open`, `charged` or `dismissed`.
     pub state: String,
@@ -396,6 +401,11 @@ pub struct QuarantineRow {
 }
 
 impl QuarantineRow {
+    /// Whether what was sent was erased.
+    pub fn is_erased(&self) -> bool {
+        self.record.is_empty()
+    }
+
     /// The usage record.
     pub fn id(&self) -> UsageId {
         UsageId::from_stamp(self.id)

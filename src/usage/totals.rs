@@ -1,7 +1,7 @@
 //! Totals of metered quantities: what was used, apart from what it cost.
 //!
 //! Read from the records as they were sent, so that they can be compared with a scheduler's own totals; refund policies and prices
-//! leave them alone. Exact: seconds are added as seconds. A job's total stands for its parts, which count until it is there. Bound: one page
+//! leave them alone; of a record that was erased what was metered remains, under no account. Exact: seconds are added as seconds. A job's total stands for its parts, which count until it is there. Bound: one page
 //! of charges in memory, and the sums of the jobs that have parts.
 
 pub mod store;
@@ -9,8 +9,9 @@ pub mod store;
 use std::collections::{BTreeMap, HashMap};
 
 use rust_decimal::Decimal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::erase;
 use super::store::ChargeRow;
 use crate::store::{Conn, Fault, Page};
 
@@ -55,6 +56,10 @@ impl Totals {
     }
 }
 
+fn read(text: &str) -> Result<Value, Fault> {
+    serde_json::from_str(text).map_err(|e| Fault::Internal(format!("a record: {e}")))
+}
+
 fn overflow() -> Fault {
     Fault::Internal("the totals of metered quantities leave 96 bits".into())
 }
@@ -78,8 +83,10 @@ pub fn totals_by<K: Ord>(
     let mut page = Page { after: None, limit: PAGE, descending: false };
     loop {
         let rows = look(conn, page)?;
+        let erased: Vec<i64> = rows.iter().filter(|row| row.is_erased()).map(|row| row.id).collect();
+        let metered = erase::store::metered(conn, &erased)?;
         for row in &rows {
-            let record: Value = serde_json::from_str(&row.said).map_err(|e| Fault::Internal(format!("a record: {e}")))?;
+            let record = metered.get(&row.id).map_or_else(|| read(&row.said), |metered| Ok(json!({"quantities": read(metered)?})))?;
             let sums = match row.part {
                 0 => {
                     // Recorded after all the parts that it sums up.

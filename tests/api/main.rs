@@ -4,6 +4,7 @@ mod access;
 mod books;
 mod codes;
 mod decisions;
+mod erasing;
 mod fields;
 mod flows;
 mod granting;

@@ -158,6 +158,7 @@ pub fn path(town: &Town, route: &Route, side: &Side) -> String {
             Some("whk") => side.webhook.clone(),
             Some("evt") => side.event.clone(),
             Some("stm") => side.statement.clone(),
+            Some("era") => side.erasure.clone(),
             // A charge and its transaction are one entry of the journal.
             Some("txn") => ChargeId::parse(&side.charge).expect("a charge").seen_as::<Transaction>().to_string(),
             None if name == "slug" => "not_found".into(),

@@ -68,6 +68,8 @@ pub struct Side {
     pub event: String,
     /// Of the donor, over the three days before yesterday.
     pub statement: String,
+    /// Of a person who never had a role.
+    pub erasure: String,
 }
 
 /// The moment so many days from now, on the wire.
@@ -322,7 +324,16 @@ impl Town {
             binding,
             webhook,
             event,
+            erasure: self.erasure(name),
         }
+    }
+
+    fn erasure(&self, name: &str) -> String {
+        let leaver =
+            json!({"name": "Example Leaver", "identities": [{"issuer": "https://idp.example", "subject": format!("leaver-{name}")}]});
+        let path = format!("/v1/persons/{}/erasure", self.id("admin", "/v1/persons", &leaver));
+        let made = self.post_with(&self.staff.admin, &path, &[("if-match", "\"v1\"")], &json!({"ground": "asked"}));
+        text(&made.expect(201).json, "id")
     }
 }
 

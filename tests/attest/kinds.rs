@@ -28,7 +28,10 @@ const POSTED: &str = "SELECT id AS n FROM postings ORDER BY id";
 const ACCOUNTS: &str = "SELECT no AS n FROM accounts WHERE postings > 0 ORDER BY no";
 const SHARES: &str = "SELECT no AS n FROM accounts WHERE award <> 0 AND lot <> 0 AND postings > 0 ORDER BY no";
 const RUNS: &str = "SELECT first AS n FROM runs WHERE list = 1 AND length(members) > 0 ORDER BY first";
-const CHARGED: &str = "SELECT id AS n FROM charges ORDER BY id";
+const CHARGED: &str = "SELECT id AS n FROM charges WHERE said <> '' ORDER BY id";
+const ERASED: &str = "SELECT id AS n FROM charges WHERE said = '' ORDER BY id";
+const GONE: &str = "SELECT id AS n FROM quarantine WHERE record = '' ORDER BY id";
+const PERSONS: &str = "SELECT id AS n FROM persons WHERE name <> '' ORDER BY id";
 /// Charges of two postings, to the accounts that most are to.
 const PAIRS: &str = "SELECT c.seq AS n FROM charges c JOIN postings p ON p.id = c.seq * 1024 + 1
     WHERE p.account = (SELECT account FROM postings GROUP BY account ORDER BY count(*) DESC, account LIMIT 1)
@@ -41,7 +44,7 @@ const REFUNDED: &str = "SELECT id AS n FROM refunds ORDER BY id";
 const COVERED: &str = "SELECT id AS n FROM covers ORDER BY id";
 const HELD: &str = "SELECT id AS n FROM holds ORDER BY id";
 const OPEN: &str = "SELECT id AS n FROM holds WHERE closed IS NULL ORDER BY id";
-const LOST: &str = "SELECT id AS n FROM quarantine ORDER BY id";
+const LOST: &str = "SELECT id AS n FROM quarantine WHERE record <> '' ORDER BY id";
 
 /// The books' own tables.
 pub const OF_BOOKS: &[Kind] = &[
@@ -112,6 +115,22 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("a usage record's hash", Books, CHARGED, Bit("charges", "digest", "id = {row}"), Leaves),
     kind("a usage record's key", Books, CHARGED, Bit("charges", "usage_key", "id = {row}"), Leaves),
     kind("a usage record blotted out", Books, CHARGED, Sql("UPDATE charges SET said = '' WHERE id = {row}"), Leaves),
+    kind("an erased record's hash", Books, ERASED, Bit("charges", "digest", "id = {row}"), Law::Books(6)),
+    kind("an erased record's key", Books, ERASED, Bit("charges", "usage_key", "id = {row}"), Law::Books(6)),
+    kind("an erased record put back", Books, ERASED, Sql(PUT_BACK), Law::Books(6)),
+    kind("what an erased record metered", Books, ERASED, Sql("UPDATE erased SET metered = '{by}' WHERE id = {row}"), Law::Books(6)),
+    kind("that a record was erased", Books, ERASED, Sql("DELETE FROM erased WHERE id = {row}"), Law::Books(6)),
+    kind("by what a record was erased", Books, ERASED, Sql("UPDATE erased SET seq = seq - {by} WHERE id = {row}"), Law::Books(6)),
+    kind(
+        "that another record was erased",
+        Books,
+        CHARGED,
+        Sql("INSERT INTO erased (id, seq, metered) VALUES ({row}, {by}, '')"),
+        Law::Books(6),
+    ),
+    kind("a record in quarantine blotted out", Books, LOST, Sql("UPDATE quarantine SET record = '' WHERE id = {row}"), Law::Books(6)),
+    kind("the hash of one that was erased", Books, GONE, Bit("quarantine", "digest", "id = {row}"), Law::Books(6)),
+    kind("the key of one that was erased", Books, GONE, Bit("quarantine", "usage_key", "id = {row}"), Law::Books(6)),
     kind("a charge taken away", Books, CHARGED, Sql("DELETE FROM charges WHERE id = {row}"), Leaves),
     kind("a charge more", Books, CHARGED, Sql(CHARGE_MORE), Law::Books(6)),
     kind("keys of usage", Books, KEYS, Bit("key_rows", "entries", "id = {row}"), Law::Books(6)),
@@ -173,10 +192,24 @@ pub const BY_ROWS: &[Kind] = &[
     kind("what was refunded", Books, REFUNDED, Sql("UPDATE refunds SET charge = charge + {by} WHERE id = {row}"), Law::Books(11)),
     kind("which charge was covered", Books, COVERED, Sql("UPDATE covers SET charge = charge + {by} WHERE id = {row}"), Law::Books(11)),
     kind("what was covered", Books, COVERED, Sql("UPDATE covers SET amount = amount + {by} WHERE id = {row}"), Law::Books(11)),
+    kind("who erased", Books, "", Sql("UPDATE erasures SET erased_by = erased_by + {by}"), Law::Books(11)),
+    kind("on what ground", Books, "", Sql("UPDATE erasures SET ground = 'mistake' WHERE seq > {by} % 9"), Law::Books(11)),
+    kind("how much was erased", Books, "", Sql("UPDATE erasures SET charges = charges + {by}"), Law::Books(11)),
+    kind("an erasure made up", Books, "", Sql(ERASURE_MORE), Law::Books(11)),
+    kind(
+        "a person blotted out",
+        Books,
+        PERSONS,
+        Sql("UPDATE persons SET name = '', version = {by} WHERE id = {row}; DELETE FROM identities WHERE person = {row}"),
+        Law::Books(11),
+    ),
     kind("what left a grant", Books, "", Sql("UPDATE outflows SET amount = amount + {by}"), Law::Books(11)),
 ];
 
 const OTHER_TERMS: &str = r#"UPDATE donations SET terms = '{"purpose":"{word}"}' WHERE id = {row}"#;
+const PUT_BACK: &str = r#"UPDATE charges SET said = '{"external_id":"{word}"}' WHERE id = {row}"#;
+const ERASURE_MORE: &str = "INSERT INTO erasures (id, seq, erased_by, ground, charges, records)
+    SELECT id + {by}, seq, erased_by, ground, charges, records FROM erasures";
 const ROLLED_BACK: &str = "DELETE FROM journal WHERE seq >= {row}";
 const CLOSED_UP: &str = "DELETE FROM journal WHERE seq = {row};
     UPDATE journal SET seq = -seq WHERE seq > {row}; UPDATE journal SET seq = -seq - 1 WHERE seq < 0;
@@ -214,7 +247,10 @@ const CHARGE_MORE: &str = "INSERT INTO charges (id, seq, usage_key, part, digest
 const OF_ENTRIES: &str = "SELECT idx AS n FROM log_leaves WHERE seq IS NOT NULL ORDER BY idx";
 const LATEST: &str = "SELECT idx AS n FROM log_leaves ORDER BY idx DESC LIMIT 40";
 const JOBS: &str = "SELECT idx AS n FROM log_jobs ORDER BY idx";
-const NO_JOBS: &str = "SELECT idx AS n FROM log_leaves WHERE idx NOT IN (SELECT idx FROM log_jobs) ORDER BY idx";
+const NO_JOBS: &str =
+    "SELECT idx AS n FROM log_leaves WHERE idx NOT IN (SELECT idx FROM log_jobs) AND leaf NOT LIKE '%\"charge\"%' ORDER BY idx";
+const UNTOLD: &str =
+    "SELECT idx AS n FROM log_leaves WHERE idx NOT IN (SELECT idx FROM log_jobs) AND leaf LIKE '%\"charge\"%' ORDER BY idx";
 const LINES: &str = "SELECT idx AS n FROM log_lines ORDER BY idx, lot";
 const HEADS: &str = "SELECT lot + seal AS n FROM log_heads ORDER BY 1";
 const LOTS: &str = "SELECT lot AS n FROM log_lots ORDER BY lot";
@@ -237,6 +273,7 @@ pub const OF_LOG: &[Kind] = &[
     kind("an entry's salt taken away", Log, OF_ENTRIES, Sql("UPDATE log_leaves SET salt = NULL WHERE idx = {row}"), Leaves),
     kind("a job's salt", Log, JOBS, Bit("log_jobs", "salt", "idx = {row}"), Leaves),
     kind("a job's salt taken away", Log, JOBS, Sql("DELETE FROM log_jobs WHERE idx = {row}"), Leaves),
+    kind("an erased job's salt put back", Log, UNTOLD, Sql(SALT_MORE), Leaves),
     kind("a job's salt where there is no job", Log, NO_JOBS, Sql(SALT_MORE), Lots),
     kind(
         "a job's salt beyond the log",

@@ -5,6 +5,7 @@
 mod support;
 
 mod clean;
+mod erased;
 mod kill;
 mod kinds;
 mod mutated;

@@ -8,7 +8,7 @@ use almoner::attest::store;
 use almoner::reports::verify::{Verification, verify, verify_log};
 use almoner::store::keys::Sieve;
 use almoner::store::{Conn, Database, Page, on};
-use almoner::tlog::{Checkpoint, note};
+use almoner::tlog::{Checkpoint, Signer, note};
 use almoner::usage::{self, store::ChargeRow};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text};
@@ -140,6 +140,15 @@ impl Ground {
     pub fn play(database: TestDatabase) -> Ground {
         let mut older = Vec::new();
         let scene = Scene::play_watched(database, &mut |scene| {
+            // Once there are charges in the log, and once there are records in quarantine.
+            let erased = match older.len() {
+                2 => scene.erase_some("2026-01-20T00:00:00Z", 12) + 12,
+                4 => scene.erase_some("2026-01-20T00:00:00Z", 0),
+                _ => 0,
+            };
+            if erased > 0 {
+                scene.log_beside();
+            }
             for at in [At::Books, At::Log] {
                 let mut conn = connect(scene, at);
                 for table in tables(&mut conn, at) {

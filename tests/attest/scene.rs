@@ -11,6 +11,7 @@ use almoner::attest::integrate::{self, Integrator};
 use almoner::attest::keep::Log;
 use almoner::attest::signer::Keeper;
 use almoner::attest::store;
+use almoner::directory::erasure::Ground;
 use almoner::directory::{self, NewInstitution, NewResource};
 use almoner::donations::{self, OnExpiry};
 use almoner::grants::Overdraft;
@@ -20,6 +21,7 @@ use almoner::reports::verify::{Verification, verify, verify_log};
 use almoner::store::{Database, Fault, Store, Work};
 use almoner::time::{Clock, Time};
 use almoner::tlog::{Checkpoint, Note, Policy, Signer};
+use almoner::usage::erase::{self, OfUser};
 use almoner::usage::{self, Incoming, NewRate, Outcome, Record, hold};
 use serde_json::json;
 
@@ -135,11 +137,35 @@ impl Scene {
         scene
     }
 
+    /// The books, open for writing at some moment.
+    pub fn store(&self, at: &str) -> Store {
+        Store::open(&self.books, Clock::held(time(at))).expect("books")
+    }
+
+    /// Erases so many usage records in the middle, and those of the quarantine that are closed; how many these are.
+    pub fn erase_some(&self, at: &str, charges: usize) -> usize {
+        let erase = move |work: &mut Work<'_>| {
+            let pair = Pair::of(work)?;
+            let of = of_user(work)?;
+            let mut wanted = erase::find(work.sql()?, &of)?;
+            assert!(wanted.charges.len() > 250 && !wanted.more, "{wanted:?}");
+            wanted.charges = wanted.charges.split_off(100).into_iter().take(charges).collect();
+            erase::erase(work, pair.first, Ground::Asked, &wanted, false)
+        };
+        let done = self.store(at).write(erase).expect("erased");
+        assert_eq!((done.charges.len(), done.made.is_some()), (charges, true));
+        done.records.len()
+    }
+
+    /// Integrates what is new, and signs; as another process would.
+    pub fn log_beside(&self) {
+        let mut integrator = Integrator::open(&self.books, &self.log, self.keeper()).expect("an integrator");
+        while integrator.run().expect("integrated").behind > 0 {}
+    }
+
     /// Integrates what is new, and signs.
     pub fn log_it(&mut self) {
-        let keeper = self.keeper();
-        let mut integrator = Integrator::open(&self.books, &self.log, keeper).expect("an integrator");
-        while integrator.run().expect("integrated").behind > 0 {}
+        self.log_beside();
         self.signed.push(self.log.read(store::extent).expect("a log").0);
     }
 
@@ -194,6 +220,13 @@ pub fn verify_with(books: &Database, evidence: &Evidence) -> Verification {
         })
     })
     .expect("a verification")
+}
+
+/// The user of all jobs, as their provider names them.
+pub fn of_user(work: &mut Work<'_>) -> Result<OfUser, Fault> {
+    let found = directory::store::institutions(work.sql()?, &directory::Of::default(), almoner::store::Page::ALL)?;
+    let provider = found.first().expect("a provider").id;
+    Ok(OfUser { provider, user: USER.into(), ended_before: time("2026-04-01T00:00:00Z") })
 }
 
 fn open(work: &mut Work<'_>) -> Result<Desk, Fault> {

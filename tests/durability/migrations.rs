@@ -117,6 +117,10 @@ const ROWS: &str = "
     INSERT INTO statements (id, kind, whom, from_at, to_at, seq, sha256, made_by) SELECT 1, 'donor', 1, 1, 2, 1, 'a row', max(id) FROM persons;
     INSERT INTO amendments (id, award, kind, requester, reason, state, version)
         SELECT 1, id, 'closing', requester, 'a row', 'requested', 1 FROM grants;
+    INSERT INTO erasures (id, seq, erased_by, ground, charges, records) SELECT 1, 1, max(id), 'asked', 0, 0 FROM persons;
+    INSERT INTO erased (id, seq, metered) VALUES (1, 1, '{}');
+    INSERT INTO charges (id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after, ended_at, rates, said)
+        VALUES (1, 1, '', 0, '', 1, 1, 1, 1, 0, 0, 1, '[]', 'a row');
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
 
 #[test]
@@ -140,6 +144,9 @@ fn what_was_written_stays_written() {
                 "statements" => "sha256",
                 "journal" => "effective_at",
                 "grants" | "amendments" => "requester",
+                "erasures" => "ground",
+                "erased" => "metered",
+                "charges" => "amount",
                 _ => "reason",
             };
             let word = if *table == "accounts" { "accounts" } else { "append-only" };

@@ -1,10 +1,13 @@
 //! A statement that was made reads the same for ever, and a text that does not is not shown.
 
+use almoner::directory::erasure::Ground;
 use almoner::ledger::{self, Kind};
 use almoner::refusal::Code;
-use almoner::reports::statement::{self, Asked, Whom};
-use almoner::store::Fault;
+use almoner::reports::statement::{self, Asked, Made, Whom};
+use almoner::store::{Fault, Page};
 use almoner::time::{DAY, Period};
+use almoner::usage;
+use almoner::usage::erase::{self, Wanted};
 use diesel::connection::SimpleConnection;
 
 use crate::books::Books;
@@ -42,6 +45,31 @@ fn what_comes_later_changes_nothing() {
         });
         assert_eq!(entry[0].kind, Kind::Statement);
         assert!(entry[0].body.as_ref().is_some_and(|body| body.contains(&first.sha256)), "the journal says what it hashes to");
+    }
+}
+
+#[test]
+fn what_is_erased_changes_no_text_and_its_jobs_are_told_as_erased() {
+    for database in databases() {
+        let books = Books::of_four_months(database);
+        let asked: Vec<Asked> = books.everybody().into_iter().map(|whom| books.asked(whom, "2026-01-01", "2026-04-29")).collect();
+        let made: Vec<_> = asked.iter().map(|one| books.make(*one).0).collect();
+        let named = |made: &Made| -> Vec<String> {
+            let drawn = books.look(|conn| statement::read(conn, made));
+            books.look(|conn| statement::jobs::jobs(conn, &drawn.text)).into_values().collect()
+        };
+        assert!(made.iter().flat_map(&named).any(|name| name.contains("secret")), "jobs are named");
+        let erased = books.write(|work, pair| {
+            let all = usage::store::charges(work.sql()?, &usage::Of::default(), Page::ALL)?;
+            let wanted = Wanted { charges: all.iter().map(|row| row.id()).collect(), ..Wanted::default() };
+            erase::erase(work, pair.first, Ground::Retention, &wanted, false)
+        });
+        assert!(erased.charges.len() > 10);
+        let names: Vec<String> = made.iter().flat_map(&named).collect();
+        assert!(names.len() > 10 && names.iter().all(|name| name == "erased"), "{names:?}");
+        for (one, made) in asked.iter().zip(&made) {
+            assert_eq!(books.draw(one).sha256, made.sha256, "{one:?}");
+        }
     }
 }
 

@@ -47,10 +47,10 @@ def whole(text):
     return int(text)
 def decimal(text):
     """A signed decimal in its smallest part, and how many places it has."""
-    form = re.fullmatch(r"(-?)(?:0|[1-9][0-9]*)(?:\.([0-9]{1,255}))?", text)
-    value = int(text.replace(".", "")) if form and len(text) < 400 else 2**127
+    form = re.fullmatch(r"(-?)(?:0|[1-9][0-9]{0,38})(?:\.(?=[0-9])|$)([0-9]{0,255})", text)
+    value = int(text.replace(".", "")) if form else 2**127
     need(abs(value) < 2**127 and (value or not form[1]), "non-canonical", f"{text[:80]!a} is no decimal")
-    return value, len(form[2] or "")
+    return value, len(form[2])
 def shaped(value, form):
     """Whether a value has a form: a type, a literal, [form] a list, {name: form} an object, (form, form) either; ... where it is missing."""
     if isinstance(form, tuple): return any(shaped(value, one) for one in form)
@@ -97,7 +97,7 @@ def covered(low, high, leaves, rest):
     return node(left, covered(middle, high, leaves[at:], rest))
 def cover_holds(leaves, size, root, cover):
     rest = iter(cover)
-    return leaves[-1][0] < size and covered(0, size, leaves, rest) == root and next(rest, None) is None
+    return covered(0, size, leaves, rest) == root and next(rest, None) is None
 def push(edge, size, leaf):
     while size & 1:
         leaf, size = node(edge.pop(), leaf), size >> 1
@@ -216,7 +216,7 @@ def check(text, trust, kept):
             need(good, "gap", f"{at}: another line stands here, or its leaf does not come after the one before")
             for side in (0, 1 if line["amount"] >= 0 else 2):
                 sums[side] += abs(line["amount"]) if side else line["amount"]
-            good = (line["unit"], line["scale"]) == name[1:] and 0 <= sums[0] == line["balance"] and max(sums) < 2**127
+            good = (line["unit"], line["scale"]) == name[1:] and 0 <= sums[0] == line["balance"]
             need(good, "balance", f"{at}: the balance is not that before and the amount")
             need((leaf["t"] == "charge") == ("nul" in leaf), "non-canonical", f"{at}: a charge has a nullifier, and nothing else has")
             used = "nul" in leaf and nullifiers.setdefault(leaf["nul"], index) != index

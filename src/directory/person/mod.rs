@@ -6,12 +6,13 @@ pub mod store;
 
 use serde_json::json;
 
+use super::erasure::{self, Erasure, Ground, Named};
 use super::{binding, institution, unknown};
 use crate::actor::Actor;
 use crate::id::{Id, InstitutionId, Person as PersonKind, PersonId};
 use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
-use crate::store::{Conn, Fault, Page, Work};
+use crate::store::{Conn, Fault, Page, Work, answers};
 use crate::time::Time;
 pub use store::Of;
 
@@ -37,10 +38,17 @@ pub struct Person {
     pub version: i32,
 }
 
+impl Person {
+    /// Whether who it was is erased: whoever is known has an identity.
+    pub fn is_erased(&self) -> bool {
+        self.about.name.is_empty() && self.about.identities.is_empty()
+    }
+}
+
 /// What describes a person.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NewPerson {
-    /// The name.
+    /// The name; empty where it was erased.
     pub name: String,
     /// Where the person belongs.
     pub institution: Option<InstitutionId>,
@@ -72,6 +80,16 @@ fn known(conn: &mut Conn, id: PersonId) -> Result<Person, Fault> {
     person(conn, id)?.ok_or_else(|| Refusal::not_found().into())
 }
 
+/// The person, as long as they are at the version that was read.
+fn at_version(conn: &mut Conn, id: PersonId, version: i32) -> Result<Person, Fault> {
+    let found = known(conn, id)?;
+    if found.version == version {
+        return Ok(found);
+    }
+    let detail = format!("The person is at version {}.", found.version);
+    Err(Refusal::new(Code::VersionMismatch, detail).with("version", found.version).into())
+}
+
 /// Records a person with all identities. Errors: `duplicate_external_id` where one is another's already, `unknown` for the institution.
 pub fn add_person(work: &mut Work<'_>, who: PersonId, new: &NewPerson) -> Result<Person, Fault> {
     if let Some(id) = new.institution
@@ -92,8 +110,12 @@ pub fn add_person(work: &mut Work<'_>, who: PersonId, new: &NewPerson) -> Result
     known(work.sql()?, PersonId::from_stamp(birth.stamp))
 }
 
-/// Refuses an identity that is somebody's.
+/// Refuses an identity that is somebody's, or was.
 fn free(conn: &mut Conn, identity: &Identity) -> Result<(), Fault> {
+    if erasure::store::has_identity(conn, &identity.issuer, &identity.subject)? {
+        let detail = "That identity was a person's who was erased; nobody signs in under it again.";
+        return Err(Refusal::new(Code::DuplicateExternalId, detail).into());
+    }
     match store::person(conn, &identity.issuer, &identity.subject)? {
         None => Ok(()),
         Some(other) => {
@@ -105,10 +127,12 @@ fn free(conn: &mut Conn, identity: &Identity) -> Result<(), Fault> {
 
 /// Records that a further identity is the same person's.
 ///
-/// Errors: `not_found`; `duplicate_external_id` where it is somebody's already; `forbidden` for a person with a role that takes two to bind,
+/// Errors: `not_found`; `already_decided` for one who was erased; `duplicate_external_id` where it is somebody's already; `forbidden` for a person with a role that takes two to bind,
 /// since one administrator would give that role to whoever has the identity.
 pub fn link_identity(work: &mut Work<'_>, who: PersonId, id: PersonId, identity: &Identity) -> Result<Person, Fault> {
-    known(work.sql()?, id)?;
+    if known(work.sql()?, id)?.is_erased() {
+        return Err(Refusal::new(Code::AlreadyDecided, "The person was erased.").with("person", id).into());
+    }
     free(work.sql()?, identity)?;
     let takes_two = |binding: &binding::Binding| binding.state != binding::State::Revoked && binding.right.takes_two();
     if binding::of_person(work.sql()?, id)?.iter().any(takes_two) {
@@ -125,12 +149,11 @@ pub fn link_identity(work: &mut Work<'_>, who: PersonId, id: PersonId, identity:
 
 /// Gives a person a new name, a new institution or both; who the person was before is kept beside the journal.
 ///
-/// Errors: `not_found`, `version_mismatch`, `unknown` for the institution.
+/// Errors: `not_found`, `version_mismatch`, `already_decided` for one who was erased, `unknown` for the institution.
 pub fn revise_person(work: &mut Work<'_>, who: PersonId, id: PersonId, version: i32, revision: &Revision) -> Result<Person, Fault> {
-    let found = known(work.sql()?, id)?;
-    if found.version != version {
-        let detail = format!("The person is at version {}.", found.version);
-        return Err(Refusal::new(Code::VersionMismatch, detail).with("version", found.version).into());
+    let found = at_version(work.sql()?, id, version)?;
+    if found.is_erased() {
+        return Err(Refusal::new(Code::AlreadyDecided, "The person was erased.").with("person", id).into());
     }
     if let Some(new) = revision.institution
         && institution(work.sql()?, new)?.is_none()
@@ -193,7 +216,39 @@ pub fn revoke_person(work: &mut Work<'_>, who: PersonId, id: PersonId) -> Result
     known(work.sql()?, id)
 }
 
-/// The person behind an actor; recorded when first seen.
+/// Erases who a person was: name, former names and identities go, and nobody signs in under these again. What remains is the identifier, where
+/// the person belonged, and what they decided.
+///
+/// Errors: `not_found`, `version_mismatch`, `already_decided`; `forbidden` for oneself, or for who still has a role here.
+pub fn erase_person(work: &mut Work<'_>, who: PersonId, id: PersonId, version: i32, ground: Ground) -> Result<Erasure, Fault> {
+    let found = at_version(work.sql()?, id, version)?;
+    if found.is_erased() {
+        return Err(Refusal::new(Code::AlreadyDecided, "The person was erased before.").with("person", id).into());
+    }
+    if who == id {
+        return Err(Refusal::new(Code::Forbidden, "Another administrator erases you.").with("person", id).into());
+    }
+    if binding::of_person(work.sql()?, id)?.iter().any(|binding| binding.state != binding::State::Revoked) {
+        let detail = "The person still has a role here; revoke it first.";
+        return Err(Refusal::new(Code::Forbidden, detail).with("person", id).into());
+    }
+    let projects = super::store::memberships(work.sql()?, id)?.into_iter().map(|project| format!("/v1/projects/{project}/members"));
+    let places: Vec<String> = projects.chain([format!("/v1/persons/{id}")]).collect();
+    let made = erasure::record(work, who, ground, &Named { person: Some(id), ..Named::default() })?;
+    let conn = work.sql_mut()?;
+    for Identity { issuer, subject } in &found.about.identities {
+        erasure::store::insert_identity(conn, id, issuer, subject)?;
+    }
+    conn.overwriting(|conn| {
+        store::erase(conn, id)?;
+        answers::forget(conn, &places)
+    })?;
+    work.room::<People>()?.0.retain(|_, person| *person != id);
+    super::standing::moved(work, made.seq)?;
+    Ok(made)
+}
+
+/// The person behind an actor; recorded when first seen. Error: `token_revoked` for an identity that was erased.
 pub fn person_for(work: &mut Work<'_>, actor: &Actor) -> Result<PersonId, Fault> {
     let (people, link) = work.room_and_link::<People>()?;
     let key = (actor.issuer.clone(), actor.subject.clone());
@@ -203,6 +258,9 @@ pub fn person_for(work: &mut Work<'_>, actor: &Actor) -> Result<PersonId, Fault>
     let person = match store::person(link.conn()?, &actor.issuer, &actor.subject)? {
         Some(person) => person,
         None => {
+            if erasure::store::has_identity(link.conn()?, &actor.issuer, &actor.subject)? {
+                return Err(Refusal::new(Code::TokenRevoked, "The person who signed in under this identity was erased.").into());
+            }
             let now = work.now();
             let mut draft = Draft::note(Kind::Person, PersonId::from_stamp(0), now, &json!({}));
             (draft.actor, draft.body) = (None, None);

@@ -118,6 +118,15 @@ pub(super) fn rename(conn: &mut Conn, id: PersonId, name: &str, institution: Opt
     Ok(())
 }
 
+/// Takes away who a person was and what they were called before.
+pub(super) fn erase(conn: &mut Conn, id: PersonId) -> Result<(), Fault> {
+    let (own, before) = (persons::table.find(id.stamp()), person_revisions::table.filter(person_revisions::person.eq(id.stamp())));
+    on!(conn, c => diesel::update(own).set((persons::name.eq(""), persons::version.eq(persons::version + 1))).execute(c))?;
+    on!(conn, c => diesel::update(before).set(person_revisions::name.eq("")).execute(c))?;
+    on!(conn, c => diesel::delete(identities::table.filter(identities::person.eq(id.stamp()))).execute(c))?;
+    Ok(())
+}
+
 /// Moves the version on.
 pub(super) fn touch(conn: &mut Conn, id: PersonId) -> Result<(), Fault> {
     on!(conn, c => diesel::update(persons::table.find(id.stamp())).set(persons::version.eq(persons::version + 1)).execute(c))?;

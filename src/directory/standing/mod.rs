@@ -7,14 +7,16 @@
 
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::binding::{Binding, Right, State};
+use super::erasure;
 use crate::actor::{Actor, Role, Roles};
 use crate::id::{PersonId, ProjectId};
+use crate::ledger::handle::Identities;
 use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, Refusal};
 use crate::store::{Conn, Fault, Room, Work};
@@ -140,6 +142,8 @@ pub struct Register {
     standings: HashMap<String, HashMap<String, Arc<Standing>>>,
     /// By issuer.
     revoked: HashMap<String, Vec<String>>,
+    /// Identities of persons who were erased, by the hashes that the first of both makes; nothing as long as there are none.
+    erased: Option<(Identities, HashSet<Vec<u8>>)>,
 }
 
 impl Register {
@@ -156,6 +160,10 @@ impl Register {
             register.revoked.entry(issuer).or_default().push(token);
         }
         register.revoked.values_mut().for_each(|tokens| tokens.sort_unstable());
+        let erased = erasure::store::identities(conn)?;
+        if !erased.is_empty() {
+            register.erased = Some((Identities::read(conn)?, erased.into_iter().collect()));
+        }
         Ok(register)
     }
 
@@ -169,7 +177,9 @@ impl Register {
     pub fn judge(&self, rule: &Rule, actor: &Actor, token: &str, issued_at: Time) -> Result<Option<Actor>, Refusal> {
         let standing = self.standings.get(&actor.issuer).and_then(|subjects| subjects.get(&actor.subject));
         let revoked = self.revoked.get(&actor.issuer).is_some_and(|tokens| tokens.binary_search_by(|t| t.as_str().cmp(token)).is_ok());
-        judge(rule, standing.map(Arc::as_ref), revoked, actor, issued_at)
+        let erased =
+            self.erased.as_ref().is_some_and(|(identities, known)| known.contains(&identities.digest(&actor.issuer, &actor.subject)));
+        judge(rule, standing.map(Arc::as_ref), revoked || erased, actor, issued_at)
     }
 }
 
@@ -195,7 +205,8 @@ pub fn recheck(work: &mut Work<'_>, rule: &Rule, warrant: &Warrant) -> Result<()
     let revoked = match known.revoked.get(&shown) {
         Some(revoked) => *revoked,
         None => {
-            let revoked = store::is_revoked(link.conn()?, &shown.0, &shown.1)?;
+            let revoked = store::is_revoked(link.conn()?, &shown.0, &shown.1)?
+                || erasure::store::has_identity(link.conn()?, &actor.issuer, &actor.subject)?;
             known.revoked.insert(shown, revoked);
             revoked
         }

@@ -22,7 +22,7 @@ use crate::directory::standing::{self, Rule};
 use crate::id::{EventId, Id, PersonId, WebhookId};
 use crate::ledger::{self, Draft, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
-use crate::store::{Conn, Fault, Page, Work};
+use crate::store::{Conn, Fault, Page, Work, answers};
 use crate::time::{DAY, SECOND, Time};
 
 use super::{Concerns, Event, NewEvent, Sight, tell};
@@ -174,6 +174,29 @@ pub fn revoke(work: &mut Work<'_>, who: PersonId, id: WebhookId) -> Result<Webho
     store::end(work.sql_mut()?, &found)?;
     store::remove_secrets(work.sql_mut()?, id)?;
     Ok(found)
+}
+
+/// Refuses, with `forbidden`, where a person has webhooks that were not given up.
+pub fn given_up(conn: &mut Conn, owner: PersonId) -> Result<(), Fault> {
+    let theirs = store::webhooks(conn, &Of { owners: Some(vec![owner.stamp()]), ..Of::default() }, Page::ALL)?;
+    match theirs.iter().find(|webhook| webhook.state != "revoked") {
+        Some(webhook) => {
+            Err(Refusal::new(Code::Forbidden, "The person has a webhook; revoke it first.").with("webhook", webhook.id).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Forgets whose the webhooks of a person were who is erased, and where they pointed.
+pub fn forget(work: &mut Work<'_>, owner: PersonId) -> Result<(), Fault> {
+    let nobody =
+        Actor { issuer: String::new(), subject: String::new(), roles: Roles::default(), donor: None, projects: Vec::new(), provider: None };
+    let theirs = store::webhooks(work.sql()?, &Of { owners: Some(vec![owner.stamp()]), ..Of::default() }, Page::ALL)?;
+    let places: Vec<String> = theirs.iter().map(|webhook| format!("/v1/webhooks/{}", webhook.id)).collect();
+    work.sql_beside()?.overwriting(|conn| {
+        store::forget(conn, owner, &nobody)?;
+        answers::forget(conn, &places)
+    })
 }
 
 /// Gives a webhook a new secret; the one before signs beside it for another day. Errors: `already_decided` unless it is active.

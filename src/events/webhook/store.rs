@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::{Secret, Webhook, actor_of, actor_text};
+use crate::actor::Actor;
 use crate::id::{EventId, PersonId, WebhookId};
 use crate::store::{Conn, Fault, Page, narrowed, on, paged};
 use crate::time::Time;
@@ -82,6 +83,13 @@ pub(super) fn end(conn: &mut Conn, webhook: &Webhook) -> Result<(), Fault> {
     let waiting = deliveries::table.filter(deliveries::webhook.eq(id).and(deliveries::state.eq("waiting")));
     on!(conn, c => diesel::update(webhooks::table.find(id)).set(webhooks::state.eq(&webhook.state)).execute(c))?;
     on!(conn, c => diesel::update(waiting).set(deliveries::state.eq("dropped")).execute(c))?;
+    Ok(())
+}
+
+/// Takes away who had a person's webhooks made, and where they pointed.
+pub(super) fn forget(conn: &mut Conn, owner: PersonId, nobody: &Actor) -> Result<(), Fault> {
+    let nothing = (webhooks::actor.eq(actor_text(nobody)), webhooks::url.eq(""));
+    on!(conn, c => diesel::update(webhooks::table.filter(webhooks::owner.eq(owner.stamp()))).set(nothing).execute(c))?;
     Ok(())
 }
 

@@ -203,6 +203,11 @@ pub fn ok(view: &impl Serialize) -> Result<Answer, Fault> {
     answer(200, None, None, view)
 }
 
+/// 200 with something that was there before, and where it is.
+pub fn stands(place: String, view: &impl Serialize) -> Result<Answer, Fault> {
+    answer(200, Some(place), None, view)
+}
+
 fn answer(status: i32, location: Option<String>, etag: Option<String>, view: &impl Serialize) -> Result<Answer, Fault> {
     let body = serde_json::to_string(view).map_err(|e| Fault::Internal(e.to_string()))?;
     Ok(Answer { status, location, etag, body })

@@ -12,6 +12,7 @@ pub mod decisions;
 pub mod disclosure;
 pub mod donations;
 pub mod door;
+pub mod erasures;
 pub mod events;
 pub mod forecast;
 pub mod grants;

@@ -32,11 +32,14 @@ pub struct PersonView {
     object: &'static str,
     id: String,
     created_at: String,
-    name: String,
+    /// Nothing where it was erased.
+    name: Option<String>,
     institution: Option<String>,
     identities: Vec<IdentityView>,
     /// Tokens issued before are refused.
     tokens_from: Option<String>,
+    /// Whether who the person was is erased.
+    erased: bool,
     version: i32,
 }
 
@@ -50,16 +53,18 @@ pub struct IdentityView {
 
 impl From<Person> for PersonView {
     fn from(person: Person) -> PersonView {
+        let erased = person.is_erased();
         let NewPerson { name, institution, identities } = person.about;
         let identities = identities.into_iter().map(|Identity { issuer, subject }| IdentityView { issuer, subject }).collect();
         PersonView {
             object: "person",
             id: person.id.to_string(),
             created_at: instant(person.id.created_at()),
-            name,
+            name: (!erased).then_some(name),
             institution: institution.map(|id| id.to_string()),
             identities,
             tokens_from: person.not_before.map(instant),
+            erased,
             version: person.version,
         }
     }

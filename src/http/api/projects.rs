@@ -229,7 +229,8 @@ pub struct MemberView {
     created_at: String,
     project: String,
     person: String,
-    name: String,
+    /// Nothing where it was erased.
+    name: Option<String>,
     role: String,
 }
 
@@ -240,7 +241,7 @@ impl From<Member> for MemberView {
             created_at: instant(member.id.created_at()),
             project: member.project.to_string(),
             person: member.person.to_string(),
-            name: member.name,
+            name: Some(member.name).filter(|name| !name.is_empty()),
             role: member.role,
         }
     }

@@ -16,7 +16,7 @@ use crate::refusal::FieldCode;
 use crate::store::Conn;
 use crate::usage::{self, Of, QuarantineRow, Resolution};
 
-use super::door::{Answered, App, created, ok, stamps};
+use super::door::{Answered, App, created, stamps, stands};
 use super::grants::own_grant;
 use super::scope::{Scope, within};
 use super::usage::{ChargeView, UsageView};
@@ -45,6 +45,7 @@ pub fn quarantined_usage(row: &QuarantineRow) -> UsageView {
         provider: InstitutionId::from_stamp(row.provider).to_string(),
         state: row.state.clone(),
         charge: row.charge.map(|stamp| id::ChargeId::from_stamp(stamp).to_string()),
+        erased: row.is_erased(),
         record: serde_json::from_str(&row.record).unwrap_or_default(),
     }
 }
@@ -114,7 +115,7 @@ pub async fn resolve_quarantine<const R: u8>(
         }
         match usage::resolve(work, person, id, &how)? {
             Some(charge) => created("charges", charge.row.id(), &ChargeView::from(&charge)),
-            None => ok(&quarantine_view(&usage::quarantined(work.sql()?, id)?)),
+            None => stands(format!("/v1/usage/{id}"), &quarantine_view(&usage::quarantined(work.sql()?, id)?)),
         }
     })
     .await

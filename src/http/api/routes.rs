@@ -2,8 +2,8 @@
 //! A everybody), handler, what it takes, what it answers.
 
 use super::{
-    amendments, audit, batch, bindings, books, decisions, disclosure, donations, events, forecast, grants, holds, log, meta, persons,
-    policies, projects, quarantine, resources, statements, usage, webhooks,
+    amendments, audit, batch, bindings, books, decisions, disclosure, donations, erasures, events, forecast, grants, holds, log, meta,
+    persons, policies, projects, quarantine, resources, statements, usage, webhooks,
 };
 use crate::http::{openapi, problem};
 use crate::reports::statement::Text as StatementText;
@@ -25,6 +25,10 @@ routes! {
     post "/v1/persons/{id:prs}/identities"          [M]         persons::link_identity (persons::IdentityBody)               => 201 (persons::PersonView) .key();
     post "/v1/persons/{id:prs}/revision"            [M]         persons::revise_person (persons::RevisionBody)               => 201 (persons::PersonView) .key().version();
     post "/v1/persons/{id:prs}/revocation"          [M]         persons::revoke_person (Empty)                               => 201 (persons::PersonView) .key();
+    post "/v1/persons/{id:prs}/erasure"             [M]         erasures::erase_person (erasures::PersonBody)                => 201 (erasures::ErasureView) .key().version();
+    get  "/v1/erasures"                             [U M]       erasures::list_erasures                                      => 200 (erasures::ErasureView) .list();
+    post "/v1/erasures"                             [M]         erasures::create_erasure (erasures::ErasureBody)             => 201 (erasures::ErasureMade) .key().otherwise(erasures::PLANNED).query(erasures::ERASE);
+    get  "/v1/erasures/{id:era}"                    [U M]       erasures::get_erasure                                        => 200 (erasures::ErasureView);
     get  "/v1/persons/{id:prs}/affiliations"        [ANY]       persons::list_affiliations                                   => 200 (persons::AffiliationView) .list().recorded();
     post "/v1/persons/{id:prs}/affiliations"        [ANY]       persons::declare_affiliation (persons::AffiliationBody)      => 201 (persons::AffiliationView) .key();
     get  "/v1/role-bindings"                        [U M]       bindings::list_role_bindings                                 => 200 (bindings::BindingView) .list().query(bindings::BINDINGS);

@@ -50,6 +50,7 @@ pub const TABLE: &[Row] = &[
     tells("persons",        [Nothing, Nothing, Nothing, Nothing, All,     All],     &["list_persons", "get_person"]),
     tells("affiliations",   [Own,     Own,     Own,     Own,     All,     All],     &["list_affiliations"]),
     plain("role bindings",  [Nothing, Nothing, Nothing, Nothing, All,     All],     &["list_role_bindings", "get_role_binding"]),
+    plain("erasures",       [Nothing, Nothing, Nothing, Nothing, All,     All],     &["list_erasures", "get_erasure"]),
     plain("projects",       [Nothing, All,     Own,     Nothing, All,     Nothing], &["list_projects", "get_project", "list_account_mappings"]),
     tells("members",        [Nothing, All,     Own,     Nothing, All,     Nothing], &["list_members"]),
     plain("grants",         [Nothing, All,     Own,     Nothing, All,     Nothing], &["list_grants", "get_grant", "list_grant_entries"]),

@@ -35,7 +35,10 @@ pub struct ChargeView {
     object: &'static str,
     id: String,
     created_at: String,
-    external_id: String,
+    /// The provider's name for it; nothing where the record was erased.
+    external_id: Option<String>,
+    /// Whether the usage record was erased: what it cost stays.
+    erased: bool,
     /// Which increment of the job it states; nothing for the job's total, which is charged the difference to its parts.
     part: Option<i32>,
     grant: String,
@@ -64,6 +67,7 @@ impl From<&Charge> for ChargeView {
             id: row.id().to_string(),
             created_at: recorded_at.clone(),
             external_id: external_id(&row.said),
+            erased: row.is_erased(),
             part: (row.part > 0).then_some(row.part),
             grant: row.grant().to_string(),
             resource: row.resource().to_string(),
@@ -81,9 +85,9 @@ impl From<&Charge> for ChargeView {
     }
 }
 
-fn external_id(record: &str) -> String {
-    let record: Value = serde_json::from_str(record).unwrap_or_default();
-    record.get("external_id").and_then(Value::as_str).unwrap_or_default().to_owned()
+fn external_id(record: &str) -> Option<String> {
+    let record: Value = serde_json::from_str(record).ok()?;
+    record.get("external_id").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// A usage record: what a provider says of one job.
@@ -188,7 +192,9 @@ pub struct UsageView {
     /// `charged`, or the state of its quarantine.
     pub(super) state: String,
     pub(super) charge: Option<String>,
-    /// The record in its canonical form.
+    /// Whether the record was erased.
+    pub(super) erased: bool,
+    /// The record in its canonical form; nothing where it was erased.
     pub(super) record: Value,
 }
 
@@ -200,6 +206,7 @@ fn charged_usage(row: &ChargeRow) -> UsageView {
         provider: row.provider().to_string(),
         state: "charged".into(),
         charge: Some(row.id().to_string()),
+        erased: row.is_erased(),
         record: row.record(),
     }
 }

@@ -48,6 +48,27 @@ impl Handles {
     }
 }
 
+/// Hashes identities by the secret of the books, so that one that nobody can read any more is known again.
+#[derive(Debug)]
+pub struct Identities(hmac::Key);
+
+impl Identities {
+    /// With the secret as the books have it.
+    pub fn read(conn: &mut Conn) -> Result<Identities, Fault> {
+        Ok(Identities(hmac::Key::new(hmac::HMAC_SHA256, &store::secret(conn, "handle")?)))
+    }
+
+    /// The hash of somebody's name under an issuer.
+    pub fn digest(&self, issuer: &str, subject: &str) -> Vec<u8> {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(b"almoner/identity/1");
+        context.update(&(issuer.len() as u64).to_be_bytes());
+        context.update(issuer.as_bytes());
+        context.update(subject.as_bytes());
+        context.sign().as_ref().to_vec()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,9 @@ use super::text::Text;
 /// Names of jobs by their charges.
 pub type Jobs = HashMap<ChargeId, String>;
 
+/// What stands for the name of a job whose record was erased.
+const ERASED: &str = "erased";
+
 /// Rows that are looked up by one statement.
 const LOOKUP: usize = 1000;
 
@@ -25,7 +28,7 @@ pub fn jobs(conn: &mut Conn, text: &Text) -> Result<Jobs, Fault> {
     for some in ids.chunks(LOOKUP) {
         let of = usage::Of { ids: Some(some.to_vec()), ..usage::Of::default() };
         let rows = usage::store::charges(conn, &of, Page::ALL)?;
-        found.extend(rows.iter().filter_map(|row| Some((row.id(), name(&row.said)?))));
+        found.extend(rows.iter().filter_map(|row| Some((row.id(), if row.is_erased() { ERASED.into() } else { name(&row.said)? }))));
     }
     Ok(found)
 }

@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
+use super::erased::Erased;
 use crate::id::{ChargeId, HoldId, InstitutionId, UsageId};
 use crate::ledger::{self, Bucket, Entry, Kind};
 use crate::store::{Conn, Fault, Page};
@@ -84,8 +85,8 @@ impl Aside {
         Ok(found)
     }
 
-    /// The same of records in quarantine, whose own hash and key must fit too.
-    pub fn records(&mut self, conn: &mut Conn) -> Result<Vec<Result<(), String>>, Fault> {
+    /// The same of records in quarantine, whose own hash and key must fit too, unless an entry erased them.
+    pub fn records(&mut self, conn: &mut Conn, erased: &mut Erased) -> Result<Vec<Result<(), String>>, Fault> {
         let units = ledger::store::units(conn)?;
         let mut found = Vec::new();
         for row in usage::store::quarantine(conn, &usage::Of::default(), Page::ALL)? {
@@ -96,6 +97,7 @@ impl Aside {
             let whole = read.is_some_and(|read| {
                 (read.key.as_slice(), read.digest.as_slice(), read.part()) == (row.usage_key.as_slice(), row.digest.as_slice(), row.part)
             });
+            let whole = erased.record(&row).unwrap_or(whole);
             let same = whole && told.is_some_and(|told| told.is(&row, charged.as_ref()));
             found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id())) });
         }

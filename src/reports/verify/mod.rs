@@ -5,6 +5,7 @@
 
 mod aside;
 mod duties;
+mod erased;
 mod rows;
 mod told;
 mod whole;
@@ -27,6 +28,7 @@ use crate::time::Time;
 use crate::usage::{self, store::ChargeRow};
 use aside::Aside;
 use duties::Duties;
+use erased::Erased;
 use told::Told;
 pub use whole::{Auditor, Whole, verify_whole};
 
@@ -134,7 +136,8 @@ pub fn verify(conn: &mut Conn) -> Result<Verification, Fault> {
     for held in aside.holds(conn)? {
         check.law(7, held.is_ok(), || held.err().unwrap_or_default());
     }
-    for kept in aside.records(conn)? {
+    let mut erased = std::mem::take(&mut check.erased);
+    for kept in aside.records(conn, &mut erased)?.into_iter().chain(erased.end(conn)?) {
         check.law(6, kept.is_ok(), || kept.err().unwrap_or_default());
     }
     for held in std::mem::take(&mut check.duties).rows(conn)? {
@@ -206,6 +209,7 @@ struct Check {
     duties: Duties,
     told: Told,
     aside: Aside,
+    erased: Erased,
 }
 
 impl Check {
@@ -226,6 +230,7 @@ impl Check {
             duties: Duties::default(),
             told: Told::default(),
             aside: Aside::default(),
+            erased: Erased::default(),
         })
     }
 
@@ -246,6 +251,7 @@ impl Check {
         }
         self.told.pass(entry);
         self.aside.pass(entry);
+        self.erased.pass(entry);
         if entry.lines.is_empty() && entry.kind != Kind::Charge {
             return;
         }
@@ -366,7 +372,10 @@ impl Check {
                 for (block, whole) in blocks.pass(conn, row)? {
                     self.law(6, whole, || format!("block {block} of the keys is not the keys of what was charged then"));
                 }
-                self.law(6, key_fits(row), || format!("{} is not kept under its own key", row.id()));
+                let kept = self.erased.charge(row).unwrap_or_else(|| key_fits(row));
+                self.law(6, kept, || {
+                    format!("{} is not kept under its own key, or its record is not what the journal says was erased", row.id())
+                });
             }
             match rows.last() {
                 Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::told::{Fields, id, instant, named, outflow, whole};
-use crate::directory::{self, binding, person, reading};
+use crate::directory::{self, binding, erasure, person, reading};
 use crate::donations;
 use crate::grants::{self, Change, amend, decision, policy, separation};
 use crate::id;
@@ -67,7 +67,11 @@ fn directory(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
 
 fn persons(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
     for one in person::store::persons(conn, &person::Of::default(), Page::ALL)? {
-        let said = [("institution", json!(one.about.institution)), ("not_before", one.not_before.map(instant).unwrap_or_default())];
+        let said = [
+            ("institution", json!(one.about.institution)),
+            ("not_before", one.not_before.map(instant).unwrap_or_default()),
+            ("erased", json!(one.is_erased())),
+        ];
         rows.push(row(one.id, said));
         for declared in person::store::affiliations(conn, one.id, Page::ALL)? {
             let said = [
@@ -96,6 +100,17 @@ fn persons(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
         };
         let said = [("person", json!(one.person)), ("institution", institution), ("project", project)];
         rows.push(row(named("conflict", one.id.stamp()), said));
+    }
+    for one in erasure::store::erasures(conn, &None, Page::ALL)? {
+        let said = [
+            ("ground", json!(one.ground.word())),
+            ("person", json!(one.person)),
+            ("erased_by", json!(one.by)),
+            ("charges", whole(one.charges)),
+            ("records", whole(one.records)),
+            ("seq", whole(one.seq)),
+        ];
+        rows.push(row(one.id, said));
     }
     for one in reading::store::readings(conn, &None, Page::ALL)? {
         let said = [("person", json!(one.person)), ("operation", json!(one.operation)), ("object", json!(one.object))];

@@ -11,8 +11,8 @@ use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
 use crate::id::{
-    AmendmentId, BindingId, DecisionId, DonationId, DonorId, GrantId, Id, InstitutionId, LotId, PersonId, PolicyId, ProjectId, RateId,
-    RefundId, ResourceId,
+    AmendmentId, BindingId, DecisionId, DonationId, DonorId, ErasureId, GrantId, Id, InstitutionId, LotId, PersonId, PolicyId, ProjectId,
+    RateId, RefundId, ResourceId,
 };
 use crate::ledger::{Bucket, Entry, Kind, Line};
 use crate::time::Time;
@@ -63,6 +63,9 @@ pub(super) fn whole(number: impl Into<i128>) -> Value {
     number.into().to_string().into()
 }
 
+/// A person as they begin.
+const PERSON: [(&str, Value); 2] = [("not_before", Value::Null), ("erased", Value::Bool(false))];
+
 impl Told {
     fn born(&mut self, name: impl ToString, fields: Fields, more: &[(&'static str, Value)]) {
         let object = self.0.entry(name.to_string()).or_default();
@@ -92,7 +95,7 @@ impl Told {
             Charge | Hold | HoldExtension | Release | HoldExpiry | Quarantine | Dismissal => {}
             Reversal => self.born(named("reversal", entry.seq), Fields::new(), &[("reversed_by", actor(entry))]),
             Unit | Person | PersonRevision | PersonRevocation | Institution | Project | Member | AccountMapping | Resource
-            | Affiliation | Binding | BindingConfirmation | BindingRevocation | Conflict | Reading => self.directory(entry),
+            | Affiliation | Binding | BindingConfirmation | BindingRevocation | Conflict | Reading | Erasure => self.directory(entry),
             Donor | Donation | Pledge | Cancellation | Delivery | Rate | RateConfirmation | Policy | PolicyConfirmation => {
                 self.terms(entry);
             }
@@ -114,7 +117,7 @@ impl Told {
                 let code = body["code"].as_str().unwrap_or_default().to_owned();
                 self.born(format!("unit {code}"), of_body(&body, &["scale", "name"]), &[]);
             }
-            Kind::Person => self.born(PersonId::from_stamp(stamp), of_body(&body, &["institution"]), &[("not_before", Value::Null)]),
+            Kind::Person => self.born(PersonId::from_stamp(stamp), of_body(&body, &["institution"]), &PERSON),
             Kind::PersonRevision => self.change(PersonId::from_stamp(subject), &[("institution", body["institution"].clone())]),
             Kind::PersonRevocation => self.change(PersonId::from_stamp(subject), &[("not_before", instant(entry.effective_at))]),
             Kind::Institution => self.born(InstitutionId::from_stamp(stamp), of_body(&body, &["kind"]), &[]),
@@ -133,6 +136,15 @@ impl Told {
             Kind::Reading => {
                 let whose = [("person", actor(entry))];
                 self.born(named("reading", stamp), of_body(&body, &["operation", "object"]), &whose);
+            }
+            Kind::Erasure => {
+                let count = |name: &str| whole(body[name].as_array().map_or(0, Vec::len) as i64);
+                let more =
+                    [("erased_by", actor(entry)), ("charges", count("charges")), ("records", count("records")), ("seq", whole(entry.seq))];
+                self.born(ErasureId::from_stamp(stamp), of_body(&body, &["ground", "person"]), &more);
+                if body["person"].is_string() {
+                    self.change(PersonId::from_stamp(subject), &[("erased", true.into())]);
+                }
             }
             Kind::Binding => {
                 let said = of_body(&body, &["person", "role", "state", "donor", "project", "provider", "limit"]);

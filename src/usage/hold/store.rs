@@ -183,6 +183,24 @@ pub(super) fn insert(conn: &mut Conn, hold: &Hold) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Takes the names of their jobs from the holds that these charges settled; which holds they are. Reads all holds.
+pub(in crate::usage) fn erase(conn: &mut Conn, charges: &[i64]) -> Result<Vec<HoldId>, Fault> {
+    let mut found = Vec::new();
+    for some in charges.chunks(1000) {
+        let theirs = holds::table.filter(holds::charge.eq_any(some)).select(holds::id);
+        let ids: Vec<i64> = on!(conn, c => theirs.load(c))?;
+        let none = (
+            holds::cluster.eq(None::<String>),
+            holds::job.eq(None::<String>),
+            holds::submitted_at.eq(None::<i64>),
+            holds::external_id.eq(None::<String>),
+        );
+        on!(conn, c => diesel::update(holds::table.filter(holds::id.eq_any(&ids))).set(none).execute(c))?;
+        found.extend(ids.into_iter().map(HoldId::from_stamp));
+    }
+    Ok(found)
+}
+
 /// Writes what has changed of holds, in one statement.
 pub(super) fn update(conn: &mut Conn, changed: &[&Hold]) -> Result<(), Fault> {
     const SQLITE: &str = "UPDATE holds SET rest = v.value ->> 1, expires_at = v.value ->> 2, state = v.value ->> 3, closed = v.value ->> 4,

@@ -118,3 +118,82 @@ pub fn a_signature_of_the_known_key_must_be_its_own() {
     let checkpoint = format!("{text}\n{}", log.key.sign("another text\n", 0).line());
     log.refused(&Bundle { checkpoint, ..bundle }, None, Reason::Signature);
 }
+
+#[test]
+pub fn paths_are_as_long_as_their_trees_ask() {
+    // More than the way up from the only lot.
+    let log = with(|_| ());
+    let mut longer = log.bundle(&["a"], false);
+    assert!(log.check(&longer, None).is_ok());
+    longer.lots[0].path.push(to_base64(&[0; 32]));
+    log.refused(&longer, None, Reason::Inclusion);
+    // Two lots, of which one is all there is.
+    let mut log = with(|_| ());
+    let sealed = log.sealed[0].clone();
+    log.leaves.pop();
+    log.leaves.push(sealed.heads.seal().replace(r#""lots":"1""#, r#""lots":"2""#));
+    let root = root_of(sealed.size, &mut log.tree(sealed.size)).expect("a root");
+    log.sealed[0].note = signed(&log, sealed.size, root);
+    log.refused(&log.bundle(&["a"], false), None, Reason::Inclusion);
+}
+
+/// A checkpoint by the log's key, of whatever is said.
+fn signed(log: &Forger, size: u64, root: Hash) -> String {
+    Checkpoint::new(ORIGIN, size, root).expect("a checkpoint").sign(std::slice::from_ref(&log.key)).expect("signed").signed()
+}
+
+#[test]
+pub fn a_checkpoint_continues_the_previous_by_a_proof_of_its_own_length() {
+    let log = honest();
+    // The later one before the earlier.
+    let bundle = log.bundle(&["a", "b"], true);
+    let (now, before) = (log.sealed[1].note.clone(), log.sealed[0].note.clone());
+    log.refused(&Bundle { checkpoint: before, previous: Some(now.clone()), ..bundle }, None, Reason::Fork);
+    // The same twice, and a hash more.
+    let mut same = log.bundle(&["a", "b"], false);
+    let size = log.sealed[1].size;
+    let own = cover::prove(&[size - 1], size, &mut log.tree(size)).expect("a cover");
+    same.previous = Some(now);
+    same.seals.push(same.seals[0].clone());
+    same.previous_cover = own.iter().map(to_base64).collect();
+    assert!(log.check(&same, None).is_ok());
+    same.consistency.push(to_base64(&[0; 32]));
+    log.refused(&same, None, Reason::Fork);
+    // A smaller tree that is said to have the same root: what stands left of the seal is one hash in both.
+    let mut log = Forger::new();
+    log.post("a", "delivery", 10_000);
+    log.post("a", "charge", -100);
+    log.post("a", "award", 0);
+    log.seal();
+    let root = |size| root_of(size, &mut log.tree(size)).expect("a root");
+    let mut small = log.bundle(&["a"], false);
+    small.previous = Some(signed(&log, 3, root(5)));
+    small.seals.push(Placed { index: "2".into(), leaf: small.seals[0].leaf.clone() });
+    small.previous_cover = vec![to_base64(&root(4))];
+    log.refused(&small, None, Reason::Fork);
+}
+
+#[test]
+pub fn a_lot_has_no_more_lines_than_a_tree_has_leaves() {
+    let mut log = three();
+    let many = |head: &str| head.replace(r#""count":"3""#, r#""count":"9223372036854775808""#);
+    log.leaves.clear();
+    log.leaves.push("origin".into());
+    log.sealed.clear();
+    let lot = log.lots["a"].clone();
+    let (head, lots) = (many(&lot.head(&[9; 16])), ["a"]);
+    for _ in 0..2 {
+        let mut heads = Heads::default();
+        heads.set("a", &head);
+        log.leaves.push(heads.seal());
+        let size = log.leaves.len() as u64;
+        let note = signed(&log, size, root_of(size, &mut log.tree(size)).expect("a root"));
+        log.sealed.push(Sealed { size, note, heads, lots: BTreeMap::from([("a", (head.clone(), lot.clone()))]) });
+    }
+    log.lines.clear();
+    let mut bundle = log.bundle(&lots, true);
+    if let Some(before) = &mut bundle.lots[0].before {
+        before.frontier = vec![to_base64(&lot.tree.root())];
+    }
+    log.refused(&bundle, None, Reason::Gap);
+}

@@ -192,7 +192,15 @@ pub fn notes_are_read_as_they_are_signed() {
         log.refused(&Bundle { checkpoint, ..bundle.clone() }, None, Reason::Malformed);
     }
     let size = format!("\n{}\n", log.sealed[1].size);
-    for wrong in [text.replace(&size, "\n07\n"), format!("{text}\n"), text.replace(&size, "\n9223372036854775808\n"), "\n\n".into()] {
+    let root = text.lines().nth(2).expect("a root").to_owned();
+    assert_eq!(root.len(), 44);
+    for wrong in [
+        text.replace(&root, &"!".repeat(44)),
+        text.replace(&size, "\n07\n"),
+        format!("{text}\n"),
+        text.replace(&size, "\n9223372036854775808\n"),
+        "\n\n".into(),
+    ] {
         log.refused(&Bundle { checkpoint: signed(&wrong), ..bundle.clone() }, None, Reason::Signature);
     }
     // A witness whose word does not verify spoils the rest.
