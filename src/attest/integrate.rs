@@ -123,6 +123,7 @@ impl Integrator {
         let mut memory = match self.memory.take() {
             Some(memory) => memory,
             None => {
+                self.keeper = self.keeper.again()?;
                 let composer = Composer::new(Handles::read(&mut self.books)?);
                 self.log.snapshot(|conn| load(conn, &self.keeper, composer))?
             }

@@ -105,6 +105,11 @@ impl Keeper {
         }
     }
 
+    /// The key as it is in its folder now: another process may have made a new one.
+    pub fn again(&self) -> Result<Keeper, Unsigned> {
+        Keeper::find(&self.folder)?.ok_or_else(|| Unsigned::File(format!("{} is gone", Keeper::key_file(&self.folder).display())))
+    }
+
     /// The file of the key in a folder.
     pub fn key_file(folder: &Path) -> PathBuf {
         folder.join(KEY)

@@ -128,3 +128,30 @@ fn a_broken_law_of_the_log_stops_the_writing_too() {
         desk.use_hours(&server, "after", 1).expect(201);
     }
 }
+
+#[test]
+fn a_new_key_of_the_log_is_taken_up_by_who_serves_and_breaks_no_law() {
+    for database in databases() {
+        let desk = Desk::open(&database, 1_000_000, Overdraft::Record);
+        let server = desk.serve_with(&["--audit-every", "1", "--log-every", "1"]);
+        let auditor = auditor(&desk);
+        desk.use_hours(&server, "before", 1).expect(201);
+        let head = || server.get("/v1/log/checkpoint", None, &[]).expect(200).text;
+        let size = |note: &str| note.lines().nth(1).and_then(|size| size.parse::<u64>().ok()).expect("a size");
+        until(&server, &auditor, |audit| audit["entries"].as_u64() > Some(10));
+        Run::from(desk.command(&["log", "rotate"]).output().expect("the program starts")).ok();
+        let rotated = size(&head());
+        desk.use_hours(&server, "after", 1).expect(201);
+        let begun = Instant::now();
+        while size(&head()) <= rotated {
+            assert!(begun.elapsed() < millis(60_000), "{}", server.log());
+            std::thread::sleep(millis(50));
+        }
+        assert_eq!(head().lines().filter(|line| line.starts_with("— ")).count(), 2, "the new key and the one before");
+        let signed = until(&server, &auditor, |_| true)["ran_at"].clone();
+        let then = until(&server, &auditor, |audit| audit["ran_at"] != signed)["ran_at"].clone();
+        // One that began when the new key had signed.
+        let audit = until(&server, &auditor, |audit| audit["ran_at"] != signed && audit["ran_at"] != then);
+        assert_eq!((&audit["holds"], &audit["read_only"]), (&json!(true), &json!(false)), "{audit:#}");
+    }
+}
