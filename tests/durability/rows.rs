@@ -375,7 +375,8 @@ fn unguarded(conn: &mut Conn, tables: &[&str]) {
             let triggers = include_str!("../../migrations/0001_books/guards.sqlite.sql").lines().filter_map(|line| {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 let of = words.iter().position(|word| *word == "ON").and_then(|at| words.get(at + 1)).copied();
-                (words.starts_with(&["CREATE", "TRIGGER"]) && of.is_none_or(|of| tables.contains(&of))).then(|| format!("DROP TRIGGER {}", words[2]))
+                (words.starts_with(&["CREATE", "TRIGGER"]) && of.is_none_or(|of| tables.contains(&of)))
+                    .then(|| format!("DROP TRIGGER {}", words[2]))
             });
             triggers.collect::<Vec<_>>().join("; ")
         }
