@@ -161,7 +161,13 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("its hash", Books, LOST, Bit("quarantine", "digest", "id = {row}"), Law::Books(6)),
     kind("its key", Books, LOST, Bit("quarantine", "usage_key", "id = {row}"), Law::Books(6)),
     kind("who reported it", Books, LOST, Sql("UPDATE quarantine SET provider = provider + {by} WHERE id = {row}"), Law::Books(6)),
-    kind("that it is open", Books, LOST, Sql("UPDATE quarantine SET state = 'charged', charge = {by} WHERE id = {row}"), Law::Books(6)),
+    kind(
+        "that it is open",
+        Books,
+        LOST,
+        Sql("UPDATE quarantine SET state = 'charged', closed = 1, charge = {by} WHERE id = {row}"),
+        Law::Books(6),
+    ),
     kind("a record taken out of quarantine", Books, LOST, Sql("DELETE FROM quarantine WHERE id = {row}"), Law::Books(6)),
     kind("a price", Books, "", Sql("UPDATE rates SET price = price + {by}"), Leaves),
     kind("a resource's name", Books, "", Sql("UPDATE resources SET name = '{word}'"), Lots),
@@ -258,6 +264,8 @@ const SEALS: &str = "SELECT idx AS n FROM log_leaves WHERE leaf LIKE '%\"seal\"%
 const TILES: &str = "SELECT idx AS n FROM log_tiles ORDER BY idx";
 const WIDE: &str = "SELECT CAST(level AS BIGINT) AS n FROM log_edge WHERE length(hashes) > 1000";
 const SIGNED: &str = "SELECT size AS n FROM log_checkpoints ORDER BY size";
+/// By one key alone: where one follows another both sign, and either is enough.
+const SIGNED_ONCE: &str = "SELECT size AS n FROM log_checkpoints WHERE length(note) - length(replace(note, '— ', '')) = 2 ORDER BY size";
 
 /// The log's tables.
 pub const OF_LOG: &[Kind] = &[
@@ -318,7 +326,7 @@ pub const OF_LOG: &[Kind] = &[
         Sql("INSERT INTO log_edge (level, hashes) SELECT level + {by}, hashes FROM log_edge WHERE level = {row}"),
         Tree,
     ),
-    kind("a checkpoint", Log, SIGNED, Letter("log_checkpoints", "note", "size = {row}"), Checkpoints),
+    kind("a checkpoint", Log, SIGNED_ONCE, Letter("log_checkpoints", "note", "size = {row}"), Checkpoints),
     kind("a checkpoint's size", Log, SIGNED, Sql("UPDATE log_checkpoints SET size = size + {by} WHERE size = {row}"), Checkpoints),
     kind("a checkpoint of another size", Log, SIGNED, Sql(OTHER_NOTE), Checkpoints),
     kind("a checkpoint more", Log, SIGNED, Sql(NOTE_MORE), Checkpoints),
