@@ -166,7 +166,8 @@ pub fn send(
         None => client.run(request.body(())?)?,
     };
     let (head, mut body) = answer.into_parts();
-    let text = body.with_config().limit(1 << 30).read_to_string()?;
+    // Tiles are bytes.
+    let text = String::from_utf8_lossy(&body.with_config().limit(1 << 30).read_to_vec()?).into_owned();
     let json = serde_json::from_str(&text).unwrap_or_default();
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, text, json })
 }
