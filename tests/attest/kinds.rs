@@ -165,7 +165,7 @@ pub const OF_BOOKS: &[Kind] = &[
         "that it is open",
         Books,
         LOST,
-        Sql("UPDATE quarantine SET state = 'charged', closed = 1, charge = {by} WHERE id = {row}"),
+        Sql("UPDATE quarantine SET state = 'charged', charge = {by}, closed = {by} WHERE id = {row}"),
         Law::Books(6),
     ),
     kind("a record taken out of quarantine", Books, LOST, Sql("DELETE FROM quarantine WHERE id = {row}"), Law::Books(6)),
