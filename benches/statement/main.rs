@@ -2,12 +2,13 @@
 //!
 //! A year's charges on one lot, in batches as they come, logged and signed as `serve` does; then the bundle is made from the log, with all of
 //! its lines or those since the checkpoint half way, and checked offline. Shown are medians over the rounds, and what a line takes of the
-//! text. Printed too: leaves a second at which the log was brought up to date. On SQLite, and where `ALMONER_TEST_POSTGRES` holds a
-//! superuser's URL on PostgreSQL. After `--`: `--rounds N` (5), `--lines N` (10,000).
+//! text. Then what keeping the log costs the writer, and how far it lags: see `steady`. On SQLite, and where `ALMONER_TEST_POSTGRES` holds a
+//! superuser's URL on PostgreSQL. After `--`: `--rounds N` (5), `--lines N` (10,000), `--seconds N` of steady charging (10).
 
 #[path = "../throughput/scene.rs"]
 #[allow(dead_code, reason = "the other benchmark asks for tokens too")]
 mod scene;
+mod steady;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -43,16 +44,20 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// The next records, made ready.
+fn batch(store: &Store, scene: &Scene) -> Vec<Incoming> {
+    let units = store.read(ledger::store::units).expect("units");
+    let read = |_| {
+        let value = serde_json::from_str(&scene.record()).expect("JSON");
+        Incoming::new(scene.provider, Record::read(&value, &|code| units.get(code).copied()).expect("a record"))
+    };
+    (0..BATCH).map(read).collect()
+}
+
 /// Charges so many records.
 fn charge(store: &Store, scene: &Scene, records: usize) {
-    let units = store.read(ledger::store::units).expect("units");
     for _ in 0..records / BATCH {
-        let provider = scene.provider;
-        let read = |_| {
-            let value = serde_json::from_str(&scene.record()).expect("JSON");
-            Incoming::new(provider, Record::read(&value, &|code| units.get(code).copied()).expect("a record"))
-        };
-        let batch: Vec<Incoming> = (0..BATCH).map(read).collect();
+        let (batch, provider) = (batch(store, scene), scene.provider);
         let charged = store.write(move |work| {
             let who = almoner::directory::person_for(work, &almoner::actor::Actor::operator("bench-admin"))?;
             usage::charge(work, who, provider, &batch)
@@ -61,7 +66,7 @@ fn charge(store: &Store, scene: &Scene, records: usize) {
     }
 }
 
-fn measure(made: &TestDatabase, lines: usize, rounds: usize) {
+fn measure(made: &TestDatabase, lines: usize, rounds: usize, seconds: usize) {
     let (scene, store) = Scene::set(made);
     let books = Database::parse(&made.url).expect("a URL");
     let log = Log::open(&books).expect("a log");
@@ -105,6 +110,7 @@ fn measure(made: &TestDatabase, lines: usize, rounds: usize) {
             size as u64 / told.max(1)
         );
     }
+    steady::measure(made.kind, &store, &scene, &mut integrator, seconds, rounds);
 }
 
 fn number(name: &str, otherwise: usize) -> usize {
@@ -114,6 +120,6 @@ fn number(name: &str, otherwise: usize) -> usize {
 
 fn main() {
     for made in databases() {
-        measure(&made, number("--lines", 10_000), number("--rounds", 5).max(1));
+        measure(&made, number("--lines", 10_000), number("--rounds", 5).max(1), number("--seconds", 10));
     }
 }

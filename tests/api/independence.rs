@@ -12,7 +12,7 @@ use almoner::actor::{Role, Roles};
 use almoner::http::api::routes::routes;
 use almoner::http::query::Form;
 use almoner::http::route::Route;
-use almoner::id::{ChargeId, Id, Usage};
+use almoner::id::{ChargeId, Id, PersonId, Usage};
 use almoner::ledger::{self, Entry, Kind};
 use almoner::store::Database;
 use almoner::tlog::{Checkpoint, Note};
@@ -195,7 +195,10 @@ fn secrets(town: &Town, own: &Side, foreign: &Side, entries: &[Entry]) -> BTreeS
     ];
     let theirs = [&foreign.donor, &foreign.donation, &foreign.lot].map(String::as_str);
     let words = words.into_iter().chain(theirs).map(|word| word.as_bytes().to_vec());
-    let moments = entries.iter().filter(|entry| !told(entry)).flat_map(|entry| written(entry.recorded_at.micros()));
+    // Who they are themselves, and since when, is told to everybody.
+    let own_person = PersonId::parse(&me).ok().map(PersonId::created_at);
+    let hidden = |entry: &&Entry| !told(entry) && Some(entry.recorded_at) != own_person;
+    let moments = entries.iter().filter(hidden).flat_map(|entry| written(entry.recorded_at.micros()));
     // Jobs end at the full hour here; in seconds that is enough to be known by.
     let ended = entries.iter().filter(|entry| entry.kind == Kind::Charge).flat_map(|entry| {
         let micros = entry.effective_at.micros();

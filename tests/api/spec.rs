@@ -164,7 +164,8 @@ fn the_server_keeps_to_its_description() {
             .arg(&file)
             .args(["--url", &town.server.address, "--header", &format!("Authorization: Bearer {token}")])
             .args(["--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "7"])
-            .args(["--workers", "2", "--no-color", "--continue-on-failure", "--suppress-health-check", "all"])
+            // One worker: two that read Python's own source at once trip over a fault of CPython 3.11.
+            .args(["--workers", "1", "--no-color", "--continue-on-failure", "--suppress-health-check", "all"])
             .current_dir(town.folder())
             .output()
             .expect("schemathesis runs");
