@@ -7,8 +7,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -22,6 +22,11 @@ use crate::time::Clock;
 
 /// Records that one commit carries at most; a single heavier command still goes alone.
 const COMMIT_RECORDS: usize = 10_000;
+/// How often the desk looks for commands while the scribe is at work. It is not woken for each: that would cost single records more than
+/// deciding them does, and heavy ones are not kept long.
+const GLANCE: Duration = Duration::from_micros(500);
+/// How long it waits where nothing may be decided meanwhile, before it waits again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the writer sits: the link to its database and all it remembers.
 pub(super) struct Desk {
@@ -37,24 +42,20 @@ pub(super) struct Desk {
     weight: usize,
     wrote: bool,
     scribe: Sender<Job>,
-    /// For waiting for two things at once.
-    waiter: Runtime,
     counts: Arc<Counts>,
 }
 
 /// What the desk has to do next.
 enum Next {
     Decide(Waiting),
-    TakeBack(Option<Returned>),
+    Back,
     HandOver,
 }
 
 impl Desk {
-    pub fn new(clock: Clock, link: Link, scribe: Sender<Job>, counts: Arc<Counts>) -> Result<Desk, Fault> {
-        let waiter = tokio::runtime::Builder::new_current_thread().build();
-        let waiter = waiter.map_err(|e| Fault::Internal(format!("the writer's runtime: {e}")))?;
+    pub fn new(clock: Clock, link: Link, scribe: Sender<Job>, counts: Arc<Counts>) -> Desk {
         let (memory, batch) = (Memory::default(), Vec::new());
-        Ok(Desk { clock, link, memory, head: None, alone: false, batch, weight: 0, wrote: false, scribe, waiter, counts })
+        Desk { clock, link, memory, head: None, alone: false, batch, weight: 0, wrote: false, scribe, counts }
     }
 
     /// Decides what comes until nobody sends any more and all of it is committed.
@@ -63,14 +64,11 @@ impl Desk {
             match next {
                 Next::Decide(waiting) => self.take(waiting),
                 Next::HandOver => self.hand_over(),
-                Next::TakeBack(returned) => {
-                    self.link.receive(returned);
-                    match (self.link.is_overtaken(), self.batch.is_empty()) {
-                        (true, _) => self.start_over(Vec::new()),
-                        (false, true) => {}
-                        (false, false) => self.hand_over(),
-                    }
-                }
+                Next::Back => match (self.link.is_overtaken(), self.batch.is_empty()) {
+                    (true, _) => self.start_over(Vec::new()),
+                    (false, true) => {}
+                    (false, false) => self.hand_over(),
+                },
             }
         }
     }
@@ -88,15 +86,19 @@ impl Desk {
                 Err(TryRecvError::Disconnected) => None,
             };
         }
-        let link = &mut self.link;
         let more = self.alone && !full;
-        Some(self.waiter.block_on(async {
-            tokio::select! {
-                biased;
-                returned = link.returned() => Next::TakeBack(returned),
-                Some(waiting) = inbox.recv(), if more => Next::Decide(waiting),
+        loop {
+            // The connection first: whoever asks next for a commit waits for it.
+            if self.link.comes_back(Duration::ZERO) {
+                return Some(Next::Back);
             }
-        }))
+            if more && let Ok(waiting) = inbox.try_recv() {
+                return Some(Next::Decide(waiting));
+            }
+            if self.link.comes_back(if more { GLANCE } else { PATIENCE }) {
+                return Some(Next::Back);
+            }
+        }
     }
 
     /// Decides one command as part of the batch in hand.

@@ -3,7 +3,8 @@
 //! Whoever asks for it waits until that commit stands, and takes the turn among the processes. A batch that was decided meanwhile stands on
 //! the head that the scribe was to leave: where another is found it has been overtaken and is decided anew.
 
-use tokio::sync::mpsc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use super::conn::Turn;
 use super::scribe::{Returned, Sealed, Undone};
@@ -14,7 +15,7 @@ pub struct Link {
     database: Database,
     /// None while it is lent.
     conn: Option<Conn>,
-    returns: mpsc::Receiver<Returned>,
+    returns: Receiver<Returned>,
     /// Whether the batch in hand has taken its turn.
     begun: bool,
     /// What the batch in hand stands on.
@@ -28,7 +29,7 @@ pub struct Link {
 const START: Birth = Birth { seq: 0, stamp: 0 };
 
 impl Link {
-    pub(super) fn new(database: Database, conn: Conn, returns: mpsc::Receiver<Returned>) -> Link {
+    pub(super) fn new(database: Database, conn: Conn, returns: Receiver<Returned>) -> Link {
         let (conn, ground) = (Some(conn), Turn { head: START, stopped: None });
         Link { database, conn, returns, begun: false, ground, committed: START, undone: None, overtaken: false }
     }
@@ -99,9 +100,14 @@ impl Link {
         Some((conn, std::mem::take(&mut self.begun), self.ground.clone()))
     }
 
-    /// The connection on its way back.
-    pub(super) async fn returned(&mut self) -> Option<Returned> {
-        self.returns.recv().await
+    /// Waits for the connection so long at most; whether it is back.
+    pub(super) fn comes_back(&mut self, within: Duration) -> bool {
+        match self.returns.recv_timeout(within) {
+            Ok(returned) => self.receive(Some(returned)),
+            Err(RecvTimeoutError::Disconnected) => self.receive(None),
+            Err(RecvTimeoutError::Timeout) => return false,
+        }
+        true
     }
 
     /// Takes the connection back.
@@ -124,8 +130,8 @@ impl Link {
     /// Waits for the connection to be back.
     pub(super) fn wait(&mut self) {
         if self.conn.is_none() {
-            let returned = self.returns.blocking_recv();
-            self.receive(returned);
+            let returned = self.returns.recv();
+            self.receive(returned.ok());
         }
     }
 

@@ -6,8 +6,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::conn::Turn;
 use super::work::Rows;
 use super::writer::{Command, Counts};
@@ -91,19 +89,19 @@ impl Sealed {
 }
 
 /// Commits what comes until nobody sends any more.
-pub(super) fn serve(jobs: std::sync::mpsc::Receiver<Job>, returns: mpsc::Sender<Returned>, counts: Arc<Counts>) {
+pub(super) fn serve(jobs: std::sync::mpsc::Receiver<Job>, returns: std::sync::mpsc::SyncSender<Returned>, counts: Arc<Counts>) {
     while let Ok(Job { mut conn, begun, ground, mut sealed }) = jobs.recv() {
         // The connection first: the next batch may be waiting for it.
         match sealed.commit(&mut conn, begun, &ground) {
             Ok(head) => {
                 counts.committed();
                 // Who has gone away needs no connection.
-                let _ = returns.blocking_send(Returned { conn, outcome: Ok(head) });
+                let _ = returns.send(Returned { conn, outcome: Ok(head) });
                 sealed.answer();
             }
             Err(fault) => {
                 let undone = Undone { batch: sealed.commands(), fault };
-                let _ = returns.blocking_send(Returned { conn, outcome: Err(undone) });
+                let _ = returns.send(Returned { conn, outcome: Err(undone) });
             }
         }
     }

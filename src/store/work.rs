@@ -5,7 +5,7 @@
 //! be read back at once are staged there and written together. Most commands are decided from memory alone, so that they can be while
 //! the commit before them is still being written; the connection is waited for by whoever asks for it.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 
 use super::link::Link;
 use super::{Conn, Fault};
@@ -57,7 +57,7 @@ impl<R: Room> AnyRoom for R {
 /// All that the writer remembers; rooms in the order in which they were first used.
 #[derive(Default)]
 pub(super) struct Memory {
-    rooms: Vec<Box<dyn AnyRoom>>,
+    rooms: Vec<(TypeId, Box<dyn AnyRoom>)>,
     epoch: u64,
 }
 
@@ -66,29 +66,30 @@ const REMEMBERED: usize = 2_000_000;
 
 impl Memory {
     pub(super) fn forget(&mut self) {
-        self.rooms.iter_mut().for_each(|room| room.forget());
+        self.rooms.iter_mut().for_each(|(_, room)| room.forget());
     }
 
     pub(super) fn forget_if_large(&mut self) {
-        if self.rooms.iter().map(|r| r.held()).sum::<usize>() > REMEMBERED {
+        if self.rooms.iter().map(|(_, room)| room.held()).sum::<usize>() > REMEMBERED {
             self.forget();
         }
     }
 
     /// Everything staged, in the order in which it is to be written.
     pub(super) fn take_rows(&mut self) -> Vec<Rows> {
-        self.rooms.iter_mut().filter_map(|room| room.take_rows()).collect()
+        self.rooms.iter_mut().filter_map(|(_, room)| room.take_rows()).collect()
     }
 
     fn room<R: Room>(&mut self) -> Result<&mut R, Fault> {
-        let place = match self.rooms.iter_mut().position(|room| room.as_any().is::<R>()) {
+        let wanted = TypeId::of::<R>();
+        let place = match self.rooms.iter().position(|(room, _)| *room == wanted) {
             Some(place) => place,
             None => {
-                self.rooms.push(Box::new(R::default()));
+                self.rooms.push((wanted, Box::new(R::default())));
                 self.rooms.len() - 1
             }
         };
-        let found = self.rooms.get_mut(place).and_then(|room| room.as_any().downcast_mut());
+        let found = self.rooms.get_mut(place).and_then(|(_, room)| room.as_any().downcast_mut());
         found.ok_or_else(|| Fault::Internal("a room of the writer's memory is missing".into()))
     }
 }

@@ -122,11 +122,11 @@ impl Writer {
         let conn = database.connect()?.for_writing()?;
         let (queue, inbox) = mpsc::channel(QUEUE);
         let (jobs, work) = std::sync::mpsc::channel();
-        let (returns, returned) = mpsc::channel(1);
+        let (returns, returned) = std::sync::mpsc::sync_channel(1);
         let counts = Arc::new(Counts::default());
         let (counted, of_scribe) = (counts.clone(), counts.clone());
         let checkpoints = Checkpoints::start(&database, move || counted.commits.load(Ordering::Relaxed))?;
-        let desk = Desk::new(clock, Link::new(database, conn, returned), jobs, counts.clone())?;
+        let desk = Desk::new(clock, Link::new(database, conn, returned), jobs, counts.clone());
         let desk = spawn("writer", move || desk.serve(inbox))?;
         let scribe = spawn("scribe", move || scribe::serve(work, returns, of_scribe))?;
         Ok(Writer { queue: Some(queue), counts, threads: vec![desk, scribe], _checkpoints: checkpoints })

@@ -218,7 +218,7 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth:
         overdraft: plan.beyond,
         balance_after,
         ended_at: incoming.record.ended_at.micros(),
-        rates: serde_json::json!(rates).to_string(),
+        rates: serde_json::to_string(&rates).map_err(|e| Fault::Internal(format!("rates of a charge: {e}")))?,
         said: incoming.said(grant),
     };
     stage(work, incoming, row.clone())?;
