@@ -52,7 +52,9 @@ fn charge(store: &Store, scene: &Scene, batches: Vec<Vec<Incoming>>, every: Opti
                     assert!(reply.wait().expect("charged").iter().all(|outcome| outcome.word() == "charged"));
                     waits.push(at.elapsed());
                 }
-                every.map_or((), |every| sleep((every * number).saturating_sub(begun.elapsed())));
+                if let Some(every) = every {
+                    sleep((every * number).saturating_sub(begun.elapsed()));
+                }
             }
             asked.into_iter().for_each(|(_, reply)| assert!(reply.wait().is_ok()));
             done.store(true, Ordering::Release);
