@@ -140,8 +140,8 @@ fn layers(bytes: Vec<u8>) -> Vec<Vec<u8>> {
 fn written(micros: i64) -> Vec<Vec<u8>> {
     let millis = micros / 1000;
     let id: Id<Usage> = Id::from_stamp(micros);
-    // Of an identifier the characters that are the moment, and not those that are the prefix's.
-    let moment = &id.to_string()[4..16];
+    // Of an identifier the characters that are the moment to the microsecond, and not those that are the prefix's.
+    let moment = &id.to_string()[4..18];
     let texts =
         [micros.to_string(), millis.to_string(), format!("{micros:x}"), format!("{millis:x}"), format!("{micros:X}"), moment.to_owned()];
     let bytes = [micros.to_be_bytes()[1..].to_vec(), micros.to_le_bytes()[..7].to_vec()];
