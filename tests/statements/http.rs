@@ -24,8 +24,9 @@ struct Desk {
 
 impl Desk {
     fn open(books: Books) -> Desk {
-        let server =
-            Server::start_with(&books.database, &books.keys(), |command| command.args(["--sweep-every", "0", "--events-every", "0"]));
+        // The key of the folder signs no log of these books.
+        let alone = ["--sweep-every", "--events-every", "--log-every", "--audit-every"].map(|errand| [errand, "0"]);
+        let server = Server::start_with(&books.database, &books.keys(), |command| command.args(alone.concat()));
         let [a, b] = books.donors.map(|donor| donor.to_string());
         Desk {
             donor: books.token("donor", "a", &["--donor", &a]),
