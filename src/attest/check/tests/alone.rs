@@ -197,3 +197,41 @@ pub fn a_lot_has_no_more_lines_than_a_tree_has_leaves() {
     }
     log.refused(&bundle, None, Reason::Gap);
 }
+
+#[test]
+pub fn the_key_of_another_log_signs_nothing_of_this_one() {
+    let log = honest();
+    let other = Signer::generate("other.example/log", Kind::Text).expect("a key");
+    let size = log.sealed[1].size;
+    let root = root_of(size, &mut log.tree(size)).expect("a root");
+    let text = Checkpoint::new(ORIGIN, size, root).expect("a checkpoint").text();
+    let checkpoint = format!("{text}\n{}", other.sign(&text, 0).line());
+    let bundle = Bundle { checkpoint, ..log.bundle(&["a", "b"], false) };
+    let trust = Trust { policy: Policy::none(), keys: vec![log.key.verifier(), other.verifier()] };
+    let found = judged(&serde_json::to_string(&bundle).expect("written"), &trust, None);
+    assert_eq!(found.map(|held| held.lines).map_err(|refused| refused.reason), Err(Reason::Signature));
+}
+
+#[test]
+pub fn nothing_continues_a_tree_of_nothing() {
+    let log = honest();
+    let mut bundle = log.bundle(&["a", "b"], true);
+    bundle.previous = Some(signed(&log, 0, hash::empty()));
+    bundle.consistency = vec![to_base64(&[0; 32]); 20];
+    log.refused(&bundle, None, Reason::Fork);
+}
+
+#[test]
+pub fn a_seal_has_no_more_lots_than_a_tree_has_leaves() {
+    let mut log = with(|_| ());
+    let sealed = log.sealed[0].clone();
+    let up = vec![[0; 32]; 63];
+    let root = up.iter().fold(hash::leaf(sealed.lots["a"].0.as_bytes()), |below, beside| hash::node(&below, beside));
+    log.leaves.pop();
+    log.leaves.push(crate::attest::leaf::seal(&root, 1 << 63));
+    let root = root_of(sealed.size, &mut log.tree(sealed.size)).expect("a root");
+    log.sealed[0].note = signed(&log, sealed.size, root);
+    let mut bundle = log.bundle(&["a"], false);
+    bundle.lots[0].path = up.iter().map(to_base64).collect();
+    log.refused(&bundle, None, Reason::Inclusion);
+}
