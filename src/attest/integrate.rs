@@ -1,9 +1,10 @@
 //! Integrating: what the journal has and the log has not becomes leaves, sealed, then signed.
 //!
 //! Entries are read in their order from the books in batches; each batch with its seal is one transaction of the log, so that a process that
-//! is killed leaves nothing half done and another goes on where it was. Neither waits for the books' writer nor makes it wait. An entry that
-//! erases usage records takes the salts of their jobs away in the transaction that logs it; once that is durable, what the books kept for the
-//! log is let go, by whoever comes next if this process is killed before. Bounds: a batch of [`BATCH`] entries, and the edge of every lot's sub-log, in memory.
+//! is killed leaves nothing half done and another goes on where it was. Neither waits for the books' writer nor makes it wait, but where usage
+//! records were erased: such an entry takes the salts of their jobs away in the transaction that logs it; once that is durable, what the
+//! books kept for the log is let go, in a short turn among the books' writers, by whoever comes next if this process is killed before.
+//! Bounds: a batch of [`BATCH`] entries, and the edge of every lot's sub-log, in memory.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 
 use super::compose::Disclosed;
 use super::disclosure::Salt;
-use crate::store::{Conn, Fault, insert_rows, on};
+use crate::store::{Conn, Fault, insert_rows, looked_up, on};
 use crate::tlog::hash::Hash;
 use crate::tlog::tile::{Edge, Tile, Tiles, decode, encode};
 
@@ -248,13 +248,7 @@ const LOOKUP: usize = 1000;
 
 /// The texts of these leaves.
 pub fn texts(conn: &mut Conn, places: &[i64]) -> Result<HashMap<i64, String>, Fault> {
-    let mut found = HashMap::with_capacity(places.len());
-    for some in places.chunks(LOOKUP) {
-        let some = log_leaves::table.filter(log_leaves::idx.eq_any(some)).select((log_leaves::idx, log_leaves::leaf));
-        let rows: Vec<(i64, String)> = on!(conn, c => some.load(c))?;
-        found.extend(rows);
-    }
-    Ok(found)
+    Ok(looked_up!(conn, log_leaves, idx => leaf, places))
 }
 
 /// The place of the leaf of a journal entry.

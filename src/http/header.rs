@@ -34,6 +34,11 @@ pub fn if_match(request: &HttpRequest) -> Result<i64, Refusal> {
     version.ok_or_else(|| Refusal::new(Code::VersionMismatch, "If-Match must hold one strong ETag as it was sent, such as \"v3\"."))
 }
 
+/// The version of a row that `If-Match` names. Errors: as [`if_match`].
+pub fn version_read(request: &HttpRequest) -> Result<i32, Refusal> {
+    i32::try_from(if_match(request)?).map_err(|_| Refusal::new(Code::VersionMismatch, Code::VersionMismatch.title()))
+}
+
 /// The strong ETag of a version.
 pub fn etag(version: i64) -> String {
     format!("\"v{version}\"")

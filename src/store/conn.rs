@@ -31,6 +31,21 @@ macro_rules! on {
     };
 }
 
+/// What stands in one column beside these keys, by key: some thousand keys a question, since a statement binds no more than so many values.
+#[macro_export]
+macro_rules! looked_up {
+    ($conn:expr, $table:ident, $key:ident => $value:ident, $keys:expr) => {{
+        let keys: &[i64] = $keys;
+        let mut found = std::collections::HashMap::with_capacity(keys.len());
+        for some in keys.chunks(1000) {
+            let asked = $table::table.filter($table::$key.eq_any(some)).select(($table::$key, $table::$value));
+            let rows: Vec<(i64, String)> = $crate::on!($conn, c => asked.load(c))?;
+            found.extend(rows);
+        }
+        found
+    }};
+}
+
 /// Inserts rows together: by COPY on PostgreSQL, by cached statements of fifty rows on SQLite, which takes half as many rows
 /// again so as one by one. A statement for any number of rows would be planned anew each time.
 #[macro_export]

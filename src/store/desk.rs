@@ -22,8 +22,8 @@ use crate::time::Clock;
 
 /// Records that one commit carries at most; a single heavier command still goes alone.
 const COMMIT_RECORDS: usize = 10_000;
-/// How often the desk looks for commands while the scribe is at work. It is not woken for each: that would cost single records more than
-/// deciding them does, and heavy ones are not kept long.
+/// How often the desk looks for commands while the scribe is at work. It is not woken for each, however many come one by one; whatever comes
+/// waits no longer than this for being decided.
 const GLANCE: Duration = Duration::from_micros(500);
 /// How long it waits where nothing may be decided meanwhile, before it waits again.
 const PATIENCE: Duration = Duration::from_secs(60);

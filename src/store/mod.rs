@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use diesel::r2d2::Pool;
 
-pub use crate::{insert_rows, narrowed, on, paged};
+pub use crate::{insert_rows, looked_up, narrowed, on, paged};
 pub use conn::{Conn, Database};
 pub use fault::Fault;
 pub use link::Link;

@@ -127,8 +127,8 @@ fn free(conn: &mut Conn, identity: &Identity) -> Result<(), Fault> {
 
 /// Records that a further identity is the same person's.
 ///
-/// Errors: `not_found`; `already_decided` for one who was erased; `duplicate_external_id` where it is somebody's already; `forbidden` for a person with a role that takes two to bind,
-/// since one administrator would give that role to whoever has the identity.
+/// Errors: `not_found`; `already_decided` for one who was erased; `duplicate_external_id` where it is somebody's already; `forbidden` for a
+/// person with a role that takes two to bind, since one administrator would give that role to whoever has the identity.
 pub fn link_identity(work: &mut Work<'_>, who: PersonId, id: PersonId, identity: &Identity) -> Result<Person, Fault> {
     if known(work.sql()?, id)?.is_erased() {
         return Err(Refusal::new(Code::AlreadyDecided, "The person was erased.").with("person", id).into());

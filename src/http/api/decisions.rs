@@ -10,6 +10,7 @@ use crate::fields::Fields;
 use crate::grants::amend::Amended;
 use crate::grants::{self, Approvals, Decided, Decision, Overdraft, Plan, Ruling, Verdict};
 use crate::http::body::{Json, PathId};
+use crate::http::header::version_read;
 use crate::http::permit::Permit;
 use crate::http::query::{Form, Param, Query};
 use crate::http::route::Shape;
@@ -21,7 +22,7 @@ use crate::usage::refund::{self, Cover};
 
 use super::amendments::AmendmentView;
 use super::door::{Answered, App, changed, ok};
-use super::grants::{GrantView, own_grant, version_read};
+use super::grants::{GrantView, own_grant};
 use super::scope::Scope;
 use super::view::{LotPart, Money, MoneyIn, instant, lot_parts};
 

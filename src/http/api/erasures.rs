@@ -12,13 +12,12 @@ use crate::directory::person;
 use crate::events::webhook;
 use crate::fields::Fields;
 use crate::http::body::{Json, PathId};
-use crate::http::header::if_match;
+use crate::http::header::version_read;
 use crate::http::permit::Permit;
-use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
 use crate::http::route::Shape;
 use crate::id::{self, ChargeId, UsageId};
-use crate::refusal::{Code, FieldCode, Refusal};
+use crate::refusal::{FieldCode, Refusal};
 use crate::store::{Conn, Fault};
 use crate::usage::erase::{self, Erased, OfUser, Wanted};
 
@@ -189,7 +188,7 @@ pub async fn erase_person<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let version = i32::try_from(if_match(&request)?).map_err(|_| Problem::new(Code::VersionMismatch, Code::VersionMismatch.title()))?;
+    let version = version_read(&request)?;
     let mut f = Fields::of(&body.value)?;
     let ground = ground(&mut f);
     let ground = f.make(|| ground)?;

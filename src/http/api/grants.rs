@@ -11,7 +11,7 @@ use crate::fields::{Fields, Units};
 use crate::grants::life::{self, Revised};
 use crate::grants::{self, Grant, NewGrant, Of, State};
 use crate::http::body::{Json, PathId};
-use crate::http::header::if_match;
+use crate::http::header::version_read;
 use crate::http::permit::Permit;
 use crate::http::query::{Form, Param, Query};
 use crate::id::{self, PersonId};
@@ -218,11 +218,6 @@ pub async fn revise_grant<const R: u8>(
     let why = f.text("reason", 4000).map(String::from);
     let (revised, why) = f.make(|| Some((asked?, why?)))?;
     act(&app, who, &request, &body, id, move |work, person| life::revise(work, person, id, version, &revised, &why)).await
-}
-
-/// The version that `If-Match` names.
-pub fn version_read(request: &HttpRequest) -> Result<i32, Refusal> {
-    i32::try_from(if_match(request)?).map_err(|_| Refusal::new(Code::VersionMismatch, Code::VersionMismatch.title()))
 }
 
 /// Why a step is taken.

@@ -11,7 +11,7 @@ use crate::directory::person::{self, Affiliation, Identity, NewPerson, Of, Revis
 use crate::directory::{self, Person, standing};
 use crate::fields::Fields;
 use crate::http::body::{Json, PathId};
-use crate::http::header::if_match;
+use crate::http::header::version_read;
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
@@ -173,7 +173,7 @@ pub async fn revise_person<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let version = i32::try_from(if_match(&request)?).map_err(|_| Problem::new(Code::VersionMismatch, Code::VersionMismatch.title()))?;
+    let version = version_read(&request)?;
     let mut f = Fields::of(&body.value)?;
     let name = f.optional().text("name", 200).map(String::from);
     let institution: Option<InstitutionId> = f.optional().id("institution");

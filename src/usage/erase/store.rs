@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use crate::store::{Conn, Fault, on};
+use crate::store::{Conn, Fault, looked_up, on};
 use crate::usage::store::tables::{charges, quarantine};
 use crate::usage::store::{ChargeRow, QuarantineRow};
 
@@ -65,13 +65,7 @@ pub(super) fn take(conn: &mut Conn, seq: i64, rows: &[(&ChargeRow, &str)], recor
 
 /// What was metered by charges that were erased, by their stamps.
 pub fn metered(conn: &mut Conn, stamps: &[i64]) -> Result<HashMap<i64, String>, Fault> {
-    let mut found = HashMap::with_capacity(stamps.len());
-    for some in stamps.chunks(LOOKUP) {
-        let these = erased::table.filter(erased::id.eq_any(some)).select((erased::id, erased::metered));
-        let rows: Vec<(i64, String)> = on!(conn, c => these.load(c))?;
-        found.extend(rows);
-    }
-    Ok(found)
+    Ok(looked_up!(conn, erased, id => metered, stamps))
 }
 
 /// All that is erased: stamp, sequence of the entry, what was metered.
@@ -81,13 +75,7 @@ pub fn all(conn: &mut Conn) -> Result<Vec<(i64, i64, String)>, Fault> {
 
 /// What stands apart for the log, by the stamps of the charges.
 pub(super) fn erasing(conn: &mut Conn, stamps: &[i64]) -> Result<HashMap<i64, String>, Fault> {
-    let mut found = HashMap::with_capacity(stamps.len());
-    for some in stamps.chunks(LOOKUP) {
-        let these = erasing::table.filter(erasing::id.eq_any(some)).select((erasing::id, erasing::said));
-        let rows: Vec<(i64, String)> = on!(conn, c => these.load(c))?;
-        found.extend(rows);
-    }
-    Ok(found)
+    Ok(looked_up!(conn, erasing, id => said, stamps))
 }
 
 /// Of which of these erasures, by the sequences of their entries, something stands apart.
