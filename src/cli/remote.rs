@@ -70,3 +70,22 @@ impl Served for Remote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen to fail once without the rule in `ask`.
+    #[test]
+    fn a_token_goes_to_nobody_in_the_clear_but_on_this_machine() {
+        for address in ["http://ledger.invalid", "http://ledger.invalid/v1/log", "ftp://ledger.invalid"] {
+            let refused = Remote::new(address).donor("a token").expect_err("not asked");
+            assert!(!refused.contains("/v1/me"), "{address} was asked: {refused}");
+        }
+        // Asked, and nobody is there.
+        for address in ["https://ledger.invalid", "http://127.0.0.1:9"] {
+            let failed = Remote::new(address).donor("a token").expect_err("nobody is there");
+            assert!(failed.contains("/v1/me"), "{address} was not asked: {failed}");
+        }
+    }
+}
