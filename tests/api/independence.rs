@@ -31,6 +31,9 @@ const OTHERS: [&str; 4] = ["list_affiliations", "get_webhook", "list_webhook_del
 /// What is the same for every ledger and has examples in it.
 const MANUALS: [&str; 3] = ["describe", "explain", "index"];
 
+/// What identifiers are written in.
+const BASE32: &str = "0123456789abcdefghjkmnpqrstvwxyz";
+
 /// How long the background may take to tell events and to sign the log.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -140,18 +143,20 @@ fn layers(bytes: Vec<u8>) -> Vec<Vec<u8>> {
 fn written(micros: i64) -> Vec<Vec<u8>> {
     let millis = micros / 1000;
     let id: Id<Usage> = Id::from_stamp(micros);
-    // Of an identifier the characters that are the moment to the microsecond, and not those that are the prefix's.
+    let texts = [micros.to_string(), millis.to_string(), format!("{micros:x}"), format!("{millis:x}"), format!("{micros:X}")];
+    // Of an identifier the characters that are the moment to the microsecond; the last two bits of the last one are of the prefix's
+    // check, so that identifiers of another kind may have any of four there.
     let moment = &id.to_string()[4..18];
-    let texts =
-        [micros.to_string(), millis.to_string(), format!("{micros:x}"), format!("{millis:x}"), format!("{micros:X}"), moment.to_owned()];
+    let last = BASE32.find(&moment[13..]).expect("base32") / 4 * 4;
+    let moments = BASE32[last..last + 4].chars().map(|one| format!("{}{one}", &moment[..13]));
     let bytes = [micros.to_be_bytes()[1..].to_vec(), micros.to_le_bytes()[..7].to_vec()];
-    texts.into_iter().map(String::into_bytes).chain(bytes).collect()
+    texts.into_iter().chain(moments).map(String::into_bytes).chain(bytes).collect()
 }
 
-/// Whether the entry is of a kind whose identifiers donors are told: their own gifts, and what stands for everybody.
+/// Whether the entry is of a kind whose identifiers donors are told: their own gifts and statements, and what stands for everybody.
 fn told(entry: &Entry) -> bool {
-    use Kind::{Delivery, Donation, Donor, Institution, Pledge, Policy, Rate, Resource, Unit};
-    matches!(entry.kind, Donor | Donation | Pledge | Delivery | Institution | Resource | Rate | Policy | Unit)
+    use Kind::{Delivery, Donation, Donor, Institution, Pledge, Policy, Rate, Resource, Statement, Unit};
+    matches!(entry.kind, Donor | Donation | Pledge | Delivery | Institution | Resource | Rate | Policy | Statement | Unit)
 }
 
 /// What must not be found: names, identifiers, moments.
