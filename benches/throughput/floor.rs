@@ -43,8 +43,7 @@ impl Floor {
         let database = match made.url.strip_prefix("sqlite:") {
             Some(path) => {
                 let base = rusqlite::Connection::open(path).expect("a database");
-                let settings =
-                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16384; PRAGMA cache_size=-65536;";
+                let settings = "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16384; PRAGMA cache_size=-65536;";
                 base.execute_batch(settings).expect("settings");
                 // An INTEGER PRIMARY KEY is the row's own number: no index beside it.
                 base.execute_batch(&TABLE.replace("id BIGINT", "id INTEGER")).expect("a table");

@@ -26,11 +26,17 @@ pub struct Window {
     pub balance: Vec<Duration>,
 }
 
+impl Window {
+    /// Which ids its jobs had.
+    pub fn ids(&self) -> &'static str {
+        if self.random { "random ids" } else { "rising ids" }
+    }
+}
+
 /// Measures on one kind of database up to a size.
-pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize) -> Vec<Window> {
-    let mut windows = Vec::new();
+pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize, mut tell: impl FnMut(Window)) {
     for random in [false, true] {
-        let (Some(books), Some(copy)) = (make(), make()) else { return windows };
+        let (Some(books), Some(copy)) = (make(), make()) else { return };
         let inside = Inside::open(&books).with_random_ids(random);
         let mut same = Same::open(&copy, &books);
         let mut records = 0;
@@ -44,11 +50,9 @@ pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize) -> Vec<Window> {
             let (charged, balance) = while_reading(&inside);
             records += WINDOW;
             let same = same.write(BATCH);
-            println!("  {size} postings{}: done", if random { ", random ids" } else { "" });
-            windows.push(Window { postings: size, random, charged, same, balance });
+            tell(Window { postings: size, random, charged, same, balance });
         }
     }
-    windows
 }
 
 /// Charges a window while another thread reads balances without a pause.

@@ -1,10 +1,13 @@
 //! In process: records become charges through the store's queue, without HTTP and without reading JSON.
 
+use std::collections::VecDeque;
+use std::time::Instant;
+
 use almoner::actor::Actor;
 use almoner::directory;
 use almoner::reports::{self, balance::Moment};
-use almoner::store::Store;
-use almoner::usage::{self, Incoming, Record};
+use almoner::store::{Reply, Store};
+use almoner::usage::{self, Incoming, Outcome, Record};
 
 use super::scene::Scene;
 use super::support::database::TestDatabase;
@@ -49,9 +52,33 @@ impl Inside {
         self.charge_from(records, batch, |scene| scene.record())
     }
 
-    fn charge_from(&self, records: usize, batch: usize, next: impl Fn(&Scene) -> String) -> Sample {
-        let lane = |_| (0..records / batch / LANES).map(|_| (0..batch).map(|_| self.read(&next(&self.scene))).collect()).collect();
-        let lanes: Vec<Vec<Vec<Record>>> = (0..LANES).map(lane).collect();
+    /// Charges records one by one, so many at once: the next one is sent when the oldest one is answered.
+    pub fn charge_singly(&self, records: usize, at_once: usize) -> Sample {
+        let mut records: VecDeque<Record> = (0..records).map(|_| self.read(&self.scene.record())).collect();
+        let count = records.len();
+        let (mut sent, mut waits) = (VecDeque::with_capacity(at_once), Vec::with_capacity(count));
+        let began = Instant::now();
+        while !(records.is_empty() && sent.is_empty()) {
+            while sent.len() < at_once
+                && let Some(record) = records.pop_front()
+            {
+                sent.push_back((Instant::now(), self.send(vec![record])));
+            }
+            let oldest: Option<(Instant, Reply<Vec<Outcome>>)> = sent.pop_front();
+            waits.extend(oldest.map(|(since, reply)| {
+                all_charged(reply, 1);
+                since.elapsed()
+            }));
+        }
+        Sample { records: count, took: began.elapsed(), waits }
+    }
+
+    fn charge_from(&self, records: usize, batch: usize, next: impl Fn(&Scene) -> String + Sync) -> Sample {
+        let batches = || (0..records / batch / LANES).map(|_| (0..batch).map(|_| self.read(&next(&self.scene))).collect()).collect();
+        let lanes: Vec<Vec<Vec<Record>>> = std::thread::scope(|scope| {
+            let making: Vec<_> = (0..LANES).map(|_| scope.spawn(batches)).collect();
+            making.into_iter().map(|lane| lane.join().expect("records")).collect()
+        });
         let charged = records / batch / LANES * LANES * batch;
         drive(charged, lanes, |batches| batches.into_iter().map(|batch| timed(|| self.charge_batch(batch)).0).collect())
     }
@@ -69,6 +96,11 @@ impl Inside {
     }
 
     fn charge_batch(&self, records: Vec<Record>) {
+        let count = records.len();
+        all_charged(self.send(records), count);
+    }
+
+    fn send(&self, records: Vec<Record>) -> Reply<Vec<Outcome>> {
         let provider = self.scene.provider;
         let incoming: Vec<Incoming> = records.into_iter().map(|record| Incoming::new(provider, record)).collect();
         let count = incoming.len();
@@ -76,7 +108,11 @@ impl Inside {
             let person = directory::person_for(work, &Actor::operator("bench"))?;
             usage::charge(work, person, provider, &incoming)
         };
-        let outcomes = self.store.submit(count, command).and_then(|reply| reply.wait()).expect("a commit");
-        assert!(outcomes.len() == count && outcomes.iter().all(|outcome| outcome.word() == "charged"), "not all were charged");
+        self.store.submit(count, command).expect("a place in the queue")
     }
+}
+
+fn all_charged(reply: Reply<Vec<Outcome>>, count: usize) {
+    let outcomes = reply.wait().expect("a commit");
+    assert!(outcomes.len() == count && outcomes.iter().all(|outcome| outcome.word() == "charged"), "not all were charged");
 }

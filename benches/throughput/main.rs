@@ -6,12 +6,13 @@
 //!   by a prepared insert on SQLite (WAL, `synchronous=FULL`) and by COPY on PostgreSQL, committed in the same batches;
 //! - **same rows**: exactly the rows that Almoner wrote, with its indexes and constraints, by plain prepared inserts or COPY, no logic;
 //! - **in process**: `usage::charge` through the store's queue: key, digest, price, draw-down, postings, balances, durable commit;
+//! - *one by one*: the same, one record a command, 64 of them on their way at once;
 //! - **HTTP batch**: `POST /v1/usage/batch` to the release program, token checked, three keep-alive connections; the answer in full (each
 //!   charge shown) or minimal (`Prefer: return=minimal`);
 //!   *one grant*: the same with all records charged to one grant, whose accounts are then in every transaction;
 //! - **HTTP single**: `POST /v1/usage`, one record each, over 1, 64 and 256 keep-alive connections;
-//! - **SQL transfers**: what keeping balances in SQL costs: an insert and two updates in a transaction each, over 64 connections (SQLite
-//!   takes one at a time);
+//! - **SQL transfers**: what keeping balances in SQL costs, in process too: an insert and two updates in a transaction each, over 64
+//!   connections (SQLite takes one at a time);
 //! - **balance**: `GET /v1/grants/{id}/balance` over one connection.
 //!
 //! Every round measures each of them once, so that what disturbs the machine disturbs all alike; shown are medians over the rounds, and
@@ -52,6 +53,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SINGLES: usize = 100;
 const SINGLES_AT_LEAST: usize = 400;
 const READS: usize = 1000;
+/// Records that are on their way at once where they are charged one by one.
+const AT_ONCE: usize = 64;
 const TRANSFERS: usize = 3200;
 /// Raw rows a measurement, as a multiple of its records: they are soon done, and a short time is a bad measure.
 const MORE_RAW: usize = 4;
@@ -62,6 +65,7 @@ enum What {
     Raw,
     Same,
     InProcess { hot: bool },
+    OneByOne,
     Batch { minimal: bool },
     Single { connections: usize },
     Transfers,
@@ -81,7 +85,7 @@ const fn measure(name: &'static str, what: What, batch: usize) -> Measure {
 }
 
 /// What every round measures, in this order: the same rows are those of the measurement before.
-const MEASURES: [Measure; 16] = [
+const MEASURES: [Measure; 17] = [
     measure("raw", What::Raw, 1000),
     measure("in process", What::InProcess { hot: false }, 1000),
     measure("same rows", What::Same, 1000),
@@ -94,6 +98,7 @@ const MEASURES: [Measure; 16] = [
     measure("HTTP batch, minimal", What::Batch { minimal: true }, 5000),
     measure("HTTP batch, full", What::Batch { minimal: false }, 5000),
     measure("SQL transfers", What::Transfers, 1),
+    measure("in process, one by one", What::OneByOne, 1),
     measure("HTTP single, 1 connection", What::Single { connections: 1 }, 1),
     measure("HTTP single, 64 connections", What::Single { connections: 64 }, 1),
     measure("HTTP single, 256 connections", What::Single { connections: 256 }, 1),
@@ -142,6 +147,11 @@ impl Rig {
                 self.same.write(measure.batch);
                 sample
             }
+            What::OneByOne => {
+                let sample = self.inside.charge_singly(records / 5, AT_ONCE);
+                self.same.write(5000);
+                sample
+            }
             What::Same => self.same.write(measure.batch),
             What::Transfers => self.transfers.make(TRANSFERS),
             What::Batch { minimal } => self.outside.charge(records, measure.batch, minimal),
@@ -185,9 +195,11 @@ fn main() {
     let machine = report::Machine::look();
     let rigs: [fn() -> Option<TestDatabase>; 2] = [|| Some(database::sqlite()), database::postgres];
     if let Some(upto) = settings.growth {
-        let names = ["SQLite", "PostgreSQL"].into_iter();
-        let tables = names.zip(rigs).map(|(name, make)| (name.to_owned(), growth::measure(make, upto)));
-        return report::growth(&machine, &tables.collect::<Vec<_>>());
+        let mut growing = report::Growing::begin(&machine);
+        for (name, make) in ["SQLite", "PostgreSQL"].into_iter().zip(rigs) {
+            growth::measure(make, upto, |window| growing.tell(name, window));
+        }
+        return growing.save(&machine);
     }
     let mut tables = Vec::new();
     for make in rigs {

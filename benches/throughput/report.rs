@@ -87,12 +87,19 @@ fn aimed(aim: Option<f64>) -> String {
     aim.map_or_else(String::new, |aim| format!(" (aim {aim:.2})"))
 }
 
+/// How many times as many as SQL transfers are aimed at: without HTTP, as those are.
+fn times_aimed(measure: Measure) -> &'static str {
+    if matches!(measure.what, What::OneByOne) { " (aim 10)" } else { "" }
+}
+
 /// One line of the table.
 struct Figures {
     measure: Measure,
     rate: Spread,
     of_raw: Option<Spread>,
     of_same: Option<Spread>,
+    /// How many times as many as SQL transfers, of what goes one by one.
+    of_transfers: Option<Spread>,
     p50: Duration,
     p99: Duration,
 }
@@ -117,6 +124,7 @@ fn figures_of(row: &Row, rows: &[Row]) -> Figures {
         rate: Spread::of(row.samples.iter().map(rate)).expect("at least one round"),
         of_raw: of_floor(row, rows, What::Raw).filter(|_| !is_floor),
         of_same: of_floor(row, rows, What::Same).filter(|_| !is_floor && row.measure.what != What::Same),
+        of_transfers: of_floor(row, rows, What::Transfers).filter(|_| matches!(row.measure.what, What::OneByOne | What::Single { .. })),
         p50: quantile(&mut waits, 50),
         p99: quantile(&mut waits, 99),
     }
@@ -141,7 +149,8 @@ pub fn print(machine: &Machine, settings: &Settings, tables: &[(String, Vec<Row>
             let rate = format!("{:.0} [{:.0}–{:.0}]", line.rate.median, line.rate.low, line.rate.high);
             let aim = aim(name, line.measure);
             let raw = |r: Spread| format!("{:.3} [{:.3}–{:.3}]{}", r.median, r.low, r.high, aimed(aim.of_raw));
-            let of_raw = line.of_raw.map_or_else(String::new, raw);
+            let times = |r: Spread| format!("{:.1} [{:.1}–{:.1}] × transfers{}", r.median, r.low, r.high, times_aimed(line.measure));
+            let of_raw = line.of_raw.map(raw).or(line.of_transfers.map(times)).unwrap_or_default();
             let of_same = line.of_same.map_or_else(String::new, |r| format!("{:.3}{}", r.median, aimed(aim.of_same)));
             let Measure { name, batch, .. } = line.measure;
             println!("{name:width$}  {batch:>5}  {rate:>28}  {of_raw:>33}  {of_same:>16}  {:>9.2}  {:>9.2}", ms(line.p50), ms(line.p99));
@@ -153,40 +162,60 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Prints and writes what the windows gave as the books grew.
-pub fn growth(machine: &Machine, tables: &[(String, Vec<Window>)]) {
-    println!("\n{} × {}; {}; load {} at the start", machine.cores, machine.cpu, machine.kernel, machine.load);
-    let mut lines = Vec::new();
-    for (name, windows) in tables {
+/// The windows of all databases as they are measured: each line is printed when it is there, since there are minutes between them.
+pub struct Growing {
+    windows: Vec<(String, Window)>,
+}
+
+impl Growing {
+    /// Begins to tell.
+    pub fn begin(machine: &Machine) -> Growing {
+        println!("\n{} × {}; {}; load {} at the start", machine.cores, machine.cpu, machine.kernel, machine.load);
         println!(
-            "\n{name:12}  {:>8}  {:>12}  {:>12}  {:>20}  {:>18}  {:>14}  {:>22}",
-            "postings", "charges/s", "same rows/s", "of same rows", "of 10^6", "balance p50 ms", "balance p99 ms"
+            "\n{:10}  {:10}  {:>8}  {:>9}  {:>11}  {:>17}  {:>17}  {:>14}  {:>14}",
+            "", "", "postings", "charges/s", "same rows/s", "of same rows", "of 10^6", "balance p50 ms", "balance p99 ms"
         );
-        for window in windows {
-            let (charged, same) = (rate(&window.charged), rate(&window.same));
-            let mut waits = window.balance.clone();
-            let (p50, p99) = (quantile(&mut waits, 50), quantile(&mut waits, 99));
-            let ids = if window.random { "random ids" } else { "rising ids" };
-            let last = window.postings == 10_000_000;
-            let only = |aim: f64| last.then_some(aim);
-            let of_million = windows.iter().find(|other| other.postings == 1_000_000 && other.random == window.random);
-            let of_million = of_million.filter(|_| last).map(|other| charged / rate(&other.charged));
-            println!(
-                "{ids:12}  {:>8}  {charged:>12.0}  {same:>12.0}  {:>20}  {:>18}  {:>14.2}  {:>22}",
-                window.postings,
-                format!("{:.3}{}", charged / same, aimed(only(0.80))),
-                of_million.map_or_else(String::new, |ratio| format!("{ratio:.3}{}", aimed(only(0.70)))),
-                ms(p50),
-                format!("{:.2}{}", ms(p99), if last { " (aim < 2)" } else { "" }),
-            );
-            lines.push(json!({
-                "database": name, "ids": ids, "postings": window.postings, "charges_per_second": charged, "same_rows_per_second": same,
-                "of_million": of_million,
-                "balance_p50_us": p50.as_micros() as u64, "balance_p99_us": p99.as_micros() as u64,
-            }));
-        }
+        Growing { windows: Vec::new() }
     }
-    write("growth.json", &json!({"machine": machine.json(), "windows": lines}));
+
+    /// Tells of the next window.
+    pub fn tell(&mut self, database: &str, window: Window) {
+        let (charged, same) = (rate(&window.charged), rate(&window.same));
+        let (p50, p99) = (quantile(&mut window.balance.clone(), 50), quantile(&mut window.balance.clone(), 99));
+        let last = window.postings == 10_000_000;
+        let only = |aim: f64| last.then_some(aim);
+        println!(
+            "{database:10}  {:10}  {:>8}  {charged:>9.0}  {same:>11.0}  {:>17}  {:>17}  {:>14.2}  {:>14}",
+            window.ids(),
+            window.postings,
+            format!("{:.3}{}", charged / same, aimed(only(0.80))),
+            self.of_million(database, &window).map_or_else(String::new, |ratio| format!("{ratio:.3}{}", aimed(only(0.70)))),
+            ms(p50),
+            format!("{:.2}{}", ms(p99), if last { " (aim 2)" } else { "" }),
+        );
+        self.windows.push((database.to_owned(), window));
+    }
+
+    /// The rate of a window of the last size, of that at a million postings.
+    fn of_million(&self, database: &str, window: &Window) -> Option<f64> {
+        let million = |(name, other): &&(String, Window)| name == database && other.postings == 1_000_000 && other.random == window.random;
+        let (_, other) = self.windows.iter().find(million).filter(|_| window.postings == 10_000_000)?;
+        Some(rate(&window.charged) / rate(&other.charged))
+    }
+
+    /// Writes the same as JSON into the target folder.
+    pub fn save(&self, machine: &Machine) {
+        let line = |(database, window): &(String, Window)| {
+            let [p50, p99] = [50, 99].map(|part| quantile(&mut window.balance.clone(), part).as_micros() as u64);
+            json!({
+                "database": database, "ids": window.ids(), "postings": window.postings, "charges_per_second": rate(&window.charged),
+                "same_rows_per_second": rate(&window.same), "of_million": self.of_million(database, window),
+                "balance_p50_us": p50, "balance_p99_us": p99,
+            })
+        };
+        let lines: Vec<Value> = self.windows.iter().map(line).collect();
+        write("growth.json", &json!({"machine": machine.json(), "windows": lines}));
+    }
 }
 
 fn write(name: &str, figures: &Value) {
@@ -203,6 +232,7 @@ pub fn save(machine: &Machine, settings: &Settings, tables: &[(String, Vec<Row>)
         let aim = aim(database, f.measure);
         json!({
             "name": f.measure.name, "batch": f.measure.batch, "per_second": f.rate.json(), "of_raw": f.of_raw.map(Spread::json), "of_same_rows": f.of_same.map(Spread::json),
+            "of_transfers": f.of_transfers.map(Spread::json),
             "aim_of_raw": aim.of_raw, "aim_of_same_rows": aim.of_same,
             "p50_us": f.p50.as_micros() as u64, "p99_us": f.p99.as_micros() as u64,
         })

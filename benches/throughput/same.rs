@@ -126,7 +126,7 @@ impl Same {
         let base = match made.url.strip_prefix("sqlite:") {
             Some(path) => {
                 let base = rusqlite::Connection::open(path).expect("a database");
-                let settings = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=32768; \
+                let settings = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16384; \
                                 PRAGMA cache_size=-65536; PRAGMA foreign_keys=OFF;";
                 base.execute_batch(settings).expect("settings");
                 Base::Sqlite(base)

@@ -44,6 +44,7 @@ DROP VIEW postings;
 DROP TABLE accounts;
 DROP TABLE journal;
 DROP TABLE units;
+DROP TABLE run_tails;
 DROP TABLE runs;
 DROP TABLE key_rows;
 DROP TABLE key_blocks;

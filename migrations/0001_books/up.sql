@@ -47,13 +47,21 @@ CREATE TABLE secrets (
   secret {BYTES} NOT NULL
 );
 
--- Lists kept by runs: the members of an owner that one commit added, as the first and the differences to it.
+-- Lists kept by runs: members of an owner that were added one after the other, as the first and the differences to it.
 CREATE TABLE runs (
   list INTEGER NOT NULL,
   owner BIGINT NOT NULL,
   first BIGINT NOT NULL,
   members {BYTES} NOT NULL,
   PRIMARY KEY (list, owner, first)
+){CLUSTERED};
+
+-- What lists have been added to since runs were last made of it: a row for each commit, with the members of all owners in their order.
+CREATE TABLE run_tails (
+  list INTEGER NOT NULL,
+  first BIGINT NOT NULL,
+  members {BYTES} NOT NULL,
+  PRIMARY KEY (list, first)
 ){CLUSTERED};
 
 -- Ledger: the journal. Nothing here is ever updated or deleted, except the running state of accounts.

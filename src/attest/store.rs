@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 
 use super::compose::Disclosed;
 use super::disclosure::Salt;
-use crate::store::{Conn, Fault, insert_rows, looked_up, on};
+use crate::store::{Conn, Fault, bulk, looked_up, on};
 use crate::tlog::hash::Hash;
 use crate::tlog::tile::{Edge, Tile, Tiles, decode, encode};
 
@@ -120,6 +120,13 @@ pub struct ProviderRow {
     pub secret: Vec<u8>,
 }
 
+bulk! { LeafRow => log_leaves { idx, seq, leaf, salt } }
+bulk! { JobRow => log_jobs { idx, salt } }
+bulk! { LineRow => log_lines { lot, n, idx, disclosure } }
+bulk! { TileRow => log_tiles { level, idx, hashes } }
+bulk! { HeadRow => log_heads { lot, seal, head, edge } }
+bulk! { ProviderRow => log_providers { provider, idx, secret } }
+
 /// Rows to be written together.
 #[derive(Default)]
 pub struct Staged {
@@ -183,12 +190,12 @@ impl Staged {
     pub fn write(mut self, conn: &mut Conn, edge: &Edge) -> Result<(), Fault> {
         // In the order of the table: a batch has many lines of few lots.
         self.lines.sort_unstable_by_key(|row| (row.lot, row.n));
-        insert_rows!(conn, log_leaves::table, &self.leaves);
-        insert_rows!(conn, log_jobs::table, &self.jobs);
-        insert_rows!(conn, log_lines::table, &self.lines);
-        insert_rows!(conn, log_tiles::table, &self.tiles);
-        insert_rows!(conn, log_heads::table, &self.heads);
-        insert_rows!(conn, log_providers::table, &self.providers);
+        bulk::insert(conn, &self.leaves)?;
+        bulk::insert(conn, &self.jobs)?;
+        bulk::insert(conn, &self.lines)?;
+        bulk::insert(conn, &self.tiles)?;
+        bulk::insert(conn, &self.heads)?;
+        bulk::insert(conn, &self.providers)?;
         for (lot, handle) in &self.lots {
             let row = (log_lots::lot.eq(lot), log_lots::handle.eq(handle));
             on!(conn, c => diesel::insert_into(log_lots::table).values(row).execute(c))?;

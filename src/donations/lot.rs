@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use super::donation::{OnExpiry, Terms};
 use crate::amount::Amount;
 use crate::id::{DonationId, DonorId, LotId};
+use crate::ledger::Few;
 use crate::refusal::Refusal;
 use crate::time::{DAY, Period, Time};
 
@@ -78,9 +79,9 @@ impl Lot {
 }
 
 /// What each lot pays of `wanted`, in the order given, each at most what it has free; and what nobody pays.
-pub fn draw<L: Copy>(free: impl IntoIterator<Item = (L, i64)>, wanted: i64) -> Result<(Vec<(L, i64)>, i64), Refusal> {
+pub fn draw<L: Copy>(free: impl IntoIterator<Item = (L, i64)>, wanted: i64) -> Result<(Few<(L, i64)>, i64), Refusal> {
     let mut rest = wanted;
-    let mut plan = Vec::new();
+    let mut plan = Few::new();
     for (lot, free) in free {
         let part = free.min(rest);
         if part > 0 {
@@ -93,6 +94,8 @@ pub fn draw<L: Copy>(free: impl IntoIterator<Item = (L, i64)>, wanted: i64) -> R
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
     use crate::amount::Unit;
     use crate::id::Id;
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn drawing_takes_what_is_free_and_says_what_is_missing() {
-        assert_eq!(draw([('a', 5), ('b', 0), ('c', 7)], 9), Ok((vec![('a', 5), ('c', 4)], 0)));
-        assert_eq!(draw([('a', 5)], 9), Ok((vec![('a', 5)], 4)));
+        assert_eq!(draw([('a', 5), ('b', 0), ('c', 7)], 9), Ok((smallvec![('a', 5), ('c', 4)], 0)));
+        assert_eq!(draw([('a', 5)], 9), Ok((smallvec![('a', 5)], 4)));
     }
 }

@@ -47,8 +47,7 @@ pub(super) fn fund(work: &mut Work<'_>, grant: &Grant, amount: Amount, named: Op
     let of = donations::Of { units: Some(vec![amount.unit.code().into()]), ..donations::Of::default() };
     let mut lots = donations::store::lots(work.sql()?, &of, Page::ALL)?;
     lots.retain(|lot| grant.may_draw(lot, &purpose, now).is_ok());
-    let keys: Vec<Key> = lots.iter().map(|lot| Key::lot(lot.id, Bucket::Available)).collect();
-    let free = ledger::balances(work, &keys)?;
+    let free = ledger::balances(work, lots.iter().map(|lot| Key::lot(lot.id, Bucket::Available)))?;
     Ok(decision::propose(lots.iter().zip(free).collect(), amount)?)
 }
 
@@ -75,10 +74,10 @@ pub(super) fn unfund(
     target: Option<&Grant>,
 ) -> Result<Plan, Fault> {
     let funded = super::funded(work, from)?;
-    let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(from, lot.id, Bucket::Granted)).collect();
     let now = work.now();
     // By the clock, what has lapsed is not the grant's any more, swept or not.
-    let free = funded.lots.iter().zip(ledger::balances(work, &keys)?);
+    let free = ledger::balances(work, funded.lots.iter().map(|lot| Key::grant(from, lot.id, Bucket::Granted)))?;
+    let free = funded.lots.iter().zip(free);
     let free = free.map(|(lot, free)| (lot.as_ref(), if phase(lot.expires_at, now) == Phase::Lapsed { 0 } else { free }));
     let all: Vec<(&Lot, i64)> = free.collect();
     if let Some(lots) = named {

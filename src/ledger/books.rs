@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::account::{Class, Key};
 use super::journal::Draft;
-use super::store;
+use super::{Few, store};
 use crate::amount::Unit;
 use crate::refusal::{Code, Refusal};
 use crate::store::{Birth, Fault, Link, Room, Rows};
@@ -31,6 +31,14 @@ pub(super) enum Change {
     None,
     Moved,
     New,
+}
+
+/// A line as it would be posted.
+pub(super) struct Decided {
+    key: Key,
+    amount: i64,
+    /// The account's balance after it.
+    balance: i64,
 }
 
 /// The ledger in the writer's memory.
@@ -92,26 +100,29 @@ impl Books {
     }
 
     /// The lines of a draft as they would be posted, each with the account's new balance; refused if a law would break.
-    pub fn decide(&self, draft: &Draft) -> Result<Vec<(Key, i64, i64)>, Fault> {
-        let Some(unit) = draft.unit else { return Ok(Vec::new()) };
-        let mut lines: Vec<(Key, i64)> = Vec::with_capacity(draft.lines.len());
+    pub fn decide(&self, draft: &Draft) -> Result<Few<Decided>, Fault> {
+        let Some(unit) = draft.unit else { return Ok(Few::new()) };
+        let mut lines: Few<Decided> = Few::new();
         for (key, amount) in &draft.lines {
-            match lines.iter_mut().find(|(held, _)| held == key) {
-                Some((_, sum)) => *sum = sum.checked_add(*amount).ok_or_else(crate::amount::out_of_range)?,
-                None => lines.push((*key, *amount)),
+            match lines.iter_mut().find(|line| line.key == *key) {
+                Some(line) => line.amount = line.amount.checked_add(*amount).ok_or_else(crate::amount::out_of_range)?,
+                None => lines.push(Decided { key: *key, amount: *amount, balance: 0 }),
             }
         }
-        lines.retain(|(_, amount)| *amount != 0);
-        if super::journal::total(lines.iter().map(|(_, amount)| *amount))? != 0 {
+        lines.retain(|line| line.amount != 0);
+        if super::journal::total(lines.iter().map(|line| line.amount))? != 0 {
             return Err(Fault::Internal(format!("a {} does not sum to zero", draft.kind.word())));
         }
         if lines.len() >= LINES as usize {
             return Err(Refusal::new(Code::TooLarge, "One transaction can't touch more than 1,023 accounts.").into());
         }
-        lines.into_iter().map(|(key, amount)| self.decide_line(key, amount, unit)).collect()
+        for line in &mut lines {
+            line.balance = self.balance_after(line.key, line.amount, unit)?;
+        }
+        Ok(lines)
     }
 
-    fn decide_line(&self, key: Key, amount: i64, unit: Unit) -> Result<(Key, i64, i64), Fault> {
+    fn balance_after(&self, key: Key, amount: i64, unit: Unit) -> Result<i64, Fault> {
         let state = self.accounts.get(&key);
         if !key.fits() || state.is_some_and(|s| s.unit != unit) {
             return Err(Fault::Internal(format!("{} can't take {}", key.name(), unit.code())));
@@ -122,13 +133,13 @@ impl Books {
             let detail = format!("{} lacks {shortfall} {}.", key.name(), unit.code());
             return Err(Refusal::new(Code::InsufficientCredits, detail).with("shortfall", shortfall).into());
         }
-        Ok((key, amount, balance))
+        Ok(balance)
     }
 
     /// Stages an entry and the lines decided for it.
-    pub fn stage(&mut self, link: &mut Link, birth: Birth, draft: Draft, lines: Vec<(Key, i64, i64)>) -> Result<(), Fault> {
-        let mut written = Vec::with_capacity(lines.len());
-        for (place, (key, amount, balance)) in (1i64..).zip(lines) {
+    pub fn stage(&mut self, link: &mut Link, birth: Birth, draft: Draft, lines: Few<Decided>) -> Result<(), Fault> {
+        let mut written: Few<store::Posted> = Few::new();
+        for (place, Decided { key, amount, balance }) in (1i64..).zip(lines) {
             let (account, nth) = self.move_account(link, key, balance, draft.unit)?;
             self.staged.post(account, store::posting(birth.seq, place));
             written.push(store::Posted(account, amount, nth, balance));
@@ -184,10 +195,10 @@ impl Room for Books {
                 state.change = Change::None;
             }
         }
-        let entries = std::mem::take(&mut self.staged);
+        let entries = self.staged.take();
         Some(Box::new(move |conn| {
             store::write_accounts(conn, &fresh, &moved)?;
-            entries.write(conn)
+            entries(conn)
         }))
     }
 

@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::store::Fault;
 use crate::time::Time;
 
+use super::Few;
 use super::account::Key;
 
 macro_rules! kinds {
@@ -192,19 +193,19 @@ pub struct Draft {
     /// The unit of all its lines.
     pub unit: Option<Unit>,
     /// What moves: account and signed amount, debit positive. Lines on one account are added up, empty ones dropped.
-    pub lines: Vec<(Key, i64)>,
+    pub lines: Few<(Key, i64)>,
 }
 
 impl Draft {
     /// An entry that moves nothing.
     pub fn note(kind: Kind, actor: PersonId, at: Time, body: &serde_json::Value) -> Draft {
         let body = Some(body.to_string());
-        Draft { kind, actor: Some(actor), effective_at: at, subject: None, body, unit: None, lines: Vec::new() }
+        Draft { kind, actor: Some(actor), effective_at: at, subject: None, body, unit: None, lines: Few::new() }
     }
 
     /// An entry that moves credits of one unit.
     pub fn moving(kind: Kind, actor: Option<PersonId>, at: Time, unit: Unit) -> Draft {
-        Draft { kind, actor, effective_at: at, subject: None, body: None, unit: Some(unit), lines: Vec::new() }
+        Draft { kind, actor, effective_at: at, subject: None, body: None, unit: Some(unit), lines: Few::new() }
     }
 
     /// The same, about an object that exists.

@@ -12,6 +12,8 @@ pub mod store;
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use crate::amount::Unit;
 use crate::id::PersonId;
 use crate::refusal::{Code, Refusal};
@@ -19,6 +21,9 @@ use crate::store::{Birth, Fault, Work};
 pub use account::{Bucket, Class, Key};
 use books::Books;
 pub use journal::{Draft, Entry, Kind, Line};
+
+/// What there is mostly one or two of, in place as long as it is no more than four: lines of a transaction, lots behind a grant.
+pub type Few<T> = SmallVec<[T; 4]>;
 
 /// Posts an entry; its place in the journal. The draft may name the birth beforehand, as an object born in the entry must.
 ///
@@ -40,11 +45,11 @@ pub fn balance(work: &mut Work<'_>, key: Key) -> Result<i64, Fault> {
     Ok(books.balance(&key))
 }
 
-/// The balances of several accounts that are known to be remembered, or are read now.
-pub fn balances(work: &mut Work<'_>, keys: &[Key]) -> Result<Vec<i64>, Fault> {
+/// The balances of several accounts, in the order of the keys.
+pub fn balances(work: &mut Work<'_>, keys: impl IntoIterator<Item = Key>) -> Result<Few<i64>, Fault> {
     let (books, link) = work.room_and_link::<Books>()?;
-    books.load(link, keys.iter().copied())?;
-    Ok(keys.iter().map(|key| books.balance(key)).collect())
+    let balance = |key| books.load(link, [key]).map(|()| books.balance(&key));
+    keys.into_iter().map(balance).collect()
 }
 
 /// All accounts of a grant that have ever been posted to. Anything staged is written first.

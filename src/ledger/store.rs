@@ -12,8 +12,8 @@ use super::books::{Change, LINES, State};
 use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
 use crate::id::{LotId, PersonId};
-use crate::store::runs::{self, List, Staged, Trails};
-use crate::store::{Conn, Fault, Page, insert_rows, on, paged};
+use crate::store::runs::{self, Growing, List, Trails};
+use crate::store::{Conn, Fault, Page, bulk, on, paged};
 use crate::time::Time;
 
 mod tables {
@@ -56,6 +56,8 @@ pub(super) struct JournalRow {
     pub lines: Option<String>,
 }
 
+bulk! { JournalRow => journal { seq, recorded_at, effective_at, kind, actor, subject, body, lines } }
+
 /// A posting as its entry's row has it: the account's number, the amount, its number in the account, the balance after it.
 #[derive(Serialize, Deserialize, Clone, Copy)]
 pub(super) struct Posted(pub i64, pub i64, pub i64, pub i64);
@@ -79,12 +81,12 @@ const POSTINGS: List = List(1);
 /// Entries to be written together.
 pub(super) struct Entries {
     journal: Vec<JournalRow>,
-    of_accounts: Staged,
+    of_accounts: Growing,
 }
 
 impl Default for Entries {
     fn default() -> Entries {
-        Entries { journal: Vec::new(), of_accounts: Staged::new(POSTINGS) }
+        Entries { journal: Vec::new(), of_accounts: Growing::new(POSTINGS) }
     }
 }
 
@@ -102,9 +104,14 @@ impl Entries {
         self.of_accounts.add(account, posting);
     }
 
-    pub fn write(self, conn: &mut Conn) -> Result<(), Fault> {
-        insert_rows!(conn, journal::table, &self.journal);
-        self.of_accounts.write(conn)
+    /// Hands out what writes them. As many are expected the next time.
+    pub fn take(&mut self) -> impl FnOnce(&mut Conn) -> Result<(), Fault> + Send + use<> {
+        let next = Vec::with_capacity(self.journal.len());
+        let (journal, listed) = (std::mem::replace(&mut self.journal, next), self.of_accounts.take());
+        move |conn| {
+            bulk::insert(conn, &journal)?;
+            listed.write(conn)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use diesel::r2d2::ManageConnection;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
 
-use super::checkpoint::LOG_PAGES;
+use super::checkpoint::{LOG_PAGES, PAGE_BYTES};
 use super::{Birth, Fault};
 
 /// A connection to either database.
@@ -44,30 +44,6 @@ macro_rules! looked_up {
         }
         found
     }};
-}
-
-/// Inserts rows together: by COPY on PostgreSQL, by cached statements of fifty rows on SQLite, which takes half as many rows
-/// again so as one by one. A statement for any number of rows would be planned anew each time.
-#[macro_export]
-macro_rules! insert_rows {
-    ($conn:expr, $table:expr, $rows:expr) => {
-        match $conn {
-            $crate::store::Conn::Sqlite(c) => {
-                let (fifties, rest) = $rows.as_chunks::<50>();
-                for some in fifties {
-                    diesel::insert_into($table).values(some).execute(c)?;
-                }
-                for row in rest {
-                    diesel::insert_into($table).values(row).execute(c)?;
-                }
-            }
-            $crate::store::Conn::Postgres(c) => {
-                if !$rows.is_empty() {
-                    diesel::copy_from($table).from_insertable($rows).execute(c)?;
-                }
-            }
-        }
-    };
 }
 
 /// Where the books are kept.
@@ -133,7 +109,7 @@ impl Database {
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
                 // Waits for other processes' commits; WAL lets readers go on; FULL makes a commit survive a power cut.
                 conn.batch_execute(&format!(
-                    "PRAGMA busy_timeout=60000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
+                    "PRAGMA busy_timeout=60000; PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
                      PRAGMA wal_autocheckpoint={LOG_PAGES}; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;
                      PRAGMA recursive_triggers=ON;",
                 ))?;

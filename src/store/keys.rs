@@ -12,7 +12,7 @@ use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use rustc_hash::FxHashMap;
 
-use super::{Conn, Fault, insert_rows, on, varint};
+use super::{Conn, Fault, bulk, on, varint};
 
 mod tables {
     diesel::table! {
@@ -131,7 +131,7 @@ impl Block {
     pub fn write(mut self, conn: &mut Conn) -> Result<(), Fault> {
         self.keys.sort_unstable();
         let rows: Vec<Row> = self.keys.chunk_by(|a, b| a.0 >> 56 == b.0 >> 56).filter_map(|keys| Row::of(self.number, keys)).collect();
-        insert_rows!(conn, key_rows::table, &rows);
+        bulk::insert(conn, &rows)?;
         let block = (key_blocks::block.eq(self.number), key_blocks::upto.eq(self.upto));
         on!(conn, c => diesel::insert_into(key_blocks::table).values(block).execute(c))?;
         Ok(())
@@ -195,6 +195,8 @@ struct Row {
     id: i64,
     entries: Vec<u8>,
 }
+
+bulk! { Row => key_rows { id, entries } }
 
 impl Row {
     /// The row of keys in the order of their hashes; none for no keys.

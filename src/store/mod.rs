@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod backup;
+pub mod bulk;
 mod checkpoint;
 mod conn;
 pub mod copy;
@@ -18,6 +19,7 @@ pub mod migrate;
 mod page;
 pub mod runs;
 mod scribe;
+mod shared;
 mod sixteen;
 mod varint;
 mod work;
@@ -28,11 +30,13 @@ use std::time::Duration;
 
 use diesel::r2d2::Pool;
 
-pub use crate::{insert_rows, looked_up, narrowed, on, paged};
+pub use crate::{bulk, looked_up, narrowed, on, paged};
+pub use bulk::Bulk;
 pub use conn::{Conn, Database};
 pub use fault::Fault;
 pub use link::Link;
 pub use page::Page;
+pub use shared::SharedText;
 pub use sixteen::Sixteen;
 pub use work::{Birth, Room, Rows, Work};
 pub use writer::Reply;

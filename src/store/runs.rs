@@ -1,20 +1,25 @@
-//! Lists kept by runs: which members belong to an owner, in one row for all that an owner was given together.
+//! Lists kept by runs: which members belong to an owner, in one row for all that an owner was given one after the other.
 //!
-//! An index row for each member would be written in a place of its own each time; a batch of thousands of members of a few owners
-//! is a few rows here. Members are identifiers that only grow, written as differences; a run is never changed. Bounds: members of one
-//! owner must be added in rising order.
+//! An index row for each member would be written in a place of its own each time; a run is one place for thousands. What small commits add
+//! waits in a tail, one row for all owners, until there is enough of it to make runs of: otherwise a commit of fifty records of fifty owners
+//! would touch as many pages. Members are identifiers that only grow, written as differences; a run is never changed, a tail is taken away
+//! when runs are made of it. Bounds: members of a list must be added in rising order; a tail is [`TAIL_ROWS`] rows long at most and holds
+//! [`TAIL_MEMBERS`] members, which every reader of the list reads.
 
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
-use super::{Conn, Fault, Page, insert_rows, on, varint};
+use super::{Conn, Fault, Page, bulk, on, varint};
 
 mod tables {
     diesel::table! {
         runs (list, owner, first) { list -> Integer, owner -> BigInt, first -> BigInt, members -> Binary, }
     }
+    diesel::table! {
+        run_tails (list, first) { list -> Integer, first -> BigInt, members -> Binary, }
+    }
 }
-use tables::runs;
+use tables::{run_tails, runs};
 
 /// Which list: each room that keeps one has a number of its own for it, which is kept in the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,51 +34,133 @@ struct Row {
     members: Vec<u8>,
 }
 
-/// A run that is being gathered: its first and last member, and the differences between.
-struct Open {
-    first: i64,
-    last: i64,
-    members: Vec<u8>,
-}
+bulk! { Row => runs { list, owner, first, members } }
 
-/// Members that are not yet written.
-pub struct Staged {
+/// The most commits that wait in a tail before runs are made of it, and the most members.
+const TAIL_ROWS: usize = 64;
+const TAIL_MEMBERS: usize = 8192;
+
+/// A list as the writer remembers it: what was added and not yet written, and how long the tail is, where that is known.
+pub struct Growing {
     list: List,
-    open: FxHashMap<i64, Open>,
+    added: Vec<Member>,
+    tail: Option<(usize, usize)>,
 }
 
-impl Staged {
-    /// Nothing yet, for one list.
-    pub fn new(list: List) -> Staged {
-        Staged { list, open: FxHashMap::default() }
+/// A member and whose it is, in the order of what runs are made of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Member {
+    owner: i64,
+    id: i64,
+}
+
+impl Growing {
+    /// Nothing added yet, and a tail of any length.
+    pub const fn new(list: List) -> Growing {
+        Growing { list, added: Vec::new(), tail: None }
     }
 
-    /// Adds a member, which must be greater than all the owner has.
+    /// Adds a member, which must be greater than all that the list has.
     pub fn add(&mut self, owner: i64, member: i64) {
-        let open = self.open.entry(owner).or_insert_with(|| Open { first: member, last: member, members: Vec::new() });
-        if member > open.last {
-            varint::push(&mut open.members, member.abs_diff(open.last));
-            open.last = member;
-        }
+        self.added.push(Member { owner, id: member });
     }
 
-    /// Writes what was gathered, one row for each owner.
-    pub fn write(self, conn: &mut Conn) -> Result<(), Fault> {
-        let list = self.list.0;
-        let mut rows: Vec<Row> =
-            self.open.into_iter().map(|(owner, open)| Row { list, owner, first: open.first, members: open.members }).collect();
-        rows.sort_unstable_by_key(|row| row.owner);
-        insert_rows!(conn, runs::table, &rows);
-        Ok(())
+    /// Hands out what was added, to be written.
+    pub fn take(&mut self) -> Grown {
+        let added = std::mem::take(&mut self.added);
+        let longer = self.tail.map(|(rows, members)| (rows + 1, members + added.len()));
+        let stays = longer.filter(|(rows, members)| *rows <= TAIL_ROWS && *members <= TAIL_MEMBERS);
+        self.tail = Some(stays.unwrap_or_default());
+        Grown { list: self.list, added, into_runs: stays.is_none() }
     }
+}
+
+/// What was added to a list, on its way into the database.
+pub struct Grown {
+    list: List,
+    added: Vec<Member>,
+    into_runs: bool,
+}
+
+impl Grown {
+    /// Writes it: as the next row of the tail, or as runs, with the tail before it.
+    pub fn write(self, conn: &mut Conn) -> Result<(), Fault> {
+        let Grown { list, added, into_runs } = self;
+        let Some(first) = added.first().map(|member| member.id) else { return Ok(()) };
+        if !into_runs {
+            let row = (run_tails::list.eq(list.0), run_tails::first.eq(first), run_tails::members.eq(encode(&added)));
+            on!(conn, c => diesel::insert_into(run_tails::table).values(row).execute(c))?;
+            return Ok(());
+        }
+        let mut all = tail(conn, list)?;
+        if !all.is_empty() {
+            on!(conn, c => diesel::delete(run_tails::table.filter(run_tails::list.eq(list.0))).execute(c))?;
+        }
+        all.extend(added);
+        all.sort_unstable();
+        let rows: Vec<Row> = all.chunk_by(|a, b| a.owner == b.owner).filter_map(|run| Row::of(list, run)).collect();
+        bulk::insert(conn, &rows)
+    }
+}
+
+/// A row of a tail: the first member is told by the row's key, of each other one how far it is from the one before, and of each its owner.
+fn encode(members: &[Member]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(members.len() * 4);
+    let mut last = None;
+    for member in members {
+        if let Some(last) = last.replace(member.id) {
+            varint::push(&mut bytes, member.id.abs_diff(last));
+        }
+        varint::push(&mut bytes, member.owner.unsigned_abs());
+    }
+    bytes
+}
+
+fn decode(first: i64, mut bytes: &[u8]) -> Option<Vec<Member>> {
+    let mut members = Vec::new();
+    let mut id = first;
+    while !bytes.is_empty() {
+        if !members.is_empty() {
+            id = id.checked_add_unsigned(varint::take(&mut bytes)?)?;
+        }
+        members.push(Member { owner: i64::try_from(varint::take(&mut bytes)?).ok()?, id });
+    }
+    Some(members)
+}
+
+/// What waits in the tail of a list, in its order.
+fn tail(conn: &mut Conn, list: List) -> Result<Vec<Member>, Fault> {
+    let rows = run_tails::table.filter(run_tails::list.eq(list.0)).order(run_tails::first);
+    let rows: Vec<(i64, Vec<u8>)> = on!(conn, c => rows.select((run_tails::first, run_tails::members)).load(c))?;
+    let mut members = Vec::new();
+    for (first, bytes) in rows {
+        let broken = || Fault::Internal(format!("the tail {first} of list {} is broken", list.0));
+        members.extend(decode(first, &bytes).ok_or_else(broken)?);
+    }
+    Ok(members)
 }
 
 /// Rows of an owner that are read at a time.
 const STRIDE: i64 = 16;
 
-/// An owner's members, a page. Takes as long as the page is, however many members there are.
-pub fn members(conn: &mut Conn, list: List, owner: i64, page: Page) -> Result<Vec<i64>, Fault> {
+/// An owner's members, a page, of which some may wait in the tail. Takes as long as the page is, however many members there are.
+fn members(conn: &mut Conn, list: List, owner: i64, tail: &[Member], page: Page) -> Result<Vec<i64>, Fault> {
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let waiting = tail.iter().filter(|member| member.owner == owner).map(|member| member.id);
+    if !page.descending {
+        let mut found = in_runs(conn, list, owner, limit, page)?;
+        found.extend(waiting.filter(|id| page.after.is_none_or(|after| *id > after)));
+        found.truncate(limit);
+        return Ok(found);
+    }
+    let mut found: Vec<i64> = waiting.rev().filter(|id| page.after.is_none_or(|after| *id < after)).take(limit).collect();
+    if found.len() < limit {
+        found.extend(in_runs(conn, list, owner, limit - found.len(), page)?);
+    }
+    Ok(found)
+}
+
+fn in_runs(conn: &mut Conn, list: List, owner: i64, limit: usize, page: Page) -> Result<Vec<i64>, Fault> {
     let own = || runs::table.filter(runs::list.eq(list.0).and(runs::owner.eq(owner)));
     let mut found = Vec::new();
     let mut from = match (page.descending, page.after) {
@@ -109,9 +196,9 @@ pub fn members(conn: &mut Conn, list: List, owner: i64, page: Page) -> Result<Ve
 
 /// The members of several owners, a page in the members' order.
 pub fn members_of(conn: &mut Conn, list: List, owners: &[i64], page: Page) -> Result<Vec<i64>, Fault> {
-    let mut found = Vec::new();
+    let (tail, mut found) = (tail(conn, list)?, Vec::new());
     for owner in owners {
-        found.extend(members(conn, list, *owner, page)?);
+        found.extend(members(conn, list, *owner, &tail, page)?);
     }
     match page.descending {
         true => found.sort_unstable_by(|a, b| b.cmp(a)),
@@ -123,7 +210,7 @@ pub fn members_of(conn: &mut Conn, list: List, owners: &[i64], page: Page) -> Re
 
 /// The greatest member of an owner that is less than a bound.
 pub fn last_below(conn: &mut Conn, list: List, owner: i64, bound: i64) -> Result<Option<i64>, Fault> {
-    Ok(members(conn, list, owner, Page { after: Some(bound), limit: 1, descending: true })?.pop())
+    Ok(members_of(conn, list, &[owner], Page { after: Some(bound), limit: 1, descending: true })?.pop())
 }
 
 /// How many members came by in which order, in few bytes: equal for equal lists, and for no others that come about by a fault.
@@ -153,7 +240,7 @@ pub fn trails(conn: &mut Conn, list: List) -> Result<Trails, Fault> {
         let next = runs::owner.gt(owner).or(runs::owner.eq(owner).and(runs::first.gt(first)));
         let some = runs::table.filter(runs::list.eq(list.0).and(runs::owner.ge(owner)).and(next));
         let rows: Vec<Row> = on!(conn, c => some.order((runs::owner, runs::first)).limit(5000).load(c))?;
-        let Some(last) = rows.last() else { return Ok(found) };
+        let Some(last) = rows.last() else { break };
         (owner, first) = (last.owner, last.first);
         for row in &rows {
             let trail = found.entry(row.owner).or_default();
@@ -164,9 +251,22 @@ pub fn trails(conn: &mut Conn, list: List) -> Result<Trails, Fault> {
             }
         }
     }
+    match tail(conn, list) {
+        Ok(tail) => tail.into_iter().for_each(|member| found.entry(member.owner).or_default().pass(member.id)),
+        Err(Fault::Internal(_)) => found.values_mut().for_each(|trail| trail.pass(i64::MIN)),
+        Err(fault) => return Err(fault),
+    }
+    Ok(found)
 }
 
 impl Row {
+    fn of(list: List, members: &[Member]) -> Option<Row> {
+        let Member { owner, id: first } = *members.first()?;
+        let mut bytes = Vec::with_capacity(members.len() * 2);
+        members.windows(2).for_each(|two| varint::push(&mut bytes, two[1].id.abs_diff(two[0].id)));
+        Some(Row { list: list.0, owner, first, members: bytes })
+    }
+
     fn decode(&self) -> Result<Vec<i64>, Fault> {
         let (mut id, mut rest) = (self.first, self.members.as_slice());
         let mut ids = vec![id];
@@ -186,15 +286,71 @@ impl Row {
 mod tests {
     use super::*;
 
+    const IDS: [i64; 7] = [5, 6, 133, 134, 70_000, 1 << 40, i64::MAX];
+
     #[test]
     fn what_was_gathered_reads_back() {
-        let ids = [5, 6, 133, 134, 70_000, 1 << 40, i64::MAX];
-        let mut staged = Staged::new(List(1));
-        ids.iter().for_each(|id| staged.add(1, *id));
-        let open = staged.open.remove(&1).expect("a run");
-        let row = Row { list: 1, owner: 1, first: open.first, members: open.members };
-        assert_eq!(row.decode().expect("whole"), ids);
+        let row = Row::of(List(1), &IDS.map(|id| Member { owner: 1, id })).expect("a run");
+        assert_eq!(row.decode().expect("whole"), IDS);
         let cut = Row { members: row.members[..row.members.len() - 1].to_vec(), ..row };
         assert!(cut.decode().is_err(), "a run that was cut is told");
+    }
+
+    #[test]
+    fn a_tail_reads_back_with_whose_each_is() {
+        let mut owners = [3, 1 << 50, 3, 1, i64::MAX, 1, 2].into_iter();
+        let members = IDS.map(|id| Member { owner: owners.next().expect("as many"), id });
+        let bytes = encode(&members);
+        assert_eq!(decode(5, &bytes), Some(members.to_vec()));
+        assert_eq!(decode(5, &bytes[..bytes.len() - 1]), None, "a tail that was cut is told");
+    }
+
+    /// Commits of one record, of some and of very many, in an order of chance: whatever waits in the tail and whatever is in runs, every page
+    /// is that of a plain list.
+    #[test]
+    fn pages_are_those_of_a_plain_list_whether_members_wait_or_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = crate::store::Database::in_folder(folder.path());
+        crate::store::migrate::up(&mut database.connect().expect("a database")).expect("a schema");
+        let mut conn = database.connect().expect("a connection");
+        let (list, mut growing, mut plain, mut dice) = (List(9), Growing::new(List(9)), Vec::new(), 7u64);
+        let mut next = |below: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % below
+        };
+        let (mut id, mut longest) = (0, 0);
+        for _ in 0..300 {
+            let many = [1, 1, 2, 40, 700, 9000][next(6) as usize];
+            for _ in 0..=next(many) {
+                id += 1 + next(300) as i64;
+                let owner = 1 + next(5) as i64;
+                growing.add(owner, id);
+                plain.push(Member { owner, id });
+            }
+            if next(50) == 0 {
+                let added = std::mem::take(&mut growing.added);
+                growing = Growing { added, ..Growing::new(list) };
+            }
+            growing.take().write(&mut conn).expect("written");
+            longest = longest.max(tail(&mut conn, list).expect("a tail").len());
+            let owner = 1 + next(5) as i64;
+            let (after, limit) = ((next(3) > 0).then(|| next(id as u64 + 2) as i64), 1 + next(40) as i64);
+            let page = Page { after, limit, descending: next(2) == 0 };
+            assert_eq!(members_of(&mut conn, list, &[owner], page).expect("a page"), page_of(&plain, owner, page));
+        }
+        assert!((500..=TAIL_MEMBERS).contains(&longest), "the tail was {longest} long");
+        let mut trails = Trails::default();
+        plain.iter().for_each(|member| trails.entry(member.owner).or_default().pass(member.id));
+        assert_eq!(super::trails(&mut conn, list).expect("trails"), trails);
+    }
+
+    fn page_of(plain: &[Member], owner: i64, page: Page) -> Vec<i64> {
+        let mut ids: Vec<i64> = plain.iter().filter(|member| member.owner == owner).map(|member| member.id).collect();
+        if page.descending {
+            ids.reverse();
+        }
+        ids.retain(|id| page.after.is_none_or(|after| if page.descending { *id < after } else { *id > after }));
+        ids.truncate(page.limit as usize);
+        ids
     }
 }

@@ -18,10 +18,10 @@ use crate::amount::{Amount, Unit};
 use crate::directory;
 use crate::donations;
 use crate::grants::{self, Funded};
-use crate::id::{ChargeId, GrantId, InstitutionId, LotId, PersonId, ResourceId, UsageId};
-use crate::ledger::{self, Bucket, Draft, Kind};
+use crate::id::{ChargeId, GrantId, InstitutionId, LotId, PersonId, RateId, ResourceId, UsageId};
+use crate::ledger::{self, Bucket, Draft, Few, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
-use crate::store::{Conn, Fault, Page, Room, Rows, Work};
+use crate::store::{Conn, Fault, Page, Room, Rows, SharedText, Work};
 
 /// Usage, priced and posted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +73,8 @@ pub(super) struct Desk {
     staged: store::Staged,
     epoch: u64,
     rates: FxHashMap<ResourceId, Arc<Priced>>,
+    /// The rates of the last charge and their text: the next one's are mostly the same.
+    rated: Option<(Few<RateId>, SharedText)>,
 }
 
 /// A resource with its rates.
@@ -87,13 +89,23 @@ impl Room for Desk {
         if self.staged.is_empty() {
             return None;
         }
-        let charges = std::mem::take(&mut self.staged);
-        Some(Box::new(move |conn| charges.write(conn)))
+        Some(Box::new(self.staged.take()))
     }
 
     fn held(&self) -> usize {
         self.rates.len()
     }
+}
+
+/// The text of the rates that made a price.
+pub(super) fn rated(work: &mut Work<'_>, rates: &Few<RateId>) -> Result<SharedText, Fault> {
+    let desk = work.room::<Desk>()?;
+    if let Some((_, text)) = desk.rated.as_ref().filter(|(last, _)| last == rates) {
+        return Ok(text.clone());
+    }
+    let stamps: Few<i64> = rates.iter().map(|rate| rate.stamp()).collect();
+    let text = serde_json::to_string(&stamps[..]).map_err(|e| Fault::Internal(format!("rates of a charge: {e}")))?;
+    Ok(desk.rated.insert((rates.clone(), text.into())).1.clone())
 }
 
 /// Has a charge written.

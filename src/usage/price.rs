@@ -8,6 +8,7 @@ use super::rate::{self, Rate};
 use super::record::{Record, Used};
 use crate::amount::{Amount, Unit, out_of_range};
 use crate::id::{RateId, ResourceId};
+use crate::ledger::Few;
 use crate::refusal::{Code, Refusal};
 use crate::time::Time;
 
@@ -20,7 +21,7 @@ pub struct Price {
     /// What is charged.
     pub amount: Amount,
     /// By which rates.
-    pub rates: Vec<RateId>,
+    pub rates: Few<RateId>,
 }
 
 /// Prices a record in a grant's unit. Errors: `rate_missing` for a meter without a rate in force; `unit_mismatch` for an amount in
@@ -39,12 +40,12 @@ pub fn price_of(used: &Used, qos: Option<&str>, resource: ResourceId, at: Time, 
     let meters = match used {
         Used::Priced(amount) => {
             amount.same_unit(Amount::zero(unit))?;
-            return Ok(Price { amount: *amount, rates: Vec::new() });
+            return Ok(Price { amount: *amount, rates: Few::new() });
         }
         Used::Metered(meters) => meters,
     };
     let mut sum = Fraction::ZERO;
-    let mut rated = Vec::with_capacity(meters.len());
+    let mut rated = Few::new();
     for (meter, quantity) in meters {
         let rate = rate::in_force(rates, meter, unit, at).ok_or_else(|| missing(meter, unit, resource, at))?;
         let (times, per) = rate::ratio(meter, &rate.about.meter).unwrap_or((1, 1));
@@ -174,7 +175,7 @@ mod tests {
     fn the_rate_in_force_when_the_job_ended_counts() {
         let table = [rates("gpu-hour", 5, 0, 1), rates("gpu-hour", 7, 1000, 2), rates("gpu-hour", 9, 1001, 3)];
         let priced = price(&record(&[("gpu-hour", "1")], None, "COMPLETED"), &table, usd()).expect("priced");
-        assert_eq!((priced.amount.minor, priced.rates), (7, vec![Id::from_stamp(2)]));
+        assert_eq!((priced.amount.minor, priced.rates), (7, smallvec::smallvec![Id::from_stamp(2)]));
         let missing = price(&record(&[("tpu-hour", "1")], None, "COMPLETED"), &table, usd());
         assert_eq!(missing.map_err(|r| r.code), Err(Code::RateMissing));
     }

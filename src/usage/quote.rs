@@ -9,7 +9,7 @@ use crate::directory::{self, unknown};
 use crate::donations::{self, Lot, draw};
 use crate::grants::{self, Grant};
 use crate::id::{GrantId, LotId, RateId, ResourceId};
-use crate::ledger::{self, Bucket};
+use crate::ledger::{self, Bucket, Few};
 use crate::refusal::Refusal;
 use crate::store::{Conn, Fault, Page};
 use crate::time::Time;
@@ -37,7 +37,7 @@ pub struct Quote {
     /// The price at the rates in force now.
     pub amount: Amount,
     /// By which rates.
-    pub rates: Vec<RateId>,
+    pub rates: Few<RateId>,
     /// What each lot would pay, in draw-down order.
     pub lots: Vec<(LotId, Amount)>,
     /// What no lot would pay.

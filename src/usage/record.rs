@@ -12,6 +12,7 @@ use crate::amount::Amount;
 use crate::fields::{Fields, Units};
 use crate::id::{GrantId, HoldId, InstitutionId, ResourceId};
 use crate::refusal::{FieldCode, Refusal};
+use crate::store::SharedText;
 use crate::time::Time;
 
 /// What a provider says of one job.
@@ -274,7 +275,7 @@ pub struct Incoming {
     /// SHA-256 of all that was sent but the hold, cut to 128 bits.
     pub digest: [u8; 16],
     /// What a charge keeps of it, as long as it is charged to the grant that it names.
-    said: String,
+    said: SharedText,
 }
 
 impl Incoming {
@@ -283,21 +284,21 @@ impl Incoming {
         let key = key(provider, &record.external_id);
         // Which hold pays is no part of what was used: the same record is the same whichever door it comes through.
         let hold = record.hold.take();
-        let mut said = record.beside_columns(record.grant);
+        let mut said: SharedText = record.beside_columns(record.grant).into();
         let columns = [record.grant.map_or(0, GrantId::stamp), record.resource.stamp(), record.ended_at.micros()];
         let hash = columns.iter().fold(Sha256::new(), |hash, column| hash.chain_update(column.to_be_bytes()));
-        let digest = short(hash.chain_update(&said));
+        let digest = short(hash.chain_update(said.as_bytes()));
         if hold.is_some() {
             record.hold = hold;
-            said = record.beside_columns(record.grant);
+            said = record.beside_columns(record.grant).into();
         }
         Incoming { record, key, digest, said }
     }
 
     /// What a charge to a grant keeps of it beside its other columns.
-    pub fn said(&self, charged: GrantId) -> String {
+    pub fn said(&self, charged: GrantId) -> SharedText {
         match self.record.grant {
-            Some(named) if named != charged => self.record.beside_columns(Some(charged)),
+            Some(named) if named != charged => self.record.beside_columns(Some(charged)).into(),
             _ => self.said.clone(),
         }
     }

@@ -268,8 +268,8 @@ pub fn covers(work: &mut Work<'_>, grant: GrantId, more: &[(LotId, Amount)], at:
         }
     }
     lots.sort_by(|a, b| a.draw_order(b));
-    let keys: Vec<Key> = lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
-    let free = lots.iter().map(|lot| lot.id).zip(ledger::balances(work, &keys)?).collect();
+    let free = ledger::balances(work, lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)))?;
+    let free = lots.iter().map(|lot| lot.id).zip(free).collect();
     let mut debts = Debts { owed: owed(work.sql()?, grant)?, lots, free };
     more.iter().for_each(|(lot, part)| debts.free(*lot, part.minor));
     let cover = |(row, lot, part): (ChargeRow, LotId, i64)| {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::charge::{Charge, find_grant, stage, unattributed};
+use super::charge::{Charge, find_grant, rated, stage, unattributed};
 use super::hold::{self, Hold, State};
 use super::price::Price;
 use super::record::{Incoming, Record};
@@ -16,7 +16,7 @@ use crate::directory::unknown;
 use crate::donations::{Lot, draw};
 use crate::grants::{self, Funded, Overdraft};
 use crate::id::{ChargeId, GrantId, InstitutionId, LotId, PersonId};
-use crate::ledger::{self, Bucket, Draft, Key, Kind};
+use crate::ledger::{self, Bucket, Draft, Few, Key, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Birth, Fault, Work};
 
@@ -117,11 +117,11 @@ impl Earlier {
 /// Where a price is taken from, and what becomes of the hold.
 struct Plan {
     /// From what is set aside.
-    held: Vec<(LotId, i64)>,
+    held: Few<(LotId, i64)>,
     /// From what is free.
-    free: Vec<(LotId, i64)>,
+    free: Few<(LotId, i64)>,
     /// What is left of the hold.
-    rest: Vec<(LotId, i64)>,
+    rest: Few<(LotId, i64)>,
     /// What nobody pays.
     beyond: i64,
 }
@@ -130,10 +130,10 @@ impl Plan {
     /// Draws on the hold first, then on what is free; both only on lots that pay for the record.
     fn draw(hold: Option<&Hold>, free: &[(&Arc<Lot>, i64)], pays: impl Fn(&Lot) -> bool, amount: i64) -> Result<Plan, Refusal> {
         let set_aside = hold.filter(|hold| hold.state == State::Open).map_or(&[][..], |hold| &hold.rest);
-        let usable: Vec<(LotId, i64)> = free.iter().filter(|(lot, _)| pays(lot)).map(|(lot, free)| (lot.id, *free)).collect();
+        let usable: Few<(LotId, i64)> = free.iter().filter(|(lot, _)| pays(lot)).map(|(lot, free)| (lot.id, *free)).collect();
         let of_usable = set_aside.iter().copied().filter(|(id, _)| usable.iter().any(|(lot, _)| lot == id));
         let (held, missing) = draw(of_usable, amount)?;
-        let (free, beyond) = draw(usable, missing)?;
+        let (free, beyond) = draw(usable.iter().copied(), missing)?;
         let used = |id: &LotId| held.iter().find(|(lot, _)| lot == id).map_or(0, |(_, part)| *part);
         let rest = set_aside.iter().map(|(lot, part)| (*lot, part - used(lot))).filter(|(_, part)| *part > 0).collect();
         Ok(Plan { held, free, rest, beyond })
@@ -171,8 +171,8 @@ pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault>
     let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
     let record = &incoming.record;
     let amount = price.amount.minor.saturating_sub(of.earlier.total()?).max(0);
-    let keys: Vec<Key> = funded.lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
-    let free: Vec<(&Arc<Lot>, i64)> = funded.lots.iter().zip(ledger::balances(work, &keys)?).collect();
+    let free = ledger::balances(work, funded.lots.iter().map(|lot| Key::grant(grant, lot.id, Bucket::Granted)))?;
+    let free: Few<(&Arc<Lot>, i64)> = funded.lots.iter().zip(free).collect();
     let pays = |lot: &Lot| lot.pays_for(record.ended_at, now) && lot.terms.admit_resource(record.resource);
     let plan = Plan::draw(of.hold.as_ref(), &free, pays, amount)?;
     if plan.beyond > 0 && funded.grant.overdraft == Overdraft::Reject {
@@ -194,7 +194,7 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth:
     let mut lots = plan.free;
     if let Some(hold) = of.hold {
         lots = hold::merged(funded, plan.held.into_iter().chain(lots))?;
-        end(work, hold, plan.rest, incoming.part() == 0, birth)?;
+        end(work, hold, plan.rest.into_vec(), incoming.part() == 0, birth)?;
         refund::cover(work, grant, now)?;
     }
     let too_much = earlier.total()?.saturating_sub(price.amount.minor);
@@ -202,9 +202,8 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth:
         earlier.give_back(work, of.who, Amount::new(too_much, unit))?;
     }
     let usable = funded.lots.iter().filter(|lot| lot.pays_for(now, now));
-    let keys: Vec<Key> = usable.map(|lot| Key::grant(grant, lot.id, Bucket::Granted)).collect();
-    let balance_after = ledger::journal::total(ledger::balances(work, &keys)?)?;
-    let rates: Vec<i64> = price.rates.iter().map(|rate| rate.stamp()).collect();
+    let keys = usable.map(|lot| Key::grant(grant, lot.id, Bucket::Granted));
+    let balance_after = ledger::journal::total(ledger::balances(work, keys)?)?;
     let row = ChargeRow {
         id: birth.stamp,
         seq: birth.seq,
@@ -218,7 +217,7 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth:
         overdraft: plan.beyond,
         balance_after,
         ended_at: incoming.record.ended_at.micros(),
-        rates: serde_json::to_string(&rates).map_err(|e| Fault::Internal(format!("rates of a charge: {e}")))?,
+        rates: rated(work, &price.rates)?,
         said: incoming.said(grant),
     };
     stage(work, incoming, row.clone())?;

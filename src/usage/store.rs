@@ -12,8 +12,8 @@ use super::record;
 use crate::amount::{Amount, Unit};
 use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, RefundId, ResourceId, UsageId};
 use crate::ledger;
-use crate::store::runs::{self, List, Trails};
-use crate::store::{Conn, Fault, Page, Sixteen, insert_rows, narrowed, on, paged};
+use crate::store::runs::{self, Growing, List, Trails};
+use crate::store::{Conn, Fault, Page, SharedText, Sixteen, bulk, narrowed, on, paged};
 use crate::time::Time;
 
 pub(super) mod tables {
@@ -146,9 +146,15 @@ pub struct ChargeRow {
     /// When the job ended.
     pub ended_at: i64,
     /// The rates that made the price: stamps as a JSON list.
-    pub rates: String,
+    pub rates: SharedText,
     /// What was sent, without what the other columns say; empty where it was erased.
-    pub said: String,
+    pub said: SharedText,
+}
+
+bulk! {
+    ChargeRow => charges {
+        id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after, ended_at, rates, said,
+    }
 }
 
 impl ChargeRow {
@@ -200,12 +206,12 @@ const CHARGES: List = List(2);
 /// Charges to be written together.
 pub(super) struct Staged {
     charges: Vec<ChargeRow>,
-    of_grants: runs::Staged,
+    of_grants: Growing,
 }
 
 impl Default for Staged {
     fn default() -> Staged {
-        Staged { charges: Vec::new(), of_grants: runs::Staged::new(CHARGES) }
+        Staged { charges: Vec::new(), of_grants: Growing::new(CHARGES) }
     }
 }
 
@@ -219,9 +225,14 @@ impl Staged {
         self.charges.is_empty()
     }
 
-    pub fn write(self, conn: &mut Conn) -> Result<(), Fault> {
-        insert_rows!(conn, charges::table, &self.charges);
-        self.of_grants.write(conn)
+    /// Hands out what writes them. As many are expected the next time.
+    pub fn take(&mut self) -> impl FnOnce(&mut Conn) -> Result<(), Fault> + Send + use<> {
+        let next = Vec::with_capacity(self.charges.len());
+        let (charges, listed) = (std::mem::replace(&mut self.charges, next), self.of_grants.take());
+        move |conn| {
+            bulk::insert(conn, &charges)?;
+            listed.write(conn)
+        }
     }
 }
 

@@ -32,7 +32,7 @@ const ORDER: &[&str] = &[
 ];
 
 /// Macros that are exported at the crate's root: no rooms.
-const ROOT_MACROS: &[&str] = &["on", "insert_rows", "looked_up", "paged", "narrowed", "roles", "routes"];
+const ROOT_MACROS: &[&str] = &["on", "bulk", "looked_up", "paged", "narrowed", "roles", "routes"];
 
 /// Files that may use floats, each with its reason: never one that an amount passes through.
 const FLOAT_PERMITS: &[(&str, &str)] = &[

@@ -181,7 +181,11 @@ impl<'k> Kept<'k> {
 pub fn with_erasing(conn: &mut Conn, mut rows: Vec<ChargeRow>) -> Result<Vec<ChargeRow>, Fault> {
     let gone: Vec<i64> = rows.iter().filter(|row| row.is_erased()).map(|row| row.id).collect();
     let mut said = store::erasing(conn, &gone)?;
-    rows.iter_mut().for_each(|row| row.said = said.remove(&row.id).unwrap_or_else(|| std::mem::take(&mut row.said)));
+    for row in &mut rows {
+        if let Some(said) = said.remove(&row.id) {
+            row.said = said.into();
+        }
+    }
     Ok(rows)
 }
 

@@ -45,7 +45,7 @@ pub(super) fn take(conn: &mut Conn, seq: i64, rows: &[(&ChargeRow, &str)], recor
     for some in rows.chunks(LOOKUP) {
         let ids: Vec<i64> = some.iter().map(|(row, _)| row.id).collect();
         for (row, metered) in some {
-            let apart = (erasing::id.eq(row.id), erasing::seq.eq(seq), erasing::said.eq(&row.said));
+            let apart = (erasing::id.eq(row.id), erasing::seq.eq(seq), erasing::said.eq(&*row.said));
             on!(conn, c => diesel::insert_into(erasing::table).values(apart).execute(c))?;
             let stays = (erased::id.eq(row.id), erased::seq.eq(seq), erased::metered.eq(*metered));
             on!(conn, c => diesel::insert_into(erased::table).values(stays).execute(c))?;

@@ -20,7 +20,7 @@ use crate::donations::{Lot, draw};
 use crate::grants::{self, Funded, Grant};
 use crate::id::{ChargeId, GrantId, HoldId, Id, InstitutionId, LotId, PersonId, ResourceId};
 use crate::ledger::store::Account;
-use crate::ledger::{self, Bucket, Draft, Key, Kind};
+use crate::ledger::{self, Bucket, Draft, Few, Key, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
 use crate::time::{DAY, Time};
@@ -266,13 +266,12 @@ pub(super) fn refuse_indebted(overdraft: i64, grant: &Grant) -> Result<(), Refus
 fn plan(work: &mut Work<'_>, funded: &Funded, resource: ResourceId, until: Time, wanted: Amount) -> Result<Vec<(LotId, i64)>, Fault> {
     let now = work.now();
     let fitting: Vec<&Arc<Lot>> = funded.lots.iter().filter(|lot| may_hold(lot, resource, until, now)).collect();
-    let keys: Vec<Key> = fitting.iter().map(|lot| key(funded.grant.id, lot.id, Bucket::Granted)).collect();
-    let free = ledger::balances(work, &keys)?;
+    let free = ledger::balances(work, fitting.iter().map(|lot| key(funded.grant.id, lot.id, Bucket::Granted)))?;
     let (plan, missing) = draw(fitting.iter().zip(free).map(|(lot, free)| (lot.id, free)), wanted.minor)?;
     if missing > 0 {
         return Err(short(funded.grant.id, wanted, missing).into());
     }
-    Ok(plan)
+    Ok(plan.into_vec())
 }
 
 fn short(grant: GrantId, wanted: Amount, missing: i64) -> Refusal {
@@ -337,7 +336,7 @@ pub fn extend(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, id: H
     left.iter().for_each(|(lot, part)| draft.shift(key(hold.grant, *lot, Bucket::Held), key(hold.grant, *lot, Bucket::Granted), *part));
     added.iter().for_each(|(lot, part)| draft.shift(key(hold.grant, *lot, Bucket::Granted), key(hold.grant, *lot, Bucket::Held), *part));
     ledger::post(work, draft)?;
-    hold.rest = merged(&funded, kept.into_iter().chain(added))?;
+    hold.rest = merged(&funded, kept.into_iter().chain(added))?.into_vec();
     (hold.expires_at, hold.version) = (expires_at, hold.version + 1);
     open::put(work, &hold)?;
     refund::cover(work, hold.grant, now)?;
@@ -345,7 +344,7 @@ pub fn extend(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, id: H
 }
 
 /// Parts of a grant's lots as one part a lot, in draw-down order.
-pub(super) fn merged(funded: &Funded, parts: impl Iterator<Item = (LotId, i64)>) -> Result<Vec<(LotId, i64)>, Refusal> {
+pub(super) fn merged(funded: &Funded, parts: impl Iterator<Item = (LotId, i64)>) -> Result<Few<(LotId, i64)>, Refusal> {
     let mut by_lot: BTreeMap<LotId, Vec<i64>> = BTreeMap::new();
     parts.for_each(|(lot, part)| by_lot.entry(lot).or_default().push(part));
     let present = funded.lots.iter().filter_map(|lot| by_lot.remove(&lot.id).map(|parts| (lot.id, parts)));

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rustc_hash::FxHashMap;
+
 use super::store;
 use super::{HeldJob, Hold, LATE, State};
 use crate::amount::Unit;
@@ -16,8 +18,8 @@ use crate::time::{TOLERATED_LEAD, Time};
 /// Holds in the writer's memory.
 #[derive(Default)]
 pub(super) struct Holds {
-    grants: HashMap<GrantId, Own>,
-    known: HashMap<HoldId, GrantId>,
+    grants: FxHashMap<GrantId, Own>,
+    known: FxHashMap<HoldId, GrantId>,
     staged: BTreeMap<HoldId, (bool, Hold)>,
 }
 
