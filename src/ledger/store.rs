@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::Sqlite;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Bucket, Key};
@@ -135,21 +138,34 @@ pub(super) fn write_accounts(conn: &mut Conn, fresh: &[(Key, State)], moved: &[(
     }
     let rows: Vec<(i64, i64, i64)> = moved.iter().map(|(_, s)| (s.no, s.balance, s.postings)).collect();
     let rows = serde_json::json!(rows).to_string();
-    match conn {
-        Conn::Sqlite(c) => sql_query(
-            "UPDATE accounts SET balance = v.value ->> 1, postings = v.value ->> 2 FROM json_each($1) AS v WHERE no = v.value ->> 0",
-        )
-        .bind::<Text, _>(rows)
-        .execute(c)?,
-        Conn::Postgres(c) => sql_query(
-            "UPDATE accounts SET balance = (v ->> 1)::bigint, postings = (v ->> 2)::bigint
-             FROM json_array_elements($1::json) AS v WHERE no = (v ->> 0)::bigint",
-        )
-        .bind::<Text, _>(rows)
-        .execute(c)?,
-    };
+    on!(conn, c => MoveAccounts(rows).execute(c))?;
     Ok(())
 }
+
+/// Gives accounts new balances: a JSON list of [number, balance, postings]. Every commit runs it, so it is kept ready by the connection, as
+/// statements in words are not.
+#[derive(QueryId)]
+struct MoveAccounts(String);
+
+impl QueryFragment<Sqlite> for MoveAccounts {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("UPDATE accounts SET balance = v.value ->> 1, postings = v.value ->> 2 FROM json_each(");
+        out.push_bind_param::<Text, _>(&self.0)?;
+        out.push_sql(") AS v WHERE no = v.value ->> 0");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for MoveAccounts {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("UPDATE accounts SET balance = (v ->> 1)::bigint, postings = (v ->> 2)::bigint FROM json_array_elements(");
+        out.push_bind_param::<Text, _>(&self.0)?;
+        out.push_sql("::json) AS v WHERE no = (v ->> 0)::bigint");
+        Ok(())
+    }
+}
+
+impl<C> RunQueryDsl<C> for MoveAccounts {}
 
 /// Every unit by its code.
 pub fn units(conn: &mut Conn) -> Result<HashMap<String, Unit>, Fault> {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::prelude::*;
 use diesel::r2d2::ManageConnection;
-use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
 
 use super::checkpoint::{LOG_PAGES, PAGE_BYTES};
 use super::{Birth, Fault};
@@ -148,32 +149,30 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it sleeps between two tries to get SQLite's lock.
 const PAUSE: Duration = Duration::from_micros(500);
 
-/// Takes SQLite's write lock. SQLite's own waiting sleeps up to 100 ms between two tries and so hardly ever meets the short pause
-/// between two commits of a busy process, which would keep all others out until it has nothing left to write.
+/// SQLite's own waiting sleeps up to 100 ms between two tries and so hardly ever meets the short pause between two commits of a busy
+/// process, which would keep all others out until it has nothing left to write. Who takes the write lock by `take_lock` does without.
+const IMPATIENT: &str = "PRAGMA busy_timeout=0";
+const PATIENT: &str = "PRAGMA busy_timeout=60000";
+
+/// Takes SQLite's write lock, on a connection that is impatient.
 fn take_lock(c: &mut SqliteConnection, patience: Duration) -> Result<(), Fault> {
     let begun = Instant::now();
-    c.batch_execute("PRAGMA busy_timeout=0")?;
-    let taken = loop {
+    loop {
         match c.batch_execute("BEGIN IMMEDIATE") {
             Err(diesel::result::Error::DatabaseError(_, why)) if why.message().contains("locked") && begun.elapsed() < patience => {
                 std::thread::sleep(PAUSE);
             }
-            taken => break taken,
+            taken => return Ok(taken?),
         }
-    };
-    c.batch_execute("PRAGMA busy_timeout=60000")?;
-    Ok(taken?)
+    }
 }
 
-#[derive(diesel::QueryableByName)]
-struct Head {
-    #[diesel(sql_type = BigInt)]
-    seq: i64,
-    #[diesel(sql_type = BigInt)]
-    stamp: i64,
-    #[diesel(sql_type = Nullable<Text>)]
-    stopped: Option<String>,
+mod tables {
+    diesel::table! {
+        head (one) { one -> BigInt, seq -> BigInt, stamp -> BigInt, stopped -> Nullable<Text>, }
+    }
 }
+use tables::head;
 
 /// What a turn among the processes finds: whatever is decided in it stands on that.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -188,8 +187,11 @@ impl Conn {
     /// Sets a connection for the writer. It asks PostgreSQL for few rows by their keys, of tables that grow too fast for its statistics:
     /// a plan made while a table was small would read all of it later.
     pub(super) fn for_writing(mut self) -> Result<Conn, Fault> {
-        if let Conn::Postgres(c) = &mut self {
-            c.batch_execute("SET enable_seqscan=off; SET enable_hashjoin=off; SET enable_mergejoin=off; SET jit=off;")?;
+        match &mut self {
+            Conn::Sqlite(c) => c.batch_execute(IMPATIENT)?,
+            Conn::Postgres(c) => {
+                c.batch_execute("SET enable_seqscan=off; SET enable_hashjoin=off; SET enable_mergejoin=off; SET jit=off;")?;
+            }
         }
         Ok(self)
     }
@@ -212,51 +214,48 @@ impl Conn {
 
     /// A turn whose head can't be read is given back at once, so that it keeps nobody out.
     fn begin_turn_within(&mut self, patience: Duration) -> Result<Turn, Fault> {
-        let head: QueryResult<Head> = match self {
+        let asked = head::table.select((head::seq, head::stamp, head::stopped));
+        let found: QueryResult<(i64, i64, Option<String>)> = match self {
             Conn::Sqlite(c) => {
                 take_lock(c, patience)?;
-                sql_query("SELECT seq, stamp, stopped FROM head").get_result(c)
+                asked.get_result(c)
             }
             Conn::Postgres(c) => {
                 // The row lock is the turn: who holds it is the one writer until the commit.
                 c.batch_execute("BEGIN")?;
-                sql_query("SELECT seq, stamp, stopped FROM head FOR UPDATE").get_result(c)
+                asked.for_update().get_result(c)
             }
         };
-        if head.is_err() {
+        if found.is_err() {
             // If even this fails the connection is broken, and is replaced by who owns it.
             let _ = self.batch("ROLLBACK");
         }
-        let Head { seq, stamp, stopped } = head?;
+        let (seq, stamp, stopped) = found?;
         Ok(Turn { head: Birth { seq, stamp }, stopped })
     }
 
     /// Why nothing is written any more, if that is so.
     pub fn stopped(&mut self) -> Result<Option<String>, Fault> {
-        let head: Head = on!(self, c => sql_query("SELECT seq, stamp, stopped FROM head").get_result(c))?;
-        Ok(head.stopped)
+        Ok(on!(self, c => head::table.select(head::stopped).get_result(c))?)
     }
 
     /// Stops the writing of every process, or lets it go on. To be called in a turn of the writer.
     pub fn set_stopped(&mut self, why: Option<&str>) -> Result<(), Fault> {
-        let update = sql_query("UPDATE head SET stopped = $1").bind::<Nullable<Text>, _>(why);
-        on!(self, c => update.execute(c))?;
+        on!(self, c => diesel::update(head::table).set(head::stopped.eq(why)).execute(c))?;
         Ok(())
     }
 
     /// Whether the writer's turn can be had within 2 s; it is given back at once. The connection is good for nothing else afterwards.
     pub fn try_turn(&mut self) -> Result<(), Fault> {
-        if let Conn::Postgres(c) = self {
-            c.batch_execute("SET lock_timeout='2s'")?;
-        }
+        self.batch(if matches!(self, Conn::Sqlite(_)) { IMPATIENT } else { "SET lock_timeout='2s'" })?;
         self.begin_turn_within(Duration::from_secs(2))?;
         self.batch("ROLLBACK")
     }
 
     /// Ends the writer's transaction with the new head. Durable when it returns.
-    pub(super) fn commit_turn(&mut self, head: Birth) -> Result<(), Fault> {
-        let update = sql_query("UPDATE head SET seq = $1, stamp = $2").bind::<BigInt, _>(head.seq).bind::<BigInt, _>(head.stamp);
-        on!(self, c => update.execute(c))?;
+    pub(super) fn commit_turn(&mut self, to: Birth) -> Result<(), Fault> {
+        let moved = (head::seq.eq(to.seq), head::stamp.eq(to.stamp));
+        on!(self, c => diesel::update(head::table).set(moved).execute(c))?;
         self.batch("COMMIT")
     }
 
@@ -264,7 +263,12 @@ impl Conn {
     /// PostgreSQL by a lock of that number, so that the books' writer does not wait. Durable when it returns.
     pub fn alone<T>(&mut self, turn: i64, write: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
         match self {
-            Conn::Sqlite(c) => take_lock(c, PATIENCE)?,
+            Conn::Sqlite(c) => {
+                c.batch_execute(IMPATIENT)?;
+                let taken = take_lock(c, PATIENCE);
+                c.batch_execute(PATIENT)?;
+                taken?;
+            }
             Conn::Postgres(c) => {
                 c.batch_execute("BEGIN")?;
                 sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(turn).execute(c)?;

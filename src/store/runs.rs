@@ -68,6 +68,9 @@ impl Growing {
     /// Hands out what was added, to be written.
     pub fn take(&mut self) -> Grown {
         let added = std::mem::take(&mut self.added);
+        if added.is_empty() {
+            return Grown { list: self.list, added, into_runs: false };
+        }
         let longer = self.tail.map(|(rows, members)| (rows + 1, members + added.len()));
         let stays = longer.filter(|(rows, members)| *rows <= TAIL_ROWS && *members <= TAIL_MEMBERS);
         self.tail = Some(stays.unwrap_or_default());

@@ -28,6 +28,7 @@ const POSTED: &str = "SELECT id AS n FROM postings ORDER BY id";
 const ACCOUNTS: &str = "SELECT no AS n FROM accounts WHERE postings > 0 ORDER BY no";
 const SHARES: &str = "SELECT no AS n FROM accounts WHERE award <> 0 AND lot <> 0 AND postings > 0 ORDER BY no";
 const RUNS: &str = "SELECT first AS n FROM runs WHERE list = 1 AND length(members) > 0 ORDER BY first";
+const TAILS: &str = "SELECT first AS n FROM run_tails WHERE list = 1 ORDER BY first";
 const CHARGED: &str = "SELECT id AS n FROM charges WHERE said <> '' ORDER BY id";
 const ERASED: &str = "SELECT id AS n FROM charges WHERE said = '' ORDER BY id";
 const GONE: &str = "SELECT id AS n FROM quarantine WHERE record = '' ORDER BY id";
@@ -81,6 +82,15 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("an account more", Books, ACCOUNTS, Sql(ACCOUNT_MORE), Law::Books(7)),
     kind("an account's list", Books, RUNS, Bit("runs", "members", "list = 1 AND first = {row}"), Law::Books(7)),
     kind("an account's list taken away", Books, RUNS, Sql("DELETE FROM runs WHERE list = 1 AND first = {row}"), Law::Books(7)),
+    kind("what waits to be listed", Books, TAILS, Bit("run_tails", "members", "list = 1 AND first = {row}"), Law::Books(7)),
+    kind("where what waits begins", Books, "", Sql("UPDATE run_tails SET first = first + {by} WHERE list = 1"), Law::Books(7)),
+    kind(
+        "a grant's list, and what waits for it",
+        Books,
+        "",
+        Sql("UPDATE run_tails SET first = first + {by} WHERE list = 2"),
+        Law::Books(6),
+    ),
     kind("a grant's list", Books, "", Sql("UPDATE runs SET first = first + {by} WHERE list = 2"), Law::Books(6)),
     kind("where the journal ends", Books, "", Sql("UPDATE head SET seq = seq + {by}"), Law::Books(8)),
     kind("when the journal ends", Books, "", Sql("UPDATE head SET stamp = stamp + {by}"), Law::Books(8)),
@@ -247,7 +257,7 @@ const CUT: &str = "UPDATE journal SET lines = substr(lines, 1, length(lines) - 1
 const ACCOUNT_MORE: &str = "INSERT INTO accounts (no, bucket, donation, award, lot, unit, balance, postings)
     SELECT no + 1000, bucket, donation, award, lot + {by}, unit, balance, postings FROM accounts WHERE no = {row}";
 const CHARGE_MORE: &str = "INSERT INTO charges (id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after,
-    ended_at, rates, said) SELECT id + {by}, seq, usage_key, part + {by}, digest, provider, award, resource, amount, overdraft, balance_after,
+    ended_at, rates, said) SELECT (SELECT max(id) FROM charges) + {by}, seq, usage_key, part + {by}, digest, provider, award, resource, amount, overdraft, balance_after,
     ended_at, rates, said FROM charges WHERE id = {row}";
 
 const OF_ENTRIES: &str = "SELECT idx AS n FROM log_leaves WHERE seq IS NOT NULL ORDER BY idx";
