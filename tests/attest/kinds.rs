@@ -84,13 +84,6 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("an account's list taken away", Books, RUNS, Sql("DELETE FROM runs WHERE list = 1 AND first = {row}"), Law::Books(7)),
     kind("what waits to be listed", Books, TAILS, Bit("run_tails", "members", "list = 1 AND first = {row}"), Law::Books(7)),
     kind("where what waits begins", Books, "", Sql("UPDATE run_tails SET first = first + {by} WHERE list = 1"), Law::Books(7)),
-    kind(
-        "a grant's list, and what waits for it",
-        Books,
-        "",
-        Sql("UPDATE run_tails SET first = first + {by} WHERE list = 2"),
-        Law::Books(6),
-    ),
     kind("a grant's list", Books, "", Sql("UPDATE runs SET first = first + {by} WHERE list = 2"), Law::Books(6)),
     kind("where the journal ends", Books, "", Sql("UPDATE head SET seq = seq + {by}"), Law::Books(8)),
     kind("when the journal ends", Books, "", Sql("UPDATE head SET stamp = stamp + {by}"), Law::Books(8)),
@@ -270,7 +263,8 @@ const UNTOLD: &str =
 const LINES: &str = "SELECT idx AS n FROM log_lines ORDER BY idx, lot";
 const HEADS: &str = "SELECT lot + seal AS n FROM log_heads ORDER BY 1";
 const LOTS: &str = "SELECT lot AS n FROM log_lots ORDER BY lot";
-const SEALS: &str = "SELECT idx AS n FROM log_leaves WHERE leaf LIKE '%\"seal\"%' ORDER BY idx";
+/// Of seals that say the same, one.
+const SEALS: &str = "SELECT min(idx) AS n FROM log_leaves WHERE leaf LIKE '%\"seal\"%' GROUP BY leaf ORDER BY n";
 const TILES: &str = "SELECT idx AS n FROM log_tiles ORDER BY idx";
 const WIDE: &str = "SELECT CAST(level AS BIGINT) AS n FROM log_edge WHERE length(hashes) > 1000";
 const SIGNED: &str = "SELECT size AS n FROM log_checkpoints ORDER BY size";
