@@ -12,14 +12,13 @@ use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::directory;
 use crate::directory::standing::{self, Warrant};
 use crate::fields::Fields;
-use crate::http::body::media_type;
+use crate::http::body::{broken_off, gather, media_type, stated_length};
 use crate::http::page::blocking;
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
@@ -169,7 +168,8 @@ pub async fn charge_batch<const R: u8>(who: Permit<R>, request: HttpRequest, que
         return Ok(stream_answer(sender, payload));
     }
     media_type(&request, "application/json")?;
-    let body = gather(payload).await?;
+    let too_large = || "A batch is at most 16 MiB; a stream of NDJSON has no limit.".into();
+    let body = gather(payload, stated_length(&request), DOCUMENT, too_large).await?;
     let units = sender.app.units().await?;
     let records = blocking(move || read_document(&body, provider, &|code| units.get(code).copied())).await??;
     let mut summary = Summary { dry_run: manner.dry_run, atomic: manner.atomic, ..Summary::default() };
@@ -182,29 +182,17 @@ fn prefers_minimal(headers: &HeaderMap) -> bool {
     given.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"))
 }
 
-async fn gather(mut payload: Payload) -> Result<Bytes, Problem> {
-    let mut body = BytesMut::new();
-    while let Some(part) = payload.next().await {
-        let part = part.map_err(|_| Problem::new(Code::MalformedJson, "The body ended before it was complete."))?;
-        if body.len() + part.len() > DOCUMENT {
-            return Err(Problem::new(Code::TooLarge, "A batch is at most 16 MiB; a stream of NDJSON has no limit."));
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body.freeze())
-}
-
 fn read_document(body: &[u8], provider: InstitutionId, units: crate::fields::Units<'_>) -> Result<Vec<Read>, Refusal> {
-    let value = json::parse(body)?;
-    let mut f = Fields::of(&value)?;
+    let sent = json::parse(body)?;
+    let mut f = Fields::of(&sent)?;
     let records = f.list("records", RECORDS);
     let records = f.make(|| records)?;
-    Ok(records.iter().map(|value| read_record(value, provider, units)).collect())
+    Ok(records.iter().map(|record| read_record(record, provider, units)).collect())
 }
 
-fn read_record(value: &Value, provider: InstitutionId, units: crate::fields::Units<'_>) -> Read {
-    let external_id = value.get("external_id").and_then(Value::as_str).map(|text| text.chars().take(180).collect());
-    (external_id, Record::read(value, units).map(|record| Incoming::new(provider, record)))
+fn read_record(sent: &json::Value<'_>, provider: InstitutionId, units: crate::fields::Units<'_>) -> Read {
+    let external_id = sent.get("external_id").and_then(json::Value::as_text).map(|text| text.chars().take(180).collect());
+    (external_id, Record::read(sent, units).map(|record| Incoming::new(provider, record)))
 }
 
 /// Who sends records, and how they are to be charged.
@@ -371,7 +359,7 @@ impl Incomings {
     async fn fill(&mut self) -> Result<(), Problem> {
         match self.payload.next().await {
             Some(Ok(part)) => self.buffer.extend_from_slice(&part),
-            Some(Err(_)) => return Err(Problem::new(Code::MalformedJson, "The body ended before it was complete.")),
+            Some(Err(_)) => return Err(broken_off()),
             None => self.ended = true,
         }
         Ok(())
@@ -383,7 +371,7 @@ fn read_line(line: &[u8], provider: InstitutionId, units: crate::fields::Units<'
         return (None, Err(Refusal::field("", FieldCode::TooLong, "A line is at most 64 KiB.")));
     }
     match json::parse(line) {
-        Ok(value) => read_record(&value, provider, units),
+        Ok(sent) => read_record(&sent, provider, units),
         Err(refusal) => (None, Err(refusal)),
     }
 }

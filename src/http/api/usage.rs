@@ -150,7 +150,7 @@ pub fn provider_of(who: &Actor) -> Result<InstitutionId, Refusal> {
 pub async fn create_usage<const R: u8>(who: Permit<R>, body: Json, app: Data<App>) -> Answered {
     let provider = provider_of(&who)?;
     let units = app.units().await?;
-    let record = Record::read(&body.value, &|code| units.get(code).copied())?;
+    let record = Record::read(&body.parse()?, &|code| units.get(code).copied())?;
     let incoming = [Incoming::new(provider, record)];
     let (rule, warrant) = (app.access.rule().clone(), who.warrant());
     let command = move |work: &mut crate::store::Work<'_>| {
@@ -336,7 +336,8 @@ pub async fn create_refund<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let amount = f.optional().amount("amount", &|code| units.get(code).copied());
     let reason = f.text("reason", 1000).map(String::from);
     let reason = f.make(|| reason)?;
