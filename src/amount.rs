@@ -143,13 +143,12 @@ pub fn parse_scaled(text: &str, scale: u8) -> Result<i64, FieldCode> {
 impl fmt::Display for Amount {
     /// The value alone, always with exactly the unit's decimals: `1250.500000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = usize::from(self.unit.scale);
+        let (scale, minor) = (usize::from(self.unit.scale), self.minor.unsigned_abs());
+        let one = 10u64.pow(self.unit.scale.into());
         let sign = if self.minor < 0 { "-" } else { "" };
-        let digits = format!("{:0>width$}", self.minor.unsigned_abs(), width = scale + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - scale);
         match scale {
-            0 => write!(f, "{sign}{whole}"),
-            _ => write!(f, "{sign}{whole}.{fraction}"),
+            0 => write!(f, "{sign}{minor}"),
+            _ => write!(f, "{sign}{}.{:0scale$}", minor / one, minor % one),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //! # use almoner::{fields::Fields, id::ProjectId, refusal::Refusal};
 //! struct Grant { project: ProjectId, justification: String, external_id: Option<String> }
-//! fn grant(body: &serde_json::Value) -> Result<Grant, Refusal> {
+//! fn grant(body: &almoner::json::Value) -> Result<Grant, Refusal> {
 //!     let mut f = Fields::of(body)?;
 //!     let project = f.id("project");
 //!     let justification = f.text("justification", 4000);
@@ -19,10 +19,10 @@
 use std::ops::RangeInclusive;
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
 
 use crate::amount::{Amount, Unit, parse_scaled};
 use crate::id::{Id, Kind};
+use crate::json::{Entry, Value};
 use crate::refusal::{Code, FieldCode, FieldError, Refusal};
 use crate::time::{Period, Time};
 
@@ -53,7 +53,7 @@ impl Place<'_> {
 
 /// One JSON object being read.
 pub struct Fields<'v, 'p> {
-    map: &'v Map<String, Value>,
+    entries: &'v [Entry<'v>],
     place: Place<'p>,
     /// Bit i: the i-th key was asked for. No noun has as many fields as that has bits, so an object with more keys than bits
     /// has an unknown one among the first.
@@ -65,9 +65,9 @@ pub struct Fields<'v, 'p> {
 
 impl<'v> Fields<'v, 'static> {
     /// Begins to read a document that must be an object.
-    pub fn of(value: &'v Value) -> Result<Self, Refusal> {
-        let map = value.as_object().ok_or_else(|| Refusal::field("", FieldCode::WrongType, "A JSON object is wanted here."))?;
-        Ok(Fields { map, place: Place::Root, seen: 0, needed: true, errors: Vec::new() })
+    pub fn of(value: &'v Value<'v>) -> Result<Self, Refusal> {
+        let entries = value.as_object().ok_or_else(|| Refusal::field("", FieldCode::WrongType, "A JSON object is wanted here."))?;
+        Ok(Fields { entries, place: Place::Root, seen: 0, needed: true, errors: Vec::new() })
     }
 }
 
@@ -80,7 +80,7 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     /// Whether the field is there and not `null`, without reading it.
     pub fn given(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(|v| !v.is_null())
+        self.find(name).is_some_and(|(_, value)| *value != Value::Null)
     }
 
     /// Records that a field which could be read can't be accepted.
@@ -105,7 +105,7 @@ impl<'v, 'p> Fields<'v, 'p> {
     /// A whole number within the range.
     pub fn whole(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
         self.read(name, |value| {
-            let number = value.as_i64().ok_or_else(|| wrong_type("whole number"))?;
+            let number = whole(value)?;
             let bounds = || (FieldCode::NotAllowed, format!("It must lie from {} to {}.", range.start(), range.end()));
             range.contains(&number).then_some(number).ok_or_else(bounds)
         })
@@ -113,7 +113,10 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     /// `true` or `false`.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
-        self.read(name, |value| value.as_bool().ok_or_else(|| wrong_type("boolean")))
+        self.read(name, |value| match value {
+            Value::Bool(flag) => Ok(*flag),
+            _ => Err(wrong_type("boolean")),
+        })
     }
 
     /// An identifier of one kind.
@@ -148,7 +151,7 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     fn amount_by(&mut self, name: &str, units: Units<'_>, parse: fn(&str, Unit) -> Result<Amount, FieldCode>) -> Option<Amount> {
         // A bare number is the mistake most often made; name it rather than speak of objects.
-        if self.map.get(name).is_some_and(Value::is_number) {
+        if let Some((_, Value::Number(_))) = self.find(name) {
             let detail = r#"An amount is an object such as {"value":"12.5","unit":"USD"}."#;
             return self.read(name, |_| Err((FieldCode::AmountNotString, detail.into())));
         }
@@ -167,7 +170,7 @@ impl<'v, 'p> Fields<'v, 'p> {
     }
 
     /// A list of at most `most` values of any kind, for a reader that judges each on its own.
-    pub fn list(&mut self, name: &str, most: usize) -> Option<&'v [Value]> {
+    pub fn list(&mut self, name: &str, most: usize) -> Option<&'v [Value<'v>]> {
         self.read(name, |value| list(value, most))
     }
 
@@ -188,9 +191,9 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     /// An object inside this one; its unknown fields are reported too.
     pub fn object<R>(&mut self, name: &str, with: impl FnOnce(&mut Fields<'v, '_>) -> Option<R>) -> Option<R> {
-        let map = self.read(name, object)?;
+        let entries = self.read(name, object)?;
         let place = self.place;
-        self.descend(map, Place::Key(&place, name), with)
+        self.descend(entries, Place::Key(&place, name), with)
     }
 
     /// A list of at most `most` objects.
@@ -202,7 +205,7 @@ impl<'v, 'p> Fields<'v, 'p> {
         for (index, item) in items.iter().enumerate() {
             let here = Place::Index(&at, index);
             match object(item) {
-                Ok(map) => made.extend(self.descend(map, here, &mut with)),
+                Ok(entries) => made.extend(self.descend(entries, here, &mut with)),
                 Err((code, detail)) => self.errors.push(FieldError { pointer: here.pointer(), code, detail }),
             }
         }
@@ -211,17 +214,17 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     /// An object of at most `most` strict decimals under names of the sender's own: `{"gpu-hour":"12.5"}`.
     pub fn decimals(&mut self, name: &str, most: usize) -> Option<Vec<(&'v str, Decimal)>> {
-        let map = self.read(name, |value| {
-            let map = object(value)?;
+        let entries = self.read(name, |value| {
+            let entries = object(value)?;
             let many = || (FieldCode::TooLong, format!("At most {most} entries are accepted."));
-            (map.len() <= most).then_some(map).ok_or_else(many)
+            (entries.len() <= most).then_some(entries).ok_or_else(many)
         })?;
         let place = self.place;
         let at = Place::Key(&place, name);
-        let mut read = Vec::with_capacity(map.len());
-        for (key, value) in map {
+        let mut read = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
             match decimal(value) {
-                Ok(number) => read.push((key.as_str(), number)),
+                Ok(number) => read.push((key.as_ref(), number)),
                 Err((code, detail)) => self.errors.push(FieldError { pointer: Place::Key(&at, key).pointer(), code, detail }),
             }
         }
@@ -243,24 +246,24 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     fn descend<'q, R>(
         &mut self,
-        map: &'v Map<String, Value>,
+        entries: &'v [Entry<'v>],
         place: Place<'q>,
         with: impl FnOnce(&mut Fields<'v, 'q>) -> Option<R>,
     ) -> Option<R> {
-        let mut inner = Fields { map, place, seen: 0, needed: true, errors: Vec::new() };
+        let mut inner = Fields { entries, place, seen: 0, needed: true, errors: Vec::new() };
         let made = with(&mut inner);
         inner.report_unknown();
         self.errors.append(&mut inner.errors);
         made
     }
 
-    fn read<T>(&mut self, name: &str, parse: impl FnOnce(&'v Value) -> Result<T, Wrong>) -> Option<T> {
+    fn read<T>(&mut self, name: &str, parse: impl FnOnce(&'v Value<'v>) -> Result<T, Wrong>) -> Option<T> {
         let needed = std::mem::replace(&mut self.needed, true);
-        let found = self.map.iter().enumerate().find(|(_, (key, _))| *key == name);
+        let found = self.find(name);
         if let Some((index @ 0..64, _)) = found {
             self.seen |= 1 << index;
         }
-        let read = match found.map(|(_, (_, value))| value) {
+        let read = match found.map(|(_, value)| value) {
             None | Some(Value::Null) if needed => Err((FieldCode::Required, "The field is missing.".into())),
             None | Some(Value::Null) => return None,
             Some(value) => parse(value),
@@ -268,14 +271,15 @@ impl<'v, 'p> Fields<'v, 'p> {
         read.map_err(|(code, detail)| self.refuse(name, code, detail)).ok()
     }
 
+    fn find(&self, name: &str) -> Option<(usize, &'v Value<'v>)> {
+        self.entries.iter().enumerate().find_map(|(index, (key, value))| (key == name).then_some((index, value)))
+    }
+
     fn report_unknown(&mut self) {
-        let all = u64::MAX >> (64 - self.map.len().clamp(1, 64));
-        if self.map.is_empty() || self.seen == all {
-            return;
-        }
-        let map = self.map;
-        for (_, key) in map.keys().take(64).enumerate().filter(|(index, _)| self.seen & (1 << index) == 0).collect::<Vec<_>>() {
-            self.refuse(key, FieldCode::UnknownField, "There is no such field here.");
+        for (index, (key, _)) in self.entries.iter().take(64).enumerate() {
+            if self.seen & (1 << index) == 0 {
+                self.refuse(key, FieldCode::UnknownField, "There is no such field here.");
+            }
         }
     }
 }
@@ -288,21 +292,21 @@ fn cut(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-fn string(value: &Value) -> Result<&str, Wrong> {
-    value.as_str().ok_or_else(|| wrong_type("string"))
+fn string<'v>(value: &'v Value<'_>) -> Result<&'v str, Wrong> {
+    value.as_text().ok_or_else(|| wrong_type("string"))
 }
 
-fn object(value: &Value) -> Result<&Map<String, Value>, Wrong> {
+fn object<'v>(value: &'v Value<'v>) -> Result<&'v [Entry<'v>], Wrong> {
     value.as_object().ok_or_else(|| wrong_type("JSON object"))
 }
 
-fn list(value: &Value, most: usize) -> Result<&[Value], Wrong> {
-    let items = value.as_array().ok_or_else(|| wrong_type("list"))?;
+fn list<'v>(value: &'v Value<'v>, most: usize) -> Result<&'v [Value<'v>], Wrong> {
+    let items = value.as_list().ok_or_else(|| wrong_type("list"))?;
     let many = || (FieldCode::TooLong, format!("At most {most} entries are accepted."));
-    (items.len() <= most).then_some(items.as_slice()).ok_or_else(many)
+    (items.len() <= most).then_some(items).ok_or_else(many)
 }
 
-fn text(value: &Value, max: usize) -> Result<&str, Wrong> {
+fn text<'v>(value: &'v Value<'_>, max: usize) -> Result<&'v str, Wrong> {
     let text = string(value)?;
     // Bytes bound the characters from above, so most texts need no count.
     if text.len() > max && text.chars().count() > max {
@@ -315,13 +319,23 @@ fn text(value: &Value, max: usize) -> Result<&str, Wrong> {
     Ok(text)
 }
 
-fn decimal_text(value: &Value) -> Result<&str, Wrong> {
-    let number = || (FieldCode::AmountNotString, "Put the number in quotes, so that no digit is lost.".into());
-    if value.is_number() { Err(number()) } else { string(value) }
+fn whole(value: &Value<'_>) -> Result<i64, Wrong> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        _ => None,
+    }
+    .ok_or_else(|| wrong_type("whole number"))
+}
+
+fn decimal_text<'v>(value: &'v Value<'_>) -> Result<&'v str, Wrong> {
+    match value {
+        Value::Number(_) => Err((FieldCode::AmountNotString, "Put the number in quotes, so that no digit is lost.".into())),
+        _ => string(value),
+    }
 }
 
 /// Reads `^(0|[1-9][0-9]{0,12})(\.[0-9]{1,9})?$`, keeping the value and not the trailing zeros.
-fn decimal(value: &Value) -> Result<Decimal, Wrong> {
+fn decimal(value: &Value<'_>) -> Result<Decimal, Wrong> {
     let text = decimal_text(value)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |s: &str, max: usize| (1..=max).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
@@ -352,14 +366,17 @@ fn ignore_range(code: FieldCode) -> Result<Option<Amount>, Wrong> {
 mod tests {
     use super::*;
     use crate::id::{Donor, Grant, GrantId};
-    use serde_json::json;
+    use crate::json::parse;
+    use serde_json::{Map, Value, json};
 
     fn units(code: &str) -> Option<Unit> {
         Unit::new(code, 6).filter(|u| u.code() == "USD")
     }
 
     fn errors(value: &Value, read: impl FnOnce(&mut Fields)) -> Vec<(String, &'static str)> {
-        let mut f = Fields::of(value).expect("an object");
+        let text = value.to_string();
+        let value = parse(text.as_bytes()).expect("JSON");
+        let mut f = Fields::of(&value).expect("an object");
         read(&mut f);
         let refused = f.finish().map_err(|r| r.errors.into_iter().map(|e| (e.pointer, e.code.slug())).collect());
         refused.err().unwrap_or_default()
@@ -373,6 +390,8 @@ mod tests {
             "period": {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}, "fields": ["x", "y"], "priority": 3,
             "quantities": {"gpu-hour": "12.500", "cpu-hour": "0"}, "lots": [{"lot": "1"}, {"lot": "2"}], "part": null, "price": {"value": "0", "unit": "USD"}
         });
+        let body = body.to_string();
+        let body = parse(body.as_bytes()).expect("JSON");
         let mut f = Fields::of(&body).expect("an object");
         assert_eq!(f.text("title", 200), Some("T"));
         assert_eq!(f.amount("pledged", &units).map(|a| a.minor), Some(2_500_000));

@@ -48,8 +48,9 @@ fn median(mut times: Vec<Duration>) -> Duration {
 fn batch(store: &Store, scene: &Scene) -> Vec<Incoming> {
     let units = store.read(ledger::store::units).expect("units");
     let read = |_| {
-        let value = serde_json::from_str(&scene.record()).expect("JSON");
-        Incoming::new(scene.provider, Record::read(&value, &|code| units.get(code).copied()).expect("a record"))
+        let text = scene.record();
+        let sent = almoner::json::parse(text.as_bytes()).expect("JSON");
+        Incoming::new(scene.provider, Record::read(&sent, &|code| units.get(code).copied()).expect("a record"))
     };
     (0..BATCH).map(read).collect()
 }

@@ -6,22 +6,26 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
-use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use serde_json::Value;
+use futures_util::{Stream, StreamExt};
 
 use crate::id::{Id, Kind};
-use crate::json;
+use crate::json::{self, Value};
 use crate::refusal::{Code, Refusal};
 
 use super::problem::Problem;
 
 /// A JSON body of at most `LIMIT` bytes.
 pub struct Json<const LIMIT: usize = 1_048_576> {
-    /// The document.
-    pub value: Value,
     /// As it was sent: what an idempotency fingerprint covers.
     pub raw: Bytes,
+}
+
+impl<const LIMIT: usize> Json<LIMIT> {
+    /// Reads the document, which borrows its texts from here. Error: `malformed_json`.
+    pub fn parse(&self) -> Result<Value<'_>, Refusal> {
+        json::parse(&self.raw)
+    }
 }
 
 impl<const LIMIT: usize> FromRequest for Json<LIMIT> {
@@ -29,21 +33,40 @@ impl<const LIMIT: usize> FromRequest for Json<LIMIT> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (allowed, mut payload) = (media_type(request, "application/json"), payload.take());
+        let (allowed, stated, payload) = (media_type(request, "application/json"), stated_length(request), payload.take());
         Box::pin(async move {
             allowed?;
-            let mut read = BytesMut::new();
-            while let Some(part) = payload.next().await {
-                let part = part.map_err(|_| Problem::new(Code::MalformedJson, "The body ended before it was complete."))?;
-                if read.len() + part.len() > LIMIT {
-                    return Err(Problem::new(Code::TooLarge, format!("At most {LIMIT} bytes are accepted here.")));
-                }
-                read.extend_from_slice(&part);
-            }
-            let raw = read.freeze();
-            Ok(Json { value: json::parse(&raw)?, raw })
+            let raw = gather(payload, stated, LIMIT, || format!("At most {LIMIT} bytes are accepted here.")).await?;
+            Ok(Json { raw })
         })
     }
+}
+
+/// How long a request says that its body is; 0 if it says nothing.
+pub fn stated_length(request: &HttpRequest) -> usize {
+    let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    stated.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// A whole body of at most `limit` bytes, in the room that it says it needs. Errors: `too_large`, in the words of `too_large`; it breaks off.
+pub async fn gather<P, E>(mut payload: P, stated: usize, limit: usize, too_large: impl FnOnce() -> String) -> Result<Bytes, Problem>
+where
+    P: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    let mut body = BytesMut::with_capacity(stated.min(limit));
+    while let Some(part) = payload.next().await {
+        let part = part.map_err(|_| broken_off())?;
+        if body.len() + part.len() > limit {
+            return Err(Problem::new(Code::TooLarge, too_large()));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body.freeze())
+}
+
+/// What is wrong with a body that breaks off.
+pub fn broken_off() -> Problem {
+    Problem::new(Code::MalformedJson, "The body ended before it was complete.")
 }
 
 /// Refuses a body whose `Content-Type` is another than `wanted` (parameters aside): `unsupported_media_type`.
@@ -75,10 +98,11 @@ mod tests {
     use crate::id::{Grant, GrantId};
     use actix_web::test::TestRequest;
 
-    async fn sent(kind: &str, body: &str) -> Result<Value, Code> {
+    async fn sent(kind: &str, body: &str) -> Result<serde_json::Value, Code> {
         let request = TestRequest::default().insert_header((header::CONTENT_TYPE, kind.to_string())).set_payload(body.to_string());
         let (request, mut payload) = request.to_http_parts();
-        Json::<16>::from_request(&request, &mut payload).await.map(|json| json.value).map_err(|p| p.0.code)
+        let body = Json::<16>::from_request(&request, &mut payload).await.map_err(|p| p.0.code)?;
+        body.parse().map(serde_json::Value::from).map_err(|refusal| refusal.code)
     }
 
     #[actix_web::test]

@@ -110,7 +110,7 @@ impl Keys {
 
     /// Adds an identity provider's keys: the text of `{"issuer":"https://…","keys":[…]}`, the keys as in RFC 7517.
     pub fn with_file(mut self, text: &[u8]) -> Result<Keys, String> {
-        let document = json::parse(text).map_err(|refusal| refusal.detail)?;
+        let document = Value::from(json::parse(text).map_err(|refusal| refusal.detail)?);
         let issuer = document.get("issuer").and_then(Value::as_str).filter(|issuer| !issuer.is_empty());
         let issuer = issuer.ok_or("the key file must name its issuer")?;
         let listed = document.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty());

@@ -179,7 +179,7 @@ impl<'t> Parts<'t> {
 
 fn object(part: &str) -> Result<Map<String, Value>, Refusal> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed("Its parts must be base64url without padding."))?;
-    match json::parse(&bytes) {
+    match json::parse(&bytes).map(Value::from) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(malformed("Its header and claims must be JSON objects.")),
         Err(refusal) => Err(malformed(refusal.detail)),

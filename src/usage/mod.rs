@@ -23,6 +23,7 @@ use crate::directory::{self, unknown};
 use crate::donations;
 use crate::grants::sweep;
 use crate::id::{GrantId, Id, InstitutionId, PersonId, RateId, TransactionId, UsageId};
+use crate::json;
 use crate::ledger::{self, Bucket, Draft, Entry, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Work};
@@ -147,8 +148,8 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
         }
         Resolution::Charge(grant) => {
             let units = ledger::units(work)?;
-            let value = serde_json::from_str(&row.record).map_err(|_| charge::unreadable(id))?;
-            let mut record = Record::read(&value, &|code| units.get(code).copied()).map_err(|_| charge::unreadable(id))?;
+            let kept = json::parse(row.record.as_bytes()).map_err(|_| charge::unreadable(id))?;
+            let mut record = Record::read(&kept, &|code| units.get(code).copied()).map_err(|_| charge::unreadable(id))?;
             let named = grant.or(record.grant);
             // Whoever names the grant now decides who pays, whatever became of the hold.
             record.hold = record.hold.filter(|_| grant.is_none());

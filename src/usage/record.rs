@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::amount::Amount;
 use crate::fields::{Fields, Units};
 use crate::id::{GrantId, HoldId, InstitutionId, ResourceId};
+use crate::json;
 use crate::refusal::{FieldCode, Refusal};
 use crate::store::SharedText;
 use crate::time::Time;
@@ -77,8 +78,8 @@ impl Record {
     }
 
     /// Reads a record in the form of the API. Errors: `validation_failed` with every field at fault.
-    pub fn read(value: &Value, units: Units<'_>) -> Result<Record, Refusal> {
-        let mut f = Fields::of(value)?;
+    pub fn read(sent: &json::Value<'_>, units: Units<'_>) -> Result<Record, Refusal> {
+        let mut f = Fields::of(sent)?;
         let external_id = f.text("external_id", 180);
         let grant = f.optional().id("grant");
         let account = f.optional().text("account", 180);
@@ -331,6 +332,10 @@ mod tests {
         (code == "USD").then(|| Unit::new("USD", 6)).flatten()
     }
 
+    fn read(value: &Value) -> Result<Record, Refusal> {
+        Record::read(&json::parse(value.to_string().as_bytes())?, &usd)
+    }
+
     fn sample() -> Value {
         json!({"external_id": "lab:1", "resource": ResourceId::from_stamp(7_000), "quantities": {"gpu-hour": "12.50"},
                "ended_at": "2026-03-02T10:00:00Z", "job": {"id": "1"}})
@@ -338,14 +343,14 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_as_the_same_record() {
-        let record = Record::read(&sample(), &usd).expect("readable");
+        let record = read(&sample()).expect("readable");
         let written = serde_json::from_str(&record.canonical()).expect("JSON");
-        assert_eq!(Record::read(&written, &usd), Ok(record));
+        assert_eq!(read(&written), Ok(record));
     }
 
     #[test]
     fn equal_numbers_are_equal_records_and_other_content_is_not() {
-        let made = |v: &Value| Incoming::new(Id::from_stamp(1), Record::read(v, &usd).expect("readable"));
+        let made = |v: &Value| Incoming::new(Id::from_stamp(1), read(v).expect("readable"));
         let first = made(&sample());
         let (mut same, mut other) = (sample(), sample());
         same["quantities"]["gpu-hour"] = "12.5".into();
@@ -357,7 +362,7 @@ mod tests {
 
     #[test]
     fn parts_are_records_of_their_own_and_the_hold_is_none_of_the_content() {
-        let made = |v: &Value| Incoming::new(Id::from_stamp(1), Record::read(v, &usd).expect("readable"));
+        let made = |v: &Value| Incoming::new(Id::from_stamp(1), read(v).expect("readable"));
         let (mut part, mut held) = (sample(), sample());
         part["part"] = 2.into();
         held["hold"] = serde_json::to_value(HoldId::from_stamp(9_000)).expect("a text");
@@ -366,9 +371,9 @@ mod tests {
         assert_eq!(made(&held).digest, made(&sample()).digest);
         let held = made(&held);
         let again = whole(&held.said(GrantId::from_stamp(1)), GrantId::from_stamp(1), held.record.resource, held.record.ended_at);
-        assert_eq!(Record::read(&again, &usd), Ok(held.record));
+        assert_eq!(read(&again), Ok(held.record));
         part["part"] = 0.into();
-        assert!(Record::read(&part, &usd).is_err());
+        assert!(read(&part).is_err());
     }
 
     #[test]
@@ -379,11 +384,11 @@ mod tests {
             if let Some(grant) = grant {
                 sent["grant"] = grant.to_string().into();
             }
-            let record = Record::read(&sent, &usd).expect("readable");
+            let record = read(&sent).expect("readable");
             let incoming = Incoming::new(Id::from_stamp(1), record.clone());
             for charged in [named, other] {
                 let again = whole(&incoming.said(charged), charged, record.resource, record.ended_at);
-                assert_eq!(Record::read(&again, &usd).as_ref(), Ok(&record));
+                assert_eq!(read(&again).as_ref(), Ok(&record));
                 assert_eq!(again, serde_json::from_str::<Value>(&record.canonical()).expect("JSON"));
             }
         }
@@ -391,7 +396,7 @@ mod tests {
 
     #[test]
     fn what_stands_in_columns_is_content_too() {
-        let made = |v: &Value| Incoming::new(Id::from_stamp(1), Record::read(v, &usd).expect("readable")).digest;
+        let made = |v: &Value| Incoming::new(Id::from_stamp(1), read(v).expect("readable")).digest;
         for (field, other) in [
             ("resource", ResourceId::from_stamp(8_000).to_string()),
             ("ended_at", "2026-03-02T10:00:01Z".into()),
@@ -406,7 +411,7 @@ mod tests {
     #[test]
     fn every_error_is_reported_at_once() {
         let bad = json!({"external_id": "", "quantities": {"gpu-hour": 12.5}, "ended_at": "yesterday", "extra": 1});
-        let refusal = Record::read(&bad, &usd).expect_err("unreadable");
+        let refusal = read(&bad).expect_err("unreadable");
         let mut pointers: Vec<&str> = refusal.errors.iter().map(|e| e.pointer.as_str()).collect();
         pointers.sort_unstable();
         assert_eq!(pointers, ["/ended_at", "/external_id", "/extra", "/quantities/gpu-hour", "/resource"]);

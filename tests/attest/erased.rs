@@ -98,7 +98,7 @@ fn report(store: &Store, name: &str, hours: &str) -> Outcome {
             "external_id": format!("{JOB}{name}"), "grant": grant.id, "resource": resource, "quantities": {"gpu-hour": hours},
             "ended_at": "2026-01-15T12:34:56Z", "user": USER, "job": {"cluster": "lab", "id": name},
         });
-        let record = Record::read(&value, &|_| Some(grant.awarded.unit))?;
+        let record = Record::read(&almoner::json::parse(value.to_string().as_bytes())?, &|_| Some(grant.awarded.unit))?;
         Ok(usage::charge(work, pair.first, provider, &[Incoming::new(provider, record)])?.pop().expect("an outcome"))
     });
     wrote.expect("written")

@@ -80,7 +80,7 @@ impl Desk {
         });
         payer.as_object().into_iter().flatten().for_each(|(name, payer)| value[name] = payer.clone());
         let usd = self.usd;
-        let record = Record::read(&value, &|code: &str| (code == "USD").then_some(usd))?;
+        let record = Record::read(&almoner::json::parse(value.to_string().as_bytes())?, &|code: &str| (code == "USD").then_some(usd))?;
         let outcome = usage::charge(work, self.pair.first, self.centre, &[Incoming::new(self.centre, record)])?.pop();
         Ok(outcome.expect("an outcome"))
     }

@@ -190,7 +190,7 @@ fn jobs(
             "external_id": name, "grant": grant.to_string(), "resource": cluster.to_string(),
             "quantities": {"gpu-hour": hours.to_string()}, "ended_at": "2026-02-01T00:00:00Z",
         });
-        let record = Record::read(&record, &|_| Some(unit)).expect("a record");
+        let record = Record::read(&almoner::json::parse(record.to_string().as_bytes()).expect("JSON"), &|_| Some(unit)).expect("a record");
         let outcome = usage::charge(work, pair.first, centre, &[Incoming::new(centre, record)])?;
         charges.extend(outcome.into_iter().filter_map(|outcome| match outcome {
             usage::Outcome::Charged(charge) => Some(charge.row.id()),

@@ -189,7 +189,7 @@ fn charge(desk: &Desk<'_>, store: &Store, grant: GrantId, name: &str, hours: i64
     let mut record = desk.record(name, hours);
     (record["grant"], record["ended_at"]) = (json!(grant.to_string()), json!(ended_at.to_string()));
     let unit = Unit::new("CREDIT", 0).expect("a unit");
-    let record = Record::read(&record, &|_| Some(unit)).expect("a record");
+    let record = Record::read(&almoner::json::parse(record.to_string().as_bytes()).expect("JSON"), &|_| Some(unit)).expect("a record");
     let provider = desk.provider_id;
     let charged = store.write(move |work: &mut Work<'_>| {
         let who = Pair::of(work)?.first;

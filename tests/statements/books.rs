@@ -162,7 +162,7 @@ impl Books {
             record[name] = value.clone();
         }
         let (unit, provider) = (self.unit, self.provider);
-        let record = Record::read(&record, &|_| Some(unit)).expect("a record");
+        let record = Record::read(&almoner::json::parse(record.to_string().as_bytes()).expect("JSON"), &|_| Some(unit)).expect("a record");
         let mut outcomes =
             self.write(move |work, pair| usage::charge(work, pair.first, provider, &[Incoming::new(provider, record.clone())]));
         outcomes.pop().expect("an outcome")

@@ -136,7 +136,7 @@ impl World {
             "external_id": name, "grant": grant.to_string(), "resource": self.resource.to_string(),
             "quantities": {"gpu-hour": hours.to_string()}, "ended_at": ended_at,
         });
-        let record = Record::read(&record, &|_| Some(unit)).expect("a record");
+        let record = Record::read(&almoner::json::parse(record.to_string().as_bytes()).expect("JSON"), &|_| Some(unit)).expect("a record");
         let charged = self.write(move |work, pair| usage::charge(work, pair.first, provider, &[Incoming::new(provider, record.clone())]));
         match charged.into_iter().next() {
             Some(Outcome::Charged(charge)) => *charge,

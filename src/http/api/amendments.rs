@@ -96,7 +96,8 @@ pub async fn create_amendment<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let kind = f.one_of("kind", Change::WORDS);
     // Fields of other kinds are left unread, and so refused as unknown.
     let moves = matches!(kind, Some("supplement" | "reduction" | "transfer"));

@@ -3,7 +3,6 @@
 //! Each record is judged on its own and in order; the answer is 207 unless the whole request is unreadable. Bounds: 10,000 records
 //! and 16 MiB a document; of a stream, [`CHUNK`] records and one line of [`LINE`] bytes are in memory at a time.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::http::StatusCode;
@@ -11,22 +10,21 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt, stream};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::directory;
 use crate::directory::standing::{self, Warrant};
-use crate::fields::Fields;
-use crate::http::body::media_type;
+use crate::fields::{Fields, Units};
+use crate::http::body::{broken_off, gather, media_type, stated_length};
 use crate::http::page::blocking;
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
 use crate::id::InstitutionId;
 use crate::json;
-use crate::refusal::{Code, FieldCode, Refusal};
+use crate::refusal::{Code, FieldCode, FieldError, Refusal};
 use crate::store::{Fault, Work};
 use crate::usage::{self, Incoming, Outcome, Record};
 
@@ -41,6 +39,8 @@ const DOCUMENT: usize = 16 << 20;
 const CHUNK: usize = 1000;
 /// Bytes of one line of a stream.
 const LINE: usize = 64 << 10;
+/// Bytes that a charge usually takes when it is shown: room asked for beforehand is not copied while it grows.
+const SHOWN: usize = 1200;
 
 /// Usage records to be charged, each on its own.
 #[derive(ToSchema)]
@@ -56,7 +56,8 @@ pub struct BatchBody {
 pub struct UsageBatch {
     object: &'static str,
     summary: Summary,
-    results: Vec<RecordResult>,
+    #[schema(value_type = Vec<RecordResult>)]
+    results: Judged,
 }
 
 /// How many records had which outcome.
@@ -93,10 +94,10 @@ impl Summary {
 /// What became of one record.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageResult)]
-pub struct RecordResult {
+pub struct RecordResult<'r> {
     /// Its place in the batch, from 0.
     index: u64,
-    external_id: Option<String>,
+    external_id: Option<&'r str>,
     /// `charged`, `duplicate`, `conflict`, `overdrawn`, `rejected`, `quarantined` or `unprocessed`.
     outcome: &'static str,
     /// The charge, if it was made now.
@@ -107,6 +108,12 @@ pub struct RecordResult {
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<RecordError>,
+}
+
+impl<'r> RecordResult<'r> {
+    fn bare(index: u64, external_id: Option<&'r str>, outcome: &'static str) -> RecordResult<'r> {
+        RecordResult { index, external_id, outcome, charge: None, id: None, error: None }
+    }
 }
 
 /// Why a record was not charged.
@@ -126,14 +133,14 @@ pub struct RecordFieldError {
     detail: String,
 }
 
-impl From<Refusal> for RecordError {
-    fn from(refusal: Refusal) -> RecordError {
-        let field = |e: crate::refusal::FieldError| RecordFieldError { pointer: e.pointer, code: e.code.slug(), detail: e.detail };
+impl From<&Refusal> for RecordError {
+    fn from(refusal: &Refusal) -> RecordError {
+        let field = |e: &FieldError| RecordFieldError { pointer: e.pointer.clone(), code: e.code.slug(), detail: e.detail.clone() };
         RecordError {
             code: refusal.code.slug(),
-            detail: refusal.detail,
-            params: refusal.params.into_iter().collect(),
-            errors: refusal.errors.into_iter().map(field).collect(),
+            detail: refusal.detail.clone(),
+            params: refusal.params.iter().cloned().collect(),
+            errors: refusal.errors.iter().map(field).collect(),
         }
     }
 }
@@ -150,8 +157,29 @@ struct Manner {
     minimal: bool,
 }
 
-/// A record as it was read.
-type Read = (Option<String>, Result<Incoming, Refusal>);
+/// Records as they were read.
+struct Records {
+    /// Those that could be read, in order.
+    incoming: Vec<Incoming>,
+    /// Of each record in order: why it could not be read, or nothing.
+    unread: Vec<Option<Box<Unread>>>,
+}
+
+/// A record that could not be read, under the name that it gives itself.
+struct Unread {
+    external_id: Option<String>,
+    refusal: Refusal,
+}
+
+impl Records {
+    fn with_room_for(count: usize) -> Records {
+        Records { incoming: Vec::with_capacity(count), unread: Vec::with_capacity(count) }
+    }
+
+    fn add(&mut self, read: Result<Incoming, Unread>) {
+        self.unread.push(read.map(|record| self.incoming.push(record)).err().map(Box::new));
+    }
+}
 
 /// Charges a batch of usage records.
 pub async fn charge_batch<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, payload: Payload, app: Data<App>) -> Answered {
@@ -169,12 +197,15 @@ pub async fn charge_batch<const R: u8>(who: Permit<R>, request: HttpRequest, que
         return Ok(stream_answer(sender, payload));
     }
     media_type(&request, "application/json")?;
-    let body = gather(payload).await?;
+    let too_large = || "A batch is at most 16 MiB; a stream of NDJSON has no limit.".into();
+    let body = gather(payload, stated_length(&request), DOCUMENT, too_large).await?;
     let units = sender.app.units().await?;
     let records = blocking(move || read_document(&body, provider, &|code| units.get(code).copied())).await??;
     let mut summary = Summary { dry_run: manner.dry_run, atomic: manner.atomic, ..Summary::default() };
     let results = sender.charge(records, 0, &mut summary).await?;
-    Ok(HttpResponse::build(StatusCode::MULTI_STATUS).json(UsageBatch { object: "usage_batch", summary, results }))
+    let mut answer = Vec::with_capacity(results.room() + 400);
+    serde_json::to_writer(&mut answer, &UsageBatch { object: "usage_batch", summary, results }).map_err(Problem::internal)?;
+    Ok(HttpResponse::build(StatusCode::MULTI_STATUS).content_type("application/json").body(answer))
 }
 
 fn prefers_minimal(headers: &HeaderMap) -> bool {
@@ -182,29 +213,24 @@ fn prefers_minimal(headers: &HeaderMap) -> bool {
     given.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"))
 }
 
-async fn gather(mut payload: Payload) -> Result<Bytes, Problem> {
-    let mut body = BytesMut::new();
-    while let Some(part) = payload.next().await {
-        let part = part.map_err(|_| Problem::new(Code::MalformedJson, "The body ended before it was complete."))?;
-        if body.len() + part.len() > DOCUMENT {
-            return Err(Problem::new(Code::TooLarge, "A batch is at most 16 MiB; a stream of NDJSON has no limit."));
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body.freeze())
-}
-
-fn read_document(body: &[u8], provider: InstitutionId, units: crate::fields::Units<'_>) -> Result<Vec<Read>, Refusal> {
-    let value = json::parse(body)?;
-    let mut f = Fields::of(&value)?;
+fn read_document(body: &[u8], provider: InstitutionId, units: Units<'_>) -> Result<Records, Refusal> {
+    let sent = json::parse(body)?;
+    let mut f = Fields::of(&sent)?;
     let records = f.list("records", RECORDS);
-    let records = f.make(|| records)?;
-    Ok(records.iter().map(|value| read_record(value, provider, units)).collect())
+    let listed = f.make(|| records)?;
+    let mut records = Records::with_room_for(listed.len());
+    listed.iter().for_each(|record| records.add(read_record(record, provider, units)));
+    Ok(records)
 }
 
-fn read_record(value: &Value, provider: InstitutionId, units: crate::fields::Units<'_>) -> Read {
-    let external_id = value.get("external_id").and_then(Value::as_str).map(|text| text.chars().take(180).collect());
-    (external_id, Record::read(value, units).map(|record| Incoming::new(provider, record)))
+fn read_record(sent: &json::Value<'_>, provider: InstitutionId, units: Units<'_>) -> Result<Incoming, Unread> {
+    match Record::read(sent, units) {
+        Ok(record) => Ok(Incoming::new(provider, record)),
+        Err(refusal) => {
+            let external_id = sent.get("external_id").and_then(json::Value::as_text).map(|text| text.chars().take(180).collect());
+            Err(Unread { external_id, refusal })
+        }
+    }
 }
 
 /// Who sends records, and how they are to be charged.
@@ -217,33 +243,27 @@ struct Sender {
 
 impl Sender {
     /// Charges records in one commit; `first` is the index of the first.
-    async fn charge(&self, records: Vec<Read>, first: u64, summary: &mut Summary) -> Result<Vec<RecordResult>, Problem> {
-        let mut incoming = Vec::with_capacity(records.len());
-        let mut refused = |(external_id, read): Read| (external_id, read.map(|record| incoming.push(record)).err());
-        let records: Vec<(Option<String>, Option<Refusal>)> = records.into_iter().map(&mut refused).collect();
-        let unreadable = incoming.len() < records.len();
-        let mut outcomes = match self.manner.atomic && unreadable {
-            true => VecDeque::new(),
-            false => self.commit(incoming).await?.into(),
+    async fn charge(&self, records: Records, first: u64, summary: &mut Summary) -> Result<Judged, Problem> {
+        let unreadable = records.unread.iter().any(Option::is_some);
+        // Kept here too: so the writer, for whom everybody waits, has no texts to give back.
+        let incoming = Arc::new(records.incoming);
+        let outcomes = match self.manner.atomic && unreadable {
+            true => Vec::new(),
+            false => self.commit(incoming.clone()).await?,
         };
         let undone = self.manner.atomic && (unreadable || outcomes.iter().any(is_culprit));
-        let mut results = Vec::with_capacity(records.len());
-        for (index, (external_id, refusal)) in (first..).zip(records) {
-            let outcome = match refusal {
-                None => outcomes.pop_front(),
-                Some(refusal) => Some(Outcome::Rejected(refusal)),
-            };
-            let result = self.result(index, external_id, outcome.filter(|outcome| !undone || is_culprit(outcome)));
-            summary.count(result.outcome);
-            if !self.manner.minimal || !matches!(result.outcome, "charged" | "duplicate") {
-                results.push(result);
-            }
-        }
-        Ok(results)
+        let mut outcomes = outcomes.into_iter();
+        let judge = |unread| match unread {
+            Some(unread) => Verdict::Unread(unread),
+            None => Verdict::Read(outcomes.next().filter(|outcome| !undone || is_culprit(outcome))),
+        };
+        let verdicts: Vec<Verdict> = records.unread.into_iter().map(judge).collect();
+        verdicts.iter().for_each(|verdict| summary.count(verdict.word()));
+        Ok(Judged { first, incoming, verdicts, minimal: self.manner.minimal })
     }
 
     /// Charges what could be read; leaves nothing behind for a dry run, or if one culprit spoils an atomic batch.
-    async fn commit(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, Problem> {
+    async fn commit(&self, incoming: Arc<Vec<Incoming>>) -> Result<Vec<Outcome>, Problem> {
         let (rule, warrant, provider, manner) = (self.app.access.rule().clone(), self.warrant.clone(), self.provider, self.manner);
         let seen: Arc<Mutex<Vec<Outcome>>> = Arc::default();
         let seen_here = seen.clone();
@@ -263,25 +283,76 @@ impl Sender {
             outcomes => Ok(outcomes?),
         }
     }
+}
 
-    fn result(&self, index: u64, external_id: Option<String>, outcome: Option<Outcome>) -> RecordResult {
-        let word = outcome.as_ref().map_or("unprocessed", Outcome::word);
-        let mut result = RecordResult { index, external_id, outcome: word, charge: None, id: None, error: None };
+/// What became of one record.
+enum Verdict {
+    /// The next of those that could be read; nothing if it was not processed.
+    Read(Option<Outcome>),
+    Unread(Box<Unread>),
+}
+
+impl Verdict {
+    fn word(&self) -> &'static str {
+        match self {
+            Verdict::Read(Some(outcome)) => outcome.word(),
+            Verdict::Read(None) => "unprocessed",
+            Verdict::Unread(_) => "rejected",
+        }
+    }
+}
+
+/// What became of the records of one commit. A result is made when it is written, so that they are never all there at once.
+struct Judged {
+    first: u64,
+    incoming: Arc<Vec<Incoming>>,
+    verdicts: Vec<Verdict>,
+    minimal: bool,
+}
+
+impl Judged {
+    /// The results that are to be shown, in order.
+    fn results(&self) -> impl Iterator<Item = RecordResult<'_>> {
+        let mut incoming = self.incoming.iter();
+        let all = (self.first..).zip(&self.verdicts).map(move |(index, verdict)| match verdict {
+            Verdict::Read(outcome) => self.result(index, incoming.next(), outcome.as_ref()),
+            Verdict::Unread(unread) => RecordResult {
+                error: Some(RecordError::from(&unread.refusal)),
+                ..RecordResult::bare(index, unread.external_id.as_deref(), verdict.word())
+            },
+        });
+        all.filter(|result| !self.minimal || !matches!(result.outcome, "charged" | "duplicate"))
+    }
+
+    fn result<'r>(&self, index: u64, incoming: Option<&'r Incoming>, outcome: Option<&Outcome>) -> RecordResult<'r> {
+        let word = outcome.map_or("unprocessed", Outcome::word);
+        let mut result = RecordResult::bare(index, incoming.map(|incoming| incoming.record.external_id.as_str()), word);
         match outcome {
-            Some(Outcome::Charged(charge)) if !self.manner.minimal => result.charge = Some(ChargeView::from(charge.as_ref())),
+            Some(Outcome::Charged(charge)) if !self.minimal => result.charge = Some(ChargeView::from(charge.as_ref())),
             Some(Outcome::Duplicate(id)) => result.id = Some(id.to_string()),
             Some(Outcome::Conflict(id)) => {
                 result.id = Some(id.to_string());
-                result.error = Some(usage::charge::conflict(id).into());
+                result.error = Some(RecordError::from(&usage::charge::conflict(*id)));
             }
             Some(Outcome::Quarantined(id, refusal)) => {
                 result.id = Some(id.to_string());
-                result.error = Some(refusal.into());
+                result.error = Some(RecordError::from(refusal));
             }
-            Some(Outcome::Rejected(refusal)) => result.error = Some(refusal.into()),
+            Some(Outcome::Rejected(refusal)) => result.error = Some(RecordError::from(refusal)),
             _ => {}
         }
         result
+    }
+
+    /// About how long the results are when they are written.
+    fn room(&self) -> usize {
+        self.verdicts.len() * if self.minimal { 8 } else { SHOWN }
+    }
+}
+
+impl Serialize for Judged {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.results())
     }
 }
 
@@ -323,15 +394,19 @@ impl Incomings {
         let lines = self.lines().await?;
         let units = self.sender.app.units().await?;
         let provider = self.sender.provider;
-        let read = move || lines.iter().map(|line| read_line(line, provider, &|code| units.get(code).copied())).collect::<Vec<_>>();
+        let read = move || {
+            let mut records = Records::with_room_for(lines.len());
+            lines.iter().for_each(|line| records.add(read_line(line, provider, &|code| units.get(code).copied())));
+            records
+        };
         let records = blocking(read).await?;
-        let (first, count) = (self.next, records.len() as u64);
+        let (first, count) = (self.next, records.unread.len() as u64);
         let mut summary = std::mem::take(&mut self.summary);
-        let results = self.sender.charge(records, first, &mut summary).await?;
+        let judged = self.sender.charge(records, first, &mut summary).await?;
         (self.summary, self.next) = (summary, first + count);
-        let mut out = Vec::with_capacity(results.len() * 200);
-        for result in &results {
-            write_line(&mut out, result)?;
+        let mut out = Vec::with_capacity(judged.room() + 400);
+        for result in judged.results() {
+            write_line(&mut out, &result)?;
         }
         if self.ended && self.buffer.is_empty() {
             write_line(&mut out, &serde_json::json!({"object": "usage_batch", "summary": self.summary}))?;
@@ -371,20 +446,21 @@ impl Incomings {
     async fn fill(&mut self) -> Result<(), Problem> {
         match self.payload.next().await {
             Some(Ok(part)) => self.buffer.extend_from_slice(&part),
-            Some(Err(_)) => return Err(Problem::new(Code::MalformedJson, "The body ended before it was complete.")),
+            Some(Err(_)) => return Err(broken_off()),
             None => self.ended = true,
         }
         Ok(())
     }
 }
 
-fn read_line(line: &[u8], provider: InstitutionId, units: crate::fields::Units<'_>) -> Read {
+fn read_line(line: &[u8], provider: InstitutionId, units: Units<'_>) -> Result<Incoming, Unread> {
     if line.len() > LINE {
-        return (None, Err(Refusal::field("", FieldCode::TooLong, "A line is at most 64 KiB.")));
+        let refusal = Refusal::field("", FieldCode::TooLong, "A line is at most 64 KiB.");
+        return Err(Unread { external_id: None, refusal });
     }
     match json::parse(line) {
-        Ok(value) => read_record(&value, provider, units),
-        Err(refusal) => (None, Err(refusal)),
+        Ok(sent) => read_record(&sent, provider, units),
+        Err(refusal) => Err(Unread { external_id: None, refusal }),
     }
 }
 

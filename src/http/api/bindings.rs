@@ -178,7 +178,8 @@ fn read(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<(PersonId, Right)> {
 /// Binds a role to a person: at once, or for officers, auditors and administrators once another confirms it.
 pub async fn create_role_binding<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let new = read(&mut f, &|code| units.get(code).copied());
     let (person, right) = f.make(|| new)?;
     app.once_for_rights(&who, &request, &body.raw, move |work, by| {

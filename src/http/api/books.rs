@@ -280,7 +280,8 @@ pub async fn reverse_transaction<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let reason = f.text("reason", 1000).map(String::from);
     let reason = f.make(|| reason)?;
     app.once(&who, &request, &body.raw, move |work, person| {

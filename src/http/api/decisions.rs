@@ -181,7 +181,8 @@ async fn ruling(request: &HttpRequest, body: &Json, app: &App) -> Result<Ruling,
     let version = version_read(request)?;
     let units = app.units().await?;
     let known = |code: &str| units.get(code).copied();
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let word = f.one_of("verdict", Verdict::WORDS);
     let awarded = f.optional().amount("awarded", &known);
     let overdraft = f.optional().one_of("overdraft", Overdraft::WORDS).map(Overdraft::of);

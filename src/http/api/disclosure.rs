@@ -232,7 +232,8 @@ pub async fn publish_disclosure<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let public = f.flag("public");
     let public = f.make(|| public)?;
     let actor = Actor::clone(&who);

@@ -84,7 +84,8 @@ pub async fn get_donor<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Donor
 
 /// Registers a donor.
 pub async fn create_donor<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let name = f.text("name", 200);
     let kind = f.one_of("kind", donor::KINDS);
     let ror = f.optional().text("ror", 60).map(String::from);
@@ -266,7 +267,8 @@ pub async fn get_donation<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Do
 pub async fn create_donation<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
     let units = app.units().await?;
     let known = |code: &str| units.get(code).copied();
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let donor = f.id("donor");
     let title = f.text("title", 300);
     let unit = f.optional().text("unit", 24).map(|code| ledger::find_unit(&units, code, "/unit")).transpose()?;
@@ -416,7 +418,8 @@ pub async fn create_delivery<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let amount = f.amount("amount", &|code| units.get(code).copied());
     let delivered_at = f.time("delivered_at");
     let expires_at = f.optional().time("expires_at");
@@ -479,7 +482,8 @@ pub async fn return_lot<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let amount = f.optional().amount("amount", &|code| units.get(code).copied());
     f.finish()?;
     app.once(&who, &request, &body.raw, move |work, person| {

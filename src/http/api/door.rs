@@ -215,7 +215,7 @@ fn answer(status: i32, location: Option<String>, etag: Option<String>, view: &im
 
 /// Whether a body was sent with only what is expected of an empty one.
 pub fn expect_empty(body: &Json) -> Result<(), Refusal> {
-    crate::fields::Fields::of(&body.value)?.finish()
+    crate::fields::Fields::of(&body.parse()?)?.finish()
 }
 
 /// The stamps of identifiers.

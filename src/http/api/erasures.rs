@@ -145,7 +145,8 @@ fn meant(f: &mut Fields<'_, '_>) -> Option<Meant> {
 
 /// Erases usage records, wherever they stand; with `dry_run` tells which they are.
 pub async fn create_erasure<const R: u8>(who: Permit<R>, request: HttpRequest, query: Query, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let (ground, meant) = (ground(&mut f), meant(&mut f));
     let (ground, meant) = f.make(|| Some((ground?, meant?)))?;
     let wanted = match meant {
@@ -189,7 +190,8 @@ pub async fn erase_person<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let version = version_read(&request)?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let ground = ground(&mut f);
     let ground = f.make(|| ground)?;
     app.once_for_rights(&who, &request, &body.raw, move |work, by| {

@@ -164,7 +164,8 @@ fn asked(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Revised> {
 /// Asks for credits for a project, or begins a draft.
 pub async fn create_grant<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let project = f.id("project");
     let asked = asked(&mut f, &|code| units.get(code).copied());
     let renews = f.optional().id("renews");
@@ -213,7 +214,8 @@ pub async fn revise_grant<const R: u8>(
 ) -> Answered {
     let version = version_read(&request)?;
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let asked = asked(&mut f, &|code| units.get(code).copied());
     let why = f.text("reason", 4000).map(String::from);
     let (revised, why) = f.make(|| Some((asked?, why?)))?;
@@ -231,7 +233,8 @@ pub struct ReasonBody {
 
 /// Reads a body that says why.
 pub fn reason(body: &Json) -> Result<String, Refusal> {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let reason = f.text("reason", 4000).map(String::from);
     f.make(|| reason)
 }

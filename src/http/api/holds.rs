@@ -125,7 +125,8 @@ pub struct HeldJobBody {
 }
 
 fn read_hold(body: &Json, units: Units<'_>) -> Result<NewHold, Refusal> {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let grant = f.id("grant");
     let resource = f.optional().id("resource");
     let wanted = used(&mut f, units);
@@ -211,7 +212,8 @@ pub async fn extend_hold<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let provider = provider_of(&who)?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let expires_at = f.time("expires_at");
     let expires_at = f.make(|| expires_at)?;
     app.once(&who, &request, &body.raw, move |work, person| {
@@ -242,7 +244,7 @@ pub async fn release_hold<const R: u8>(
 pub async fn settle_hold<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Hold>, body: Json, app: Data<App>) -> Answered {
     let provider = provider_of(&who)?;
     let units = app.units().await?;
-    let mut record = Record::read(&body.value, &|code| units.get(code).copied())?;
+    let mut record = Record::read(&body.parse()?, &|code| units.get(code).copied())?;
     if record.hold.is_some_and(|named| named != id) {
         return Err(Refusal::field("/hold", FieldCode::NotAllowed, "The path names another hold.").into());
     }
@@ -329,7 +331,8 @@ fn quote_view(quote: &Quote, new: &NewQuote, now: Time) -> QuoteView {
 /// Prices a job before it runs: researchers on grants of their own projects, providers on their own resources.
 pub async fn create_quote<const R: u8>(who: Permit<R>, body: Json, app: Data<App>) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let (grant, resource) = (f.id("grant"), f.id("resource"));
     let wanted = used(&mut f, &|code| units.get(code).copied());
     let qos = f.optional().text("qos", 60).map(String::from);

@@ -3,7 +3,6 @@
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::actor::{Actor, Role};
@@ -16,6 +15,7 @@ use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
 use crate::id::{self, InstitutionId, PersonId};
+use crate::json::Value;
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault};
 use crate::time::Time;
@@ -121,7 +121,8 @@ pub async fn get_person<const R: u8>(_who: Permit<R>, PathId(id): PathId<id::Per
 
 /// Records a person with all their identities.
 pub async fn create_person<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let name = f.text("name", 200).map(String::from);
     let institution = f.optional().id("institution");
     let identities = f.array_of("identities", 20, identity);
@@ -144,7 +145,8 @@ pub async fn link_identity<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let new = identity(&mut f);
     let new = f.make(|| new)?;
     app.once_for_rights(&who, &request, &body.raw, move |work, by| {
@@ -174,7 +176,8 @@ pub async fn revise_person<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let version = version_read(&request)?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let name = f.optional().text("name", 200).map(String::from);
     let institution: Option<InstitutionId> = f.optional().id("institution");
     if !f.given("name") && !f.given("institution") {
@@ -270,7 +273,8 @@ pub async fn declare_affiliation<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let (institution, since) = (f.id("institution"), f.time("since"));
     let (institution, since) = f.make(|| Some((institution?, since?)))?;
     let actor = Actor::clone(&who);
@@ -312,7 +316,7 @@ pub struct TokenRevocationBody {
 /// Refuses a token by its own id from now on.
 pub async fn revoke_token<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
     let shown = who.bearer();
-    let (issuer, jti, expires_at) = match &body.value {
+    let (issuer, jti, expires_at) = match &body.parse()? {
         Value::Object(fields) if fields.is_empty() => (shown.actor.issuer.clone(), shown.token.clone(), shown.expires_at),
         named => {
             let named = named_token(named, &shown.actor.issuer)?;
@@ -331,7 +335,7 @@ pub async fn revoke_token<const R: u8>(who: Permit<R>, request: HttpRequest, bod
     .await
 }
 
-fn named_token(body: &Value, own: &str) -> Result<(String, String, Time), Refusal> {
+fn named_token(body: &Value<'_>, own: &str) -> Result<(String, String, Time), Refusal> {
     let mut f = Fields::of(body)?;
     let issuer = f.optional().text("issuer", 255).unwrap_or(own).to_owned();
     let jti = f.text("jti", 255).map(String::from);

@@ -109,7 +109,8 @@ pub async fn get_policy<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Poli
 pub async fn create_policy<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
     let units = app.units().await?;
     let known = |code: &str| units.get(code).copied();
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let unit = f.text("unit", 24).map(known);
     if unit == Some(None) {
         f.refuse("unit", FieldCode::UnitUnknown, "There is no such unit.");
@@ -198,7 +199,8 @@ pub async fn list_conflicts<const R: u8>(who: Permit<R>, request: HttpRequest, q
 
 /// Declares a conflict of interest of one's own.
 pub async fn declare_conflict<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let (institution, project) = (f.optional().id("institution"), f.optional().id("project"));
     if f.given("institution") == f.given("project") {
         f.refuse("project", FieldCode::NotAllowed, "Name an institution or a project, and not both.");

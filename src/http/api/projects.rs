@@ -84,7 +84,8 @@ pub async fn get_institution<const R: u8>(_who: Permit<R>, PathId(id): PathId<id
 
 /// Registers an institution.
 pub async fn create_institution<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let name = f.text("name", 200).map(String::from);
     let kind = f.optional().text("kind", 60).map(String::from);
     let ror = f.optional().text("ror", 60).map(String::from);
@@ -191,7 +192,8 @@ fn own_project(conn: &mut Conn, who: &Actor, roles: Roles, id: id::ProjectId) ->
 
 /// Registers a project. A researcher who does so becomes its principal investigator.
 pub async fn create_project<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let title = f.text("title", 300).map(String::from);
     let institution = f.id("institution");
     let field_of_science = f.text("field_of_science", 120).map(String::from);
@@ -285,7 +287,8 @@ pub async fn add_member<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let subject = f.text("subject", 255).map(String::from);
     let issuer = f.optional().text("issuer", 255).map(String::from).unwrap_or_else(|| who.issuer.clone());
     let role = f.one_of("role", &["pi", "member"]);
@@ -362,7 +365,8 @@ pub async fn create_account_mapping<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let cluster = f.optional().text("cluster", 180).map(String::from);
     let account = f.text("account", 180).map(String::from);
     let resource = f.optional().id("resource");

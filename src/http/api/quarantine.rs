@@ -92,7 +92,8 @@ pub async fn resolve_quarantine<const R: u8>(
     body: Json,
     app: Data<App>,
 ) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let action = f.one_of("action", &["charge", "dismiss"]);
     let grant = f.optional().id("grant");
     let reason = f.optional().text("reason", 1000).map(String::from);

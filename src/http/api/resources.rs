@@ -74,7 +74,8 @@ pub async fn list_units(app: Data<App>) -> Answered {
 
 /// Defines a unit, for ever.
 pub async fn create_unit<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let code = f.text("code", 24);
     let scale = f.whole("scale", 0..=9).and_then(|s| u8::try_from(s).ok());
     let name = f.text("name", 200).map(String::from);
@@ -149,7 +150,8 @@ pub async fn get_resource<const R: u8>(_who: Permit<R>, PathId(id): PathId<id::R
 
 /// Registers a resource: a provider its own, an administrator anybody's.
 pub async fn create_resource<const R: u8>(who: Permit<R>, request: HttpRequest, body: Json, app: Data<App>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let name = f.text("name", 200).map(String::from);
     let kind = f.optional().text("kind", 60).map(String::from);
     let named = f.optional().id("provider");
@@ -264,7 +266,8 @@ pub async fn create_rate<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let meter = f.text("meter", 40).map(String::from);
     let price = f.price("price", &|code| units.get(code).copied());
     let from = f.time("from");

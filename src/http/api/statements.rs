@@ -123,7 +123,8 @@ pub struct DaysIn {
 pub const MADE_BEFORE: Shape = Shape::of::<StatementView>();
 
 fn asked(body: &Json, now: Time) -> Result<Asked, Refusal> {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let donor = f.optional().id("donor").map(Whom::Donor);
     let project = f.optional().id("project").map(Whom::Project);
     let provider = f.optional().id("provider").map(Whom::Provider);

@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use crate::directory::{self, standing};
 use crate::fields::Fields;
 use crate::grants;
 use crate::http::body::{Json, PathId};
+use crate::http::grain;
 use crate::http::permit::Permit;
 use crate::http::problem::Problem;
 use crate::http::query::{Form, Param, Query};
@@ -20,6 +21,7 @@ use crate::http::route::Shape;
 use crate::id::{self, InstitutionId};
 use crate::refusal::{Code, Refusal};
 use crate::store::{Conn, Fault, Page};
+use crate::time::Time;
 use crate::usage::{self, Charge, ChargeRow, Incoming, Of, Outcome, Record, Refunded, charge, refund};
 
 use super::door::{Answered, App, created, stamps};
@@ -33,61 +35,74 @@ use super::view::{LotPart, Money, MoneyIn, instant, lot_parts};
 #[schema(as = Charge)]
 pub struct ChargeView {
     object: &'static str,
-    id: String,
-    created_at: String,
+    #[schema(value_type = String)]
+    id: id::ChargeId,
+    #[schema(value_type = String)]
+    created_at: Time,
     /// The provider's name for it; nothing where the record was erased.
     external_id: Option<String>,
     /// Whether the usage record was erased: what it cost stays.
     erased: bool,
     /// Which increment of the job it states; nothing for the job's total, which is charged the difference to its parts.
     part: Option<i32>,
-    grant: String,
-    resource: String,
+    #[schema(value_type = String)]
+    grant: id::GrantId,
+    #[schema(value_type = String)]
+    resource: id::ResourceId,
     amount: Money,
-    rate: Option<String>,
+    #[schema(value_type = Option<String>)]
+    rate: Option<id::RateId>,
     /// Every rate that made the price, where several meters were used.
-    rates: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    rates: Vec<id::RateId>,
     rounding: &'static str,
     lots: Vec<LotPart>,
     /// What went beyond the grant.
     overdraft: Option<Money>,
     balance_after: Money,
-    transaction: String,
-    ended_at: String,
-    recorded_at: String,
+    #[schema(value_type = String)]
+    transaction: id::TransactionId,
+    #[schema(value_type = String)]
+    ended_at: Time,
+    #[schema(value_type = String)]
+    recorded_at: Time,
 }
 
 impl From<&Charge> for ChargeView {
     fn from(charge: &Charge) -> ChargeView {
         let row = &charge.row;
-        let rates: Vec<String> = row.rates().iter().map(ToString::to_string).collect();
-        let recorded_at = instant(row.id().created_at());
+        let rates = row.rates();
+        let recorded_at = grain::told(row.id().created_at());
         ChargeView {
             object: "charge",
-            id: row.id().to_string(),
-            created_at: recorded_at.clone(),
+            id: row.id(),
+            created_at: recorded_at,
             external_id: external_id(&row.said),
             erased: row.is_erased(),
             part: (row.part > 0).then_some(row.part),
-            grant: row.grant().to_string(),
-            resource: row.resource().to_string(),
+            grant: row.grant(),
+            resource: row.resource(),
             amount: charge.amount.into(),
-            rate: rates.first().cloned(),
+            rate: rates.first().copied(),
             rates,
             rounding: "half_even",
             lots: lot_parts(&charge.lots),
             overdraft: (charge.overdraft.minor > 0).then(|| charge.overdraft.into()),
             balance_after: charge.balance_after.into(),
-            transaction: row.id().seen_as::<id::Transaction>().to_string(),
-            ended_at: instant(row.ended_at()),
+            transaction: row.id().seen_as(),
+            ended_at: grain::told(row.ended_at()),
             recorded_at,
         }
     }
 }
 
 fn external_id(record: &str) -> Option<String> {
-    let record: Value = serde_json::from_str(record).ok()?;
-    record.get("external_id").and_then(Value::as_str).map(str::to_owned)
+    /// All that is wanted here of what is kept of a record; the rest is passed over.
+    #[derive(Deserialize)]
+    struct Named {
+        external_id: String,
+    }
+    serde_json::from_str(record).ok().map(|Named { external_id }| external_id)
 }
 
 /// A usage record: what a provider says of one job.
@@ -150,7 +165,7 @@ pub fn provider_of(who: &Actor) -> Result<InstitutionId, Refusal> {
 pub async fn create_usage<const R: u8>(who: Permit<R>, body: Json, app: Data<App>) -> Answered {
     let provider = provider_of(&who)?;
     let units = app.units().await?;
-    let record = Record::read(&body.value, &|code| units.get(code).copied())?;
+    let record = Record::read(&body.parse()?, &|code| units.get(code).copied())?;
     let incoming = [Incoming::new(provider, record)];
     let (rule, warrant) = (app.access.rule().clone(), who.warrant());
     let command = move |work: &mut crate::store::Work<'_>| {
@@ -336,7 +351,8 @@ pub async fn create_refund<const R: u8>(
     app: Data<App>,
 ) -> Answered {
     let units = app.units().await?;
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let amount = f.optional().amount("amount", &|code| units.get(code).copied());
     let reason = f.text("reason", 1000).map(String::from);
     let reason = f.make(|| reason)?;

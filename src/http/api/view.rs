@@ -1,27 +1,38 @@
 //! Shapes that many answers share.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use crate::amount::Amount;
+use crate::amount::{Amount, Unit};
 use crate::http::grain;
+use crate::id::LotId;
 use crate::time::{Period, Time};
 
 /// So much of a unit.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 pub struct Money {
     /// A decimal with exactly the unit's number of decimals.
-    #[schema(pattern = r"^-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,9})?$", example = "1250.500000")]
-    value: String,
+    #[schema(value_type = String, pattern = r"^-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,9})?$", example = "1250.500000")]
+    #[serde(serialize_with = "value_alone")]
+    value: Amount,
     /// The unit's code.
-    #[schema(example = "USD")]
-    unit: String,
+    #[schema(value_type = String, example = "USD")]
+    #[serde(serialize_with = "code")]
+    unit: Unit,
 }
 
 impl From<Amount> for Money {
     fn from(amount: Amount) -> Money {
-        Money { value: amount.to_string(), unit: amount.unit.code().into() }
+        Money { value: amount, unit: amount.unit }
     }
+}
+
+fn value_alone<S: Serializer>(amount: &Amount, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(amount)
+}
+
+fn code<S: Serializer>(unit: &Unit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(unit.code())
 }
 
 /// An amount in a request.
@@ -58,14 +69,15 @@ impl From<Period> for Span {
 #[derive(Serialize, ToSchema, Clone, Debug)]
 pub struct LotPart {
     /// The lot.
-    lot: String,
+    #[schema(value_type = String)]
+    lot: LotId,
     /// How much.
     amount: Money,
 }
 
 /// Parts of lots on the wire.
-pub fn lot_parts(parts: &[(crate::id::LotId, Amount)]) -> Vec<LotPart> {
-    parts.iter().map(|(lot, amount)| LotPart { lot: lot.to_string(), amount: (*amount).into() }).collect()
+pub fn lot_parts(parts: &[(LotId, Amount)]) -> Vec<LotPart> {
+    parts.iter().map(|(lot, amount)| LotPart { lot: *lot, amount: (*amount).into() }).collect()
 }
 
 /// An instant on the wire, as finely as it may be told to who asks.

@@ -150,7 +150,8 @@ pub async fn get_webhook<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Web
 
 /// Registers an address; the answer alone tells the secret.
 pub async fn create_webhook<const R: u8>(who: Permit<R>, body: Json, app: Data<App>, addresses: Data<Addresses>) -> Answered {
-    let mut f = Fields::of(&body.value)?;
+    let sent = body.parse()?;
+    let mut f = Fields::of(&sent)?;
     let url = f.text("url", guard::LONGEST).map(String::from);
     let named = f.optional().list_of_texts("kinds", 50, 80).unwrap_or_default();
     let kinds: Vec<String> = named.into_iter().map(String::from).collect();

@@ -113,7 +113,7 @@ fn read(address: &str, mut answer: Response<Body>, limit: u64) -> Result<(Value,
     let fresh = freshness(cached);
     let text = answer.body_mut().with_config().limit(limit).read_to_vec().map_err(|e| failed(&e))?;
     let document = json::parse(&text).map_err(|refusal| failed(&refusal.detail))?;
-    Ok((document, fresh))
+    Ok((document.into(), fresh))
 }
 
 /// How long an answer with this `Cache-Control` (RFC 9111 §5.2.2) is fresh.

@@ -65,7 +65,8 @@ mod toys {
         request: HttpRequest,
     ) -> Result<HttpResponse, Problem> {
         let version = if_match(&request)?;
-        let mut f = Fields::of(&body.value)?;
+        let sent = body.parse()?;
+        let mut f = Fields::of(&sent)?;
         let title = f.text("title", 10);
         let title = f.make(|| Some(title?.to_string()))?;
         Ok(HttpResponse::Created().json(json!({"id": id.0, "title": title, "by": permit.subject, "version": version})))

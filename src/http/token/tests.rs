@@ -213,7 +213,7 @@ fn a_remembered_token_still_expires() {
 fn of_provider(claims: &str, claim: &str) -> Result<Bearer, Code> {
     let roles = RoleRules { claim: claim.into(), map: Vec::new() };
     let wanted = Wanted { audience: "almoner", roles: Some(&roles), signs_in: false };
-    let Ok(Value::Object(claims)) = json::parse(claims.as_bytes()) else { panic!("no claims: {claims}") };
+    let Ok(Value::Object(claims)) = json::parse(claims.as_bytes()).map(Value::from) else { panic!("no claims: {claims}") };
     bearer(&claims, ISSUER, &wanted, "header.payload").map_err(|refusal| refusal.code)
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::erased::Erased;
 use crate::id::{ChargeId, HoldId, InstitutionId, UsageId};
+use crate::json;
 use crate::ledger::{self, Bucket, Entry, Kind};
 use crate::store::{Conn, Fault, Page};
 use crate::usage::hold::{self, Hold, State};
@@ -92,7 +93,7 @@ impl Aside {
         for row in usage::store::quarantine(conn, &usage::Of::default(), Page::ALL)? {
             let charged = row.charge.map(|charge| charge_of(conn, ChargeId::from_stamp(charge))).transpose()?.flatten();
             let told = self.lost.remove(&row.id);
-            let read = serde_json::from_str(&row.record).ok().and_then(|value| Record::read(&value, &|code| units.get(code).copied()).ok());
+            let read = json::parse(row.record.as_bytes()).ok().and_then(|kept| Record::read(&kept, &|code| units.get(code).copied()).ok());
             let read = read.map(|record| Incoming::new(InstitutionId::from_stamp(row.provider), record));
             let whole = read.is_some_and(|read| {
                 (read.key.as_slice(), read.digest.as_slice(), read.part()) == (row.usage_key.as_slice(), row.digest.as_slice(), row.part)
