@@ -4,14 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::inside::Inside;
+use super::inside::{Inside, LANES};
 use super::same::Same;
 use super::support::database::TestDatabase;
 use super::{Sample, timed};
 
-/// Records of a window, and of a commit.
-const WINDOW: usize = 200_000;
+/// Records of a commit, and of a window: so many for each lane.
 const BATCH: usize = 5000;
+const WINDOW: usize = 14 * LANES * BATCH;
 /// Postings that a record makes here.
 const POSTINGS: usize = 2;
 /// Sizes at which it is measured.
@@ -43,12 +43,12 @@ pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize, mut tell: impl F
         for size in SIZES.into_iter().filter(|size| *size <= upto) {
             // In pieces, since records are made before they are charged.
             while records < size / POSTINGS {
-                let piece = (size / POSTINGS - records).clamp(2 * BATCH, WINDOW);
+                let piece = (size / POSTINGS - records).clamp(LANES * BATCH, WINDOW);
                 records += inside.charge(piece, BATCH).records;
                 same.write(BATCH);
             }
             let (charged, balance) = while_reading(&inside);
-            records += WINDOW;
+            records += charged.records;
             let same = same.write(BATCH);
             tell(Window { postings: size, random, charged, same, balance });
         }

@@ -14,7 +14,7 @@ use super::support::database::TestDatabase;
 use super::{Sample, drive, timed};
 
 /// Threads that hand batches to the writer.
-const LANES: usize = 3;
+pub const LANES: usize = 3;
 
 /// Books in this process.
 pub struct Inside {
