@@ -257,7 +257,8 @@ const NO_JOBS: &str =
 const UNTOLD: &str =
     "SELECT idx AS n FROM log_leaves WHERE idx NOT IN (SELECT idx FROM log_jobs) AND leaf LIKE '%\"charge\"%' ORDER BY idx";
 const LINES: &str = "SELECT idx AS n FROM log_lines ORDER BY idx, lot";
-const HEADS: &str = "SELECT lot + seal AS n FROM log_heads ORDER BY 1";
+/// A number that no two have: lots are not a second apart.
+const HEADS: &str = "SELECT lot % 1000000 * 100000 + seal AS n FROM log_heads ORDER BY 1";
 const LOTS: &str = "SELECT lot AS n FROM log_lots ORDER BY lot";
 /// Of seals that say the same, one.
 const SEALS: &str = "SELECT min(idx) AS n FROM log_leaves WHERE leaf LIKE '%\"seal\"%' GROUP BY leaf ORDER BY n";
@@ -298,10 +299,16 @@ pub const OF_LOG: &[Kind] = &[
     kind("a line's number", Log, LINES, Sql("UPDATE log_lines SET n = n + 9000 WHERE idx = {row}"), Lots),
     kind("whose line it is", Log, LINES, Sql("UPDATE log_lines SET lot = lot + {by} WHERE idx = {row}"), Lots),
     kind("two lines swapped", Log, LINES, Sql(LINES_SWAPPED), Lots),
-    kind("a head", Log, HEADS, Letter("log_heads", "head", "lot + seal = {row}"), Lots),
-    kind("a head's edge", Log, HEADS, Bit("log_heads", "edge", "lot + seal = {row}"), Lots),
-    kind("a head taken away", Log, HEADS, Sql("DELETE FROM log_heads WHERE lot + seal = {row}"), Lots),
-    kind("a head that comes late", Log, HEADS, Sql("UPDATE log_heads SET seal = seal + {by} WHERE lot + seal = {row}"), Lots),
+    kind("a head", Log, HEADS, Letter("log_heads", "head", "lot % 1000000 * 100000 + seal = {row}"), Lots),
+    kind("a head's edge", Log, HEADS, Bit("log_heads", "edge", "lot % 1000000 * 100000 + seal = {row}"), Lots),
+    kind("a head taken away", Log, HEADS, Sql("DELETE FROM log_heads WHERE lot % 1000000 * 100000 + seal = {row}"), Lots),
+    kind(
+        "a head that comes late",
+        Log,
+        HEADS,
+        Sql("UPDATE log_heads SET seal = seal + {by} WHERE lot % 1000000 * 100000 + seal = {row}"),
+        Lots,
+    ),
     kind("a head of another", Log, HEADS, Sql(OTHER_HEAD), Lots),
     kind("a head more", Log, HEADS, Sql(HEAD_MORE), Lots),
     kind("a lot's handle", Log, LOTS, Letter("log_lots", "handle", "lot = {row}"), Lots),
@@ -374,10 +381,8 @@ const OTHER_LINE: &str =
 const LINE_MORE: &str =
     "INSERT INTO log_lines (lot, n, idx, disclosure) SELECT lot, n + 9000 + {by}, idx, disclosure FROM log_lines WHERE idx = {row}";
 const LINES_SWAPPED: &str = "UPDATE log_lines SET idx = CASE idx WHEN {row} THEN {other} ELSE {row} END WHERE idx IN ({row}, {other})";
-const OTHER_HEAD: &str =
-    "UPDATE log_heads SET head = (SELECT o.head FROM log_heads o WHERE o.lot + o.seal = {other}) WHERE lot + seal = {row}";
-const HEAD_MORE: &str =
-    "INSERT INTO log_heads (lot, seal, head, edge) SELECT lot, seal + {by}, head, edge FROM log_heads WHERE lot + seal = {row}";
+const OTHER_HEAD: &str = "UPDATE log_heads SET head = (SELECT o.head FROM log_heads o WHERE o.lot % 1000000 * 100000 + o.seal = {other}) WHERE lot % 1000000 * 100000 + seal = {row}";
+const HEAD_MORE: &str = "INSERT INTO log_heads (lot, seal, head, edge) SELECT lot, seal + {by}, head, edge FROM log_heads WHERE lot % 1000000 * 100000 + seal = {row}";
 const KEYS_MORE: &str = "INSERT INTO key_rows (id, entries) SELECT id + 1000000 + {by}, entries FROM key_rows ORDER BY id LIMIT 1";
 const SECRET_MORE: &str = "INSERT INTO log_providers (provider, idx, secret) SELECT provider + {by}, idx + 9000, secret FROM log_providers";
 const TILE_MORE: &str = "INSERT INTO log_tiles (level, idx, hashes) SELECT level, idx + {by}, hashes FROM log_tiles WHERE idx = {row}";
