@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::desk::{Desk, millis};
 use crate::support::Run;
 use crate::support::database::databases;
+use crate::support::log::logged;
 use crate::support::server::Server;
 
 /// Asks until an audit says so.
@@ -108,7 +109,8 @@ fn a_broken_law_of_the_log_stops_the_writing_too() {
             let laws = audit["laws"].as_array().expect("laws");
             laws.iter().find(|one| one["number"] == law).and_then(|law| law["checked"].as_u64())
         };
-        let first = until(&server, &auditor, |audit| checked(audit, 12) > Some(10));
+        logged(&database);
+        let first = until(&server, &auditor, |audit| checked(audit, 12) > Some(10) && checked(audit, 16) > Some(0));
         let now = server.get("/v1/audit?now=true", Some(&auditor), &[]).expect(200).json;
         for audit in [&first, &now] {
             assert_eq!((&audit["holds"], audit["laws"].as_array().map(Vec::len)), (&json!(true), Some(16)), "{audit:#}");
@@ -138,7 +140,7 @@ fn a_new_key_of_the_log_is_taken_up_by_who_serves_and_breaks_no_law() {
         desk.use_hours(&server, "before", 1).expect(201);
         let head = || server.get("/v1/log/checkpoint", None, &[]).expect(200).text;
         let size = |note: &str| note.lines().nth(1).and_then(|size| size.parse::<u64>().ok()).expect("a size");
-        until(&server, &auditor, |audit| audit["entries"].as_u64() > Some(10));
+        logged(&database);
         Run::from(desk.command(&["log", "rotate"]).output().expect("the program starts")).ok();
         let rotated = size(&head());
         desk.use_hours(&server, "after", 1).expect(201);

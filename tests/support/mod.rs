@@ -8,6 +8,7 @@
 pub mod books;
 pub mod database;
 pub mod dice;
+pub mod log;
 pub mod oidc;
 pub mod server;
 pub mod witness;
