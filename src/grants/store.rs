@@ -303,6 +303,8 @@ pub(super) fn raised_since(conn: &mut Conn, project: ProjectId, unit: Unit, sinc
     Ok(on!(conn, c => raised.load(c))?)
 }
 
+type StepRow = (i64, i64, i64, String, i64, Option<String>, i32);
+
 /// The steps of a grant's life, or of every grant's, those of its amendments included, a page.
 pub fn steps(conn: &mut Conn, grant: Option<GrantId>, page: Page) -> Result<Vec<Taken>, Fault> {
     let columns = (
@@ -314,7 +316,7 @@ pub fn steps(conn: &mut Conn, grant: Option<GrantId>, page: Page) -> Result<Vec<
         grant_steps::reason,
         grant_steps::version,
     );
-    let rows: Vec<(i64, i64, i64, String, i64, Option<String>, i32)> = on!(conn, c => {
+    let rows: Vec<StepRow> = on!(conn, c => {
         let mut query = grant_steps::table.select(columns).into_boxed();
         if let Some(grant) = grant { query = query.filter(grant_steps::award.eq(grant.stamp())); }
         paged!(query, grant_steps::id, page, c)
