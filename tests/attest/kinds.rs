@@ -95,13 +95,7 @@ pub const OF_BOOKS: &[Kind] = &[
         Sql("UPDATE reversals SET reverses = reverses + {by} WHERE seq = {row}"),
         Law::Books(5),
     ),
-    kind(
-        "a reversal made up",
-        Books,
-        PAIRS,
-        Sql("INSERT INTO reversals (seq, reverses, booked_by, reversed_by, reason) VALUES ({row}, {other}, 1, 2, '{word}')"),
-        Law::Books(5),
-    ),
+    kind("a reversal made up", Books, PAIRS, Sql(REVERSAL_MORE), Law::Books(5)),
     kind("who booked what was reversed", Books, REVERSED, Sql(BOOKED_BY), Law::Books(10)),
     kind("who reversed it", Books, REVERSED, Sql(REVERSED_BY), Law::Books(10)),
     kind("a charge's amount", Books, CHARGED, Sql("UPDATE charges SET amount = amount + {by} WHERE id = {row}"), Law::Books(6)),
@@ -249,6 +243,8 @@ const REORDERED: &str = "UPDATE posted SET id = id / 1024 * 1024 + 1024 - id % 1
 const CUT: &str = "UPDATE journal SET lines = substr(lines, 1, length(lines) - 1 - {by} % 9) WHERE seq = {row}";
 const ACCOUNT_MORE: &str = "INSERT INTO accounts (no, bucket, donation, award, lot, unit, balance, postings)
     SELECT no + 1000, bucket, donation, award, lot + {by}, unit, balance, postings FROM accounts WHERE no = {row}";
+const REVERSAL_MORE: &str = "INSERT INTO reversals (seq, reverses, booked_by, reversed_by, reason)
+    SELECT {row}, max(seq), 1, 2, '{word}' FROM charges WHERE seq <> {row} AND seq NOT IN (SELECT reverses FROM reversals)";
 const CHARGE_MORE: &str = "INSERT INTO charges (id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after,
     ended_at, rates, said) SELECT (SELECT max(id) FROM charges) + {by}, seq, usage_key, part + {by}, digest, provider, award, resource, amount, overdraft, balance_after,
     ended_at, rates, said FROM charges WHERE id = {row}";
