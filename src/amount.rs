@@ -143,15 +143,39 @@ pub fn parse_scaled(text: &str, scale: u8) -> Result<i64, FieldCode> {
 impl fmt::Display for Amount {
     /// The value alone, always with exactly the unit's decimals: `1250.500000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scale, minor) = (usize::from(self.unit.scale), self.minor.unsigned_abs());
-        let one = 10u64.pow(self.unit.scale.into());
-        let sign = if self.minor < 0 { "-" } else { "" };
-        match scale {
-            0 => write!(f, "{sign}{minor}"),
-            _ => write!(f, "{sign}{}.{:0scale$}", minor / one, minor % one),
-        }
+        write_decimal(f, self.minor.into(), self.unit.scale)
     }
 }
+
+/// Writes a signed decimal with exactly so many places. Every posting of the journal is written so to be hashed: where 64 bits are enough
+/// its digits are made in place.
+pub fn write_decimal(out: &mut impl fmt::Write, minor: i128, scale: u8) -> fmt::Result {
+    let places = usize::from(scale);
+    if minor < 0 {
+        out.write_char('-')?;
+    }
+    let Some(mut rest) = u64::try_from(minor.unsigned_abs()).ok().filter(|_| places < SHORT) else {
+        let digits = format!("{:0>width$}", minor.unsigned_abs(), width = places + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - places);
+        return if places == 0 { out.write_str(whole) } else { write!(out, "{whole}.{fraction}") };
+    };
+    let mut text = [0; SHORT + 4];
+    let (mut at, mut written) = (text.len(), 0);
+    while rest > 0 || written <= places {
+        if written == places && places > 0 {
+            at -= 1;
+            text[at] = b'.';
+        }
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        written += 1;
+    }
+    out.write_str(std::str::from_utf8(&text[at..]).map_err(|_| fmt::Error)?)
+}
+
+/// Digits that 64 bits have at most.
+const SHORT: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -183,6 +207,14 @@ mod tests {
         assert_eq!(shown(1_250_500_000, 6), "1250.500000");
         assert_eq!(shown(42, 0), "42");
         assert_eq!(shown(i64::MIN, 2), "-92233720368547758.08");
+        let written = |minor, scale| {
+            let mut text = String::new();
+            write_decimal(&mut text, minor, scale).map(|()| text)
+        };
+        assert_eq!(written(-5, 19).as_deref(), Ok("-0.0000000000000000005"));
+        assert_eq!(written(5, 20).as_deref(), Ok("0.00000000000000000005"));
+        assert_eq!(written(u64::MAX.into(), 19).as_deref(), Ok("1.8446744073709551615"));
+        assert_eq!(written(i128::from(u64::MAX) + 1, 0).as_deref(), Ok("18446744073709551616"));
     }
 
     #[test]

@@ -180,16 +180,35 @@ fn decode(text: &str) -> Option<u128> {
     Some(value)
 }
 
+impl<K: Kind> Id<K> {
+    /// Writes the text form at the end of another text.
+    pub fn push_to(self, out: &mut String) {
+        out.push_str(K::PREFIX);
+        out.push('_');
+        out.push_str(std::str::from_utf8(&self.coded()).unwrap_or_default());
+    }
+
+    fn coded(self) -> [u8; 26] {
+        let mut uuid = uuid_of(K::PREFIX, self.0);
+        let mut coded = [0; 26];
+        // Twelve digits at a time, which 64 bits hold.
+        for some in coded.rchunks_mut(12) {
+            let mut low = uuid as u64;
+            for byte in some.iter_mut().rev() {
+                *byte = ALPHABET[low as usize & 31];
+                low >>= 5;
+            }
+            uuid >>= 60;
+        }
+        coded
+    }
+}
+
 impl<K: Kind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uuid = uuid_of(K::PREFIX, self.0);
-        let mut coded = [0; 26];
-        for (place, byte) in coded.iter_mut().rev().enumerate() {
-            *byte = ALPHABET[(uuid >> (place * 5)) as usize & 31];
-        }
         f.write_str(K::PREFIX)?;
         f.write_str("_")?;
-        f.write_str(std::str::from_utf8(&coded).map_err(|_| fmt::Error)?)
+        f.write_str(std::str::from_utf8(&self.coded()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -244,6 +263,9 @@ mod tests {
             let id = GrantId::from_stamp(stamp);
             assert_eq!(id.to_string().len(), 30);
             assert_eq!(GrantId::parse(&id.to_string()), Ok(id));
+            let mut text = String::new();
+            id.push_to(&mut text);
+            assert_eq!(text, id.to_string());
         }
     }
 

@@ -60,12 +60,60 @@ impl Time {
 
     /// The UTC calendar day, `2026-03-02`.
     pub fn day(self) -> String {
-        self.zoned().map(|z| z.date().to_string()).unwrap_or_default()
+        match self.text() {
+            Some(text) => String::from_utf8_lossy(&text[..10]).into_owned(),
+            None => self.zoned().map(|z| z.date().to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// Writes the instant, as `Display` does, at the end of another text.
+    pub fn push_to(self, out: &mut String) {
+        match self.text() {
+            Some(text) => out.push_str(std::str::from_utf8(&text).unwrap_or_default()),
+            None => out.push_str(&self.to_string()),
+        }
+    }
+
+    /// The instant as `Display` writes it; `None` outside of the years that are usual. Every entry of the journal is written so to be hashed, and
+    /// whole numbers are enough for that.
+    fn text(self) -> Option<[u8; 27]> {
+        if !USUAL.contains(&self.0) {
+            return None;
+        }
+        let (second, micro) = (self.0.rem_euclid(DAY) / SECOND, self.0.rem_euclid(SECOND));
+        let (year, month, day) = civil(self.0.div_euclid(DAY));
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let parts = [(3, year), (6, month), (9, day), (12, second / 3600), (15, second / 60 % 60), (18, second % 60), (25, micro)];
+        for (last, mut number) in parts {
+            for byte in text[..=last].iter_mut().rev() {
+                if number == 0 {
+                    break;
+                }
+                *byte = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        Some(text)
     }
 
     fn zoned(self) -> Option<jiff::Zoned> {
         Timestamp::from_microsecond(self.0).ok().map(|t| t.to_zoned(TimeZone::UTC))
     }
+}
+
+/// Years 1 to 9998.
+const USUAL: std::ops::Range<i64> = -62_135_596_800 * SECOND..253_370_764_800 * SECOND;
+
+/// Year, month and day of a day since 1970-01-01. Years are counted from March, so that a leap day is the last of its year; 146,097 days are
+/// 400 years.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let since = days + 719_468;
+    let (era, day) = (since.div_euclid(146_097), since.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    (400 * era + year + i64::from(month <= 2), month, day)
 }
 
 impl FromStr for Time {
@@ -86,6 +134,9 @@ impl fmt::Display for Time {
     /// RFC 3339, UTC, always six decimals: `2026-03-02T10:00:00.000000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+        if let Some(text) = self.text() {
+            return f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?);
+        }
         match Timestamp::from_microsecond(self.0) {
             Ok(instant) => PRINTER.print_timestamp(&instant, StdFmtWrite(f)).map_err(|_| fmt::Error),
             Err(_) => write!(f, "{}µs", self.0),
@@ -161,6 +212,29 @@ mod tests {
         for text in bad {
             assert_eq!(at(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn instants_are_written_as_jiff_writes_them() {
+        let printer = DateTimePrinter::new().precision(Some(6));
+        let mut at = Time(USUAL.start);
+        let mut seen = 0;
+        while USUAL.contains(&at.0) {
+            let jiffs = Timestamp::from_microsecond(at.0).expect("an instant");
+            assert_eq!(at.to_string(), printer.timestamp_to_string(&jiffs));
+            let mut text = String::new();
+            at.push_to(&mut text);
+            assert_eq!(text, at.to_string());
+            assert_eq!(at.day(), jiffs.to_zoned(TimeZone::UTC).date().to_string());
+            // A prime of seconds and some: every hour, day and month comes by.
+            at = at.plus(29_999_999 * SECOND + 123_457);
+            seen += 1;
+        }
+        assert!(seen > 10_000, "{seen}");
+        for (micros, text) in [(-1, "1969-12-31T23:59:59.999999Z"), (951_782_400 * SECOND, "2000-02-29T00:00:00.000000Z")] {
+            assert_eq!(Time(micros).to_string(), text);
+        }
+        assert_eq!(Time(USUAL.end).to_string(), "9999-01-01T00:00:00.000000Z");
     }
 
     #[test]

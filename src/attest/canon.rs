@@ -3,15 +3,119 @@
 //! Pure. What is written here is written from structures whose fields stand in the order of their names, which is RFC 8785's order as long
 //! as the names are ASCII; a test holds it against another's implementation. What is read must be in that form to the byte.
 
+use std::fmt::{Display, Write};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::amount::write_decimal;
+use crate::id::{Id, Kind};
+use crate::time::Time;
+
 /// The text of a structure whose fields are declared in the order of their names.
 pub fn text(value: &impl Serialize) -> String {
     // Texts, lists and structures of texts can't fail to be written.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// An object that is written member by member, in the order of their names: what is hashed of every entry.
+pub struct Object<'o> {
+    out: &'o mut String,
+    first: bool,
+}
+
+impl<'o> Object<'o> {
+    /// Begins one.
+    pub fn begin(out: &'o mut String) -> Object<'o> {
+        out.push('{');
+        Object { out, first: true }
+    }
+
+    /// Names the next member; its value is to be written where this says.
+    pub fn member(&mut self, name: &str) -> &mut String {
+        self.out.push_str(if self.first { "\"" } else { ",\"" });
+        self.first = false;
+        self.out.push_str(name);
+        self.out.push_str("\":");
+        self.out
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &str, value: &str) {
+        push_text(self.member(name), value);
+    }
+
+    /// An identifier.
+    pub fn id<K: Kind>(&mut self, name: &str, id: Id<K>) {
+        push_id(self.member(name), id);
+    }
+
+    /// An instant.
+    pub fn time(&mut self, name: &str, at: Time) {
+        let out = self.member(name);
+        out.push('"');
+        at.push_to(out);
+        out.push('"');
+    }
+
+    /// A value that is no text: a number of this program's own.
+    pub fn bare(&mut self, name: &str, value: impl Display) {
+        // A string takes whatever is written to it.
+        let _ = write!(self.member(name), "{value}");
+    }
+
+    /// A whole number, as a text.
+    pub fn number(&mut self, name: &str, value: impl Into<i128>) {
+        self.decimal(name, value.into(), 0);
+    }
+
+    /// A decimal, as a text.
+    pub fn decimal(&mut self, name: &str, minor: i128, scale: u8) {
+        let out = self.member(name);
+        out.push('"');
+        push_decimal(out, minor, scale);
+        out.push('"');
+    }
+
+    /// Ends it.
+    pub fn end(self) {
+        self.out.push('}');
+    }
+}
+
+/// Writes a text as a JSON string.
+pub fn push_text(out: &mut String, value: &str) {
+    // All bytes are looked at whatever the first ones are, so that it is done many at a time.
+    if value.bytes().fold(false, |escaped, byte| escaped | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
+        out.push_str(&text(&value));
+    } else {
+        out.push('"');
+        out.push_str(value);
+        out.push('"');
+    }
+}
+
+/// Writes an identifier as a JSON string.
+pub fn push_id<K: Kind>(out: &mut String, id: Id<K>) {
+    out.push('"');
+    id.push_to(out);
+    out.push('"');
+}
+
+/// Writes a few bytes, a hash at most, in the alphabet of URLs.
+pub fn push_url64(out: &mut String, bytes: &[u8]) {
+    let mut text = [0; 44];
+    // It fits; what did not would be written as nothing and fit no hash.
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).unwrap_or_default();
+    out.push_str(std::str::from_utf8(&text[..written]).unwrap_or_default());
+}
+
+/// Writes a decimal.
+pub fn push_decimal(out: &mut String, minor: i128, scale: u8) {
+    // A string takes whatever is written to it.
+    let _ = write_decimal(out, minor, scale);
 }
 
 /// Reads JSON that is in the one form; `None` for any other text.
@@ -38,11 +142,9 @@ pub fn read_whole(text: &str) -> Option<u64> {
 
 /// A signed decimal with exactly so many places. Wider than an amount, since what came in and went out is added up for ever.
 pub fn decimal(minor: i128, scale: u8) -> String {
-    let scale = usize::from(scale);
-    let sign = if minor < 0 { "-" } else { "" };
-    let digits = format!("{:0>width$}", minor.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    let mut text = String::new();
+    push_decimal(&mut text, minor, scale);
+    text
 }
 
 /// Reads a decimal and how many places it has; no other text is read as the same.
@@ -57,6 +159,7 @@ pub fn read_decimal(text: &str) -> Option<(i128, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::LotId;
 
     #[test]
     fn decimals_have_one_text() {
@@ -71,6 +174,25 @@ mod tests {
         {
             assert_eq!(read_decimal(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_written_by_hand_is_in_the_one_form() {
+        let mut out = String::new();
+        let mut object = Object::begin(&mut out);
+        object.text("a", "plain \u{e9}\u{7f}");
+        object.text("b", "\"\\\n\u{1f}\u{8}");
+        object.id("c", LotId::from_stamp(7));
+        object.number("d", -7);
+        object.decimal("e", -7, 6);
+        Object::begin(object.member("f")).end();
+        object.end();
+        let value = read(&out).expect("the one form");
+        assert_eq!((value["b"].as_str(), value["e"].as_str()), (Some("\"\\\n\u{1f}\u{8}"), Some("-0.000007")));
+        assert_eq!(out, text(&value));
+        let mut coded = String::new();
+        push_url64(&mut coded, &[0xff; 32]);
+        assert_eq!(coded, url64(&[0xff; 32]));
     }
 
     #[test]

@@ -7,7 +7,10 @@ use aws_lc_rs::rand;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::canon::{read, read_url64, url64};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::canon::{push_url64, read, read_url64, url64};
 use crate::store::Fault;
 
 /// What keeps a disclosure from being guessed.
@@ -39,6 +42,55 @@ pub fn disclose(salt: &Salt, name: &str, value: &str) -> String {
     url64(format!("[\"{}\",\"{name}\",{value}]", url64(salt)).as_bytes())
 }
 
+/// Disclosures one after the other, in memory that is used again: several are made of every entry, and of most only the digest is wanted.
+#[derive(Default)]
+pub struct Desk {
+    value: String,
+    coded: Vec<u8>,
+}
+
+impl Desk {
+    /// Begins the disclosure of that name; its value is to be written, as canonical JSON, where this says.
+    pub fn open(&mut self, salt: &Salt, name: &str) -> &mut String {
+        self.value.clear();
+        self.value.push_str("[\"");
+        push_url64(&mut self.value, salt);
+        self.value.push_str("\",\"");
+        self.value.push_str(name);
+        self.value.push_str("\",");
+        &mut self.value
+    }
+
+    /// Ends it; its digest. The value must have been written.
+    pub fn shut(&mut self) -> String {
+        self.value.push(']');
+        self.coded.resize(self.value.len().div_ceil(3) * 4, 0);
+        // It fits: four characters for three bytes.
+        let written = URL_SAFE_NO_PAD.encode_slice(&self.value, &mut self.coded).unwrap_or_default();
+        self.coded.truncate(written);
+        url64(&Sha256::digest(&self.coded))
+    }
+
+    /// The text of the one that was shut last.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.coded).unwrap_or_default()
+    }
+}
+
+/// Characters that a disclosure of any name begins with: two that open it, and its salt.
+const BEGINNING: usize = (2 + 22) * 8 / 6;
+
+/// The salt with which a disclosure begins. Whether the rest is in the one form it does not say: that is for who writes it again with this salt
+/// and compares.
+pub fn salt_of(disclosure: &str) -> Option<Salt> {
+    let mut begun = [0; 24];
+    let read = URL_SAFE_NO_PAD.decode_slice(disclosure.get(..BEGINNING)?, &mut begun).ok()?;
+    let coded = begun.get(..read)?.strip_prefix(b"[\"")?;
+    let mut salt = [0; 16];
+    let read = URL_SAFE_NO_PAD.decode_slice(coded, &mut salt).ok()?;
+    (read == salt.len()).then_some(salt)
+}
+
 /// The digest of a disclosure, as a leaf holds it.
 pub fn digest(disclosure: &str) -> String {
     url64(&Sha256::digest(disclosure))
@@ -63,6 +115,13 @@ mod tests {
         assert_eq!(text, "WyJCd2NIQndjSEJ3Y0hCd2NIQndjSEJ3IiwibGluZSIseyJuIjoiMSJ9XQ");
         assert_eq!(digest(&text), "IAgip6ZL4ZkegqFofcPwdAvYkbBwKPtjegiA7dJUi2o");
         assert_eq!(open(&text, "line"), Some(([7; 16], serde_json::json!({"n": "1"}))));
+        let mut desk = Desk::default();
+        for value in ["[1]", r#"{"n":"1"}"#] {
+            desk.open(&[7; 16], "line").push_str(value);
+            assert_eq!(desk.shut(), digest(&disclose(&[7; 16], "line", value)));
+        }
+        assert_eq!((desk.text(), salt_of(&text)), (text.as_str(), Some([7; 16])));
+        assert_eq!([salt_of(""), salt_of(&text[..31]), salt_of(&text.replace('W', "A")), salt_of("é")], [None; 4]);
         assert_eq!(open(&text, "job"), None);
         assert_eq!(open(&format!("{text}="), "line"), None);
         assert_eq!(open(&url64(br#"["BwcHBwcHBwcHBwcHBwcHBw","line",{"n": "1"}]"#), "line"), None, "another form");

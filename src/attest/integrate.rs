@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::compose::{Composer, Job, Salting, has_job, provider};
+use super::compose::{Composer, Job, LineSalting, Salting, has_job, provider};
 use super::disclosure::{Salt, Salts};
 use super::keep::{self, Log};
 use super::leaf;
@@ -87,7 +87,9 @@ impl Salting for Salts {
     fn job(&mut self) -> Result<Job, Fault> {
         self.fresh().map(Job::Salt)
     }
+}
 
+impl LineSalting for Salts {
     fn line(&mut self, _: i64, _: u64) -> Result<Salt, Fault> {
         self.fresh()
     }

@@ -38,6 +38,11 @@ impl Log {
     pub fn read<T>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
         self.readers.read(look)
     }
+
+    /// The same for who reads all of it, on a connection of its own.
+    pub fn scan<T>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.connect()?.scan(look)
+    }
 }
 
 /// The hashes of the tree of that size.

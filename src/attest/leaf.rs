@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::canon::{read, read_url64, text, url64};
+use super::canon::{Object, push_text, read, read_url64, text, url64};
 use crate::tlog::Verifier;
 use crate::tlog::hash::{Hash, from_base64, to_base64};
 
@@ -25,20 +25,16 @@ pub const KEY: &str = "key";
 const VERSION: u8 = 1;
 
 /// The leaf of an entry of the journal, or of a provider; the fields in the order of their names.
-#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leaf<'l> {
     /// Digests of disclosures, in their own order: it says nothing of what they shut in.
-    #[serde(rename = "_sd")]
     pub sd: Vec<String>,
     /// Digests of lots' lines, likewise.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
     /// Of a charge: equal for the same usage, and to be guessed by nobody.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub nul: Option<String>,
     /// What happened.
     pub t: &'l str,
-    v: u8,
 }
 
 impl<'l> Leaf<'l> {
@@ -46,12 +42,34 @@ impl<'l> Leaf<'l> {
     pub fn new(kind: &'l str, mut sd: Vec<String>, mut lines: Vec<String>, nul: Option<String>) -> Leaf<'l> {
         sd.sort_unstable();
         lines.sort_unstable();
-        Leaf { sd, lines, nul, t: kind, v: VERSION }
+        Leaf { sd, lines, nul, t: kind }
     }
 
     /// Its canonical text.
     pub fn text(&self) -> String {
-        text(self)
+        let mut out = String::with_capacity(256);
+        let mut leaf = Object::begin(&mut out);
+        for (name, digests) in [("_sd", &self.sd), ("lines", &self.lines)] {
+            if name == "lines" && digests.is_empty() {
+                continue;
+            }
+            let list = leaf.member(name);
+            list.push('[');
+            for (place, digest) in digests.iter().enumerate() {
+                if place > 0 {
+                    list.push(',');
+                }
+                push_text(list, digest);
+            }
+            list.push(']');
+        }
+        if let Some(nul) = &self.nul {
+            leaf.text("nul", nul);
+        }
+        leaf.text("t", self.t);
+        leaf.bare("v", VERSION);
+        leaf.end();
+        out
     }
 }
 

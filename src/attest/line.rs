@@ -3,10 +3,9 @@
 //! Pure. A lot's balance here is what of it is unspent: free in the lot, and free or set aside in grants. Moves between what is free and
 //! what is set aside within a grant are no lines. A line tells no person, no job, no grant, no time finer than a day.
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::canon;
+use super::canon::{self, Object};
 use crate::amount::Unit;
 use crate::ledger::{Bucket, Entry};
 
@@ -52,39 +51,54 @@ pub fn touches(entry: &Entry) -> Option<Vec<Touch>> {
 }
 
 /// A line as it is disclosed; the fields in the order of their names.
-#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line<'l> {
-    /// Signed, with the unit's decimals.
-    pub amount: String,
+    /// Signed, in the unit's smallest part.
+    pub amount: i128,
     /// What of the lot is unspent after it.
-    pub balance: String,
+    pub balance: i128,
     /// What happened: `charge`, `award`, …
     pub class: &'l str,
     /// When the books took it.
     pub day: String,
     /// When it happened, where that was another day.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub effective: Option<String>,
     /// The line's own name, which only the keeper of the books can trace.
     pub handle: String,
     /// The lot's.
     pub lot: &'l str,
     /// Its number among the lot's lines, from 1.
-    pub n: String,
+    pub n: u64,
     /// What priced it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<&'l str>,
     /// What the job ran on.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<&'l str>,
     /// What is counted.
-    pub unit: &'l str,
+    pub unit: &'l Unit,
 }
 
 impl Line<'_> {
-    /// Its canonical text.
-    pub fn text(&self) -> String {
-        canon::text(self)
+    /// Writes its canonical text.
+    pub fn write(&self, out: &mut String) {
+        let scale = self.unit.scale();
+        let mut line = Object::begin(out);
+        line.decimal("amount", self.amount, scale);
+        line.decimal("balance", self.balance, scale);
+        line.text("class", self.class);
+        line.text("day", &self.day);
+        for (name, told) in [("effective", self.effective.as_deref()), ("handle", Some(self.handle.as_str())), ("lot", Some(self.lot))] {
+            if let Some(told) = told {
+                line.text(name, told);
+            }
+        }
+        line.number("n", self.n);
+        for (name, told) in [("rate", self.rate), ("resource", self.resource)] {
+            if let Some(told) = told {
+                line.text(name, told);
+            }
+        }
+        line.text("unit", self.unit.code());
+        line.end();
     }
 }
 
@@ -183,19 +197,21 @@ mod tests {
     #[test]
     fn a_line_is_canonical_and_reads_back() {
         let line = Line {
-            amount: "-31.250000".into(),
-            balance: "968.750000".into(),
+            amount: -31_250_000,
+            balance: 968_750_000,
             class: "charge",
             day: "2026-03-02".into(),
             effective: Some("2026-03-01".into()),
             handle: "h\u{e9}\n\u{7f}\u{1f}".into(),
             lot: "L",
-            n: "17".into(),
+            n: 17,
             rate: Some("gpu-hour 2.500000"),
             resource: Some("Cluster \"A\""),
-            unit: "USD",
+            unit: &Unit::new("USD", 6).expect("a unit"),
         };
-        let value = canon::read(&line.text()).expect("the one form");
+        let mut text = String::new();
+        line.write(&mut text);
+        let value = canon::read(&text).expect("the one form");
         let read = read(&value).expect("a line");
         assert_eq!((read.n, read.amount, read.balance, read.scale, read.lot.as_str()), (17, -31_250_000, 968_750_000, 6, "L"));
         for (field, bad) in [("n", "017"), ("amount", "-31.25"), ("day", "2026-03-02T10"), ("balance", "+1.000000"), ("job", "4711")] {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
+use rustc_hash::FxHashMap;
 
 use super::compose::Disclosed;
 use super::disclosure::Salt;
 use crate::store::{Conn, Fault, bulk, looked_up, on};
 use crate::tlog::hash::Hash;
-use crate::tlog::tile::{Edge, Tile, Tiles, decode, encode};
+use crate::tlog::tile::{Edge, FULL, Tile, Tiles, decode, encode};
 
 mod tables {
     diesel::table! {
@@ -235,7 +236,7 @@ pub fn leaves(conn: &mut Conn, from: u64, to: u64) -> Result<Vec<LeafRow>, Fault
 }
 
 /// The salts of jobs of leaves from one place up to, not including, another.
-pub fn jobs(conn: &mut Conn, from: u64, to: u64) -> Result<HashMap<i64, Vec<u8>>, Fault> {
+pub fn jobs(conn: &mut Conn, from: u64, to: u64) -> Result<FxHashMap<i64, Vec<u8>>, Fault> {
     let some = log_jobs::table.filter(log_jobs::idx.ge(whole(from)?).and(log_jobs::idx.lt(whole(to)?)));
     let rows: Vec<(i64, Vec<u8>)> = on!(conn, c => some.load(c))?;
     Ok(rows.into_iter().collect())
@@ -303,9 +304,16 @@ pub fn heads_at(conn: &mut Conn, seal: u64) -> Result<Vec<HeadRow>, Fault> {
     Ok(on!(conn, c => query.load(c))?)
 }
 
-/// The heads that changed at a seal.
-pub fn heads_changed(conn: &mut Conn, seal: i64) -> Result<Vec<HeadRow>, Fault> {
-    Ok(on!(conn, c => log_heads::table.filter(log_heads::seal.eq(seal)).order(log_heads::lot).load(c))?)
+/// The heads of these lots that changed at seals from one place up to, not including, another, in the order of the lots.
+pub fn heads_changed(conn: &mut Conn, lots: &[i64], from: u64, to: u64) -> Result<Vec<HeadRow>, Fault> {
+    let (from, to) = (whole(from)?, whole(to)?);
+    let mut found = Vec::new();
+    for some in lots.chunks(LOOKUP) {
+        let theirs = log_heads::table.filter(log_heads::lot.eq_any(some).and(log_heads::seal.ge(from)).and(log_heads::seal.lt(to)));
+        let rows: Vec<HeadRow> = on!(conn, c => theirs.order((log_heads::lot, log_heads::seal)).load(c))?;
+        found.extend(rows);
+    }
+    Ok(found)
 }
 
 /// Who keeps the tiles of a tree of some size.
@@ -351,10 +359,17 @@ pub fn edge_tiles(conn: &mut Conn) -> Result<Vec<(i64, Vec<u8>)>, Fault> {
     Ok(on!(conn, c => log_edge::table.order(log_edge::level).load(c))?)
 }
 
-/// A full tile, as it is kept.
-pub fn full_tile(conn: &mut Conn, tile: Tile) -> Result<Option<Vec<u8>>, Fault> {
-    let full = log_tiles::table.find((i32::from(tile.level), whole(tile.index)?)).select(log_tiles::hashes);
-    Ok(on!(conn, c => full.first(c).optional())?)
+/// The tiles, as they are kept, that a tree fills as it grows from one size to another.
+pub fn tiles_filled(conn: &mut Conn, from: u64, to: u64) -> Result<FxHashMap<Tile, Vec<u8>>, Fault> {
+    let mut found = FxHashMap::default();
+    for (level, indices) in Tile::filled(from, to) {
+        let (first, end) = (whole(indices.start)?, whole(indices.end)?);
+        let theirs = log_tiles::level.eq(i32::from(level)).and(log_tiles::idx.ge(first)).and(log_tiles::idx.lt(end));
+        let rows: Vec<(i64, Vec<u8>)> =
+            on!(conn, c => log_tiles::table.filter(theirs).select((log_tiles::idx, log_tiles::hashes)).load(c))?;
+        found.extend(rows.into_iter().map(|(index, hashes)| (Tile { level, index: index.unsigned_abs(), width: FULL }, hashes)));
+    }
+    Ok(found)
 }
 
 /// The edge of the tree of that size.

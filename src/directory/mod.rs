@@ -89,14 +89,14 @@ pub fn add_project(work: &mut Work<'_>, who: PersonId, new: &NewProject) -> Resu
 
 /// Makes a person a member of a project, as `pi` or `member`; a person who is one stays as they are.
 pub fn add_member(work: &mut Work<'_>, who: PersonId, project: ProjectId, person: PersonId, role: &str) -> Result<Member, Fault> {
-    let known = store::members(work.sql()?, project, Page::ALL)?;
+    let known = store::members(work.sql()?, Some(project), Page::ALL)?;
     if let Some(member) = known.into_iter().find(|m| m.person == person) {
         return Ok(member);
     }
     let body = json!({"project": project, "person": person, "role": role});
     let birth = ledger::post(work, Draft::note(Kind::Member, who, work.now(), &body).about(project.stamp()))?;
     store::insert_member(work.sql_mut()?, birth.stamp, project, person, role)?;
-    let added = store::members(work.sql()?, project, Page::ALL)?.into_iter().find(|m| m.person == person);
+    let added = store::members(work.sql()?, Some(project), Page::ALL)?.into_iter().find(|m| m.person == person);
     added.ok_or_else(|| Fault::Internal("a new member is missing".into()))
 }
 

@@ -109,13 +109,17 @@ pub(super) fn insert_project(conn: &mut Conn, id: i64, new: &NewProject) -> Resu
 }
 
 /// The members of a project, a page.
-pub fn members(conn: &mut Conn, project: ProjectId, page: Page) -> Result<Vec<Member>, Fault> {
-    let columns = (members::id, members::person, persons::name, members::role);
-    let rows: Vec<(i64, i64, String, String)> = on!(conn, c => {
-        let query = members::table.inner_join(persons::table).filter(members::project.eq(project.stamp())).select(columns);
+pub fn members(conn: &mut Conn, project: Option<ProjectId>, page: Page) -> Result<Vec<Member>, Fault> {
+    let columns = (members::id, members::project, members::person, persons::name, members::role);
+    let rows: Vec<(i64, i64, i64, String, String)> = on!(conn, c => {
+        let mut query = members::table.inner_join(persons::table).select(columns).into_boxed();
+        if let Some(project) = project { query = query.filter(members::project.eq(project.stamp())); }
         paged!(query, members::id, page, c)
     })?;
-    let noun = |(id, person, name, role)| Member { id: Id::from_stamp(id), project, person: PersonId::from_stamp(person), name, role };
+    let noun = |(id, project, person, name, role)| {
+        let (project, person) = (ProjectId::from_stamp(project), PersonId::from_stamp(person));
+        Member { id: Id::from_stamp(id), project, person, name, role }
+    };
     Ok(rows.into_iter().map(noun).collect())
 }
 
@@ -163,9 +167,10 @@ pub(super) fn insert_resource(conn: &mut Conn, id: i64, new: &NewResource) -> Re
 type MappingRow = (i64, i64, String, String, i64);
 
 /// The account mappings of a project, a page.
-pub fn mappings(conn: &mut Conn, project: ProjectId, page: Page) -> Result<Vec<AccountMapping>, Fault> {
+pub fn mappings(conn: &mut Conn, project: Option<ProjectId>, page: Page) -> Result<Vec<AccountMapping>, Fault> {
     let rows: Vec<MappingRow> = on!(conn, c => {
-        let query = account_mappings::table.filter(account_mappings::project.eq(project.stamp()));
+        let mut query = account_mappings::table.into_boxed();
+        if let Some(project) = project { query = query.filter(account_mappings::project.eq(project.stamp())); }
         paged!(query, account_mappings::id, page, c)
     })?;
     Ok(rows.into_iter().map(mapping_of).collect())

@@ -221,7 +221,7 @@ fn of_grant(conn: &mut Conn, look: &mut Look, grant: &Grant, stored: &Stored, lo
     let mut of = stored.granted() + stored.held + stored.spent;
     // What lapsed was not used, though nothing of it is left.
     if of > 0 && i128::from(used) * 100 >= i128::from(of) * i128::from(ARMED_BELOW) {
-        let gone = grants::store::outflows(conn, grant.id)?;
+        let gone = grants::store::outflows(conn, Some(grant.id))?;
         of += gone.iter().filter(|outflow| outflow.kind != "deobligation").map(|outflow| outflow.amount).sum::<i64>();
     }
     look.used(&subject, Amount::new(used, unit), Amount::new(of, unit));

@@ -74,6 +74,8 @@ impl Step {
 pub struct Taken {
     /// Stamp of its entry.
     pub id: i64,
+    /// In the life of which grant.
+    pub grant: GrantId,
     /// On which amendment; `None` for the grant itself.
     pub amendment: Option<AmendmentId>,
     /// Its word.
@@ -123,8 +125,9 @@ fn begin(work: &mut Work<'_>, who: PersonId, new: &NewGrant, state: State) -> Re
     let birth = ledger::post(work, Draft::note(Kind::Request, who, work.now(), &body))?;
     made.id = Id::from_stamp(birth.stamp);
     store::insert_grant(work.sql_mut()?, &made)?;
-    let step = Taken { id: birth.stamp, amendment: None, step: Step::Request.word().into(), person: who, reason: None, version: 1 };
-    store::insert_step(work.sql_mut()?, made.id, &step)?;
+    let word = Step::Request.word().into();
+    let step = Taken { id: birth.stamp, grant: made.id, amendment: None, step: word, person: who, reason: None, version: 1 };
+    store::insert_step(work.sql_mut()?, &step)?;
     Ok(made)
 }
 
@@ -168,6 +171,7 @@ pub(super) fn record(work: &mut Work<'_>, who: PersonId, step: Step, changed: &m
     let birth = ledger::post(work, Draft::note(step.kind(), who, work.now(), &body).about(changed.id.stamp()))?;
     let row = Taken {
         id: birth.stamp,
+        grant: changed.id,
         amendment: None,
         step: step.word().into(),
         person: who,
@@ -175,12 +179,12 @@ pub(super) fn record(work: &mut Work<'_>, who: PersonId, step: Step, changed: &m
         version: changed.version,
     };
     store::update_grant(work.sql_mut()?, changed)?;
-    store::insert_step(work.sql_mut()?, changed.id, &row)
+    store::insert_step(work.sql_mut()?, &row)
 }
 
 /// Those who wrote what is asked for: who began it, changed it, handed it in.
 pub fn authors(conn: &mut Conn, of: &Grant) -> Result<Vec<PersonId>, Fault> {
-    let steps = store::steps(conn, of.id, Page::ALL)?;
+    let steps = store::steps(conn, Some(of.id), Page::ALL)?;
     let writers = steps.into_iter().filter(|taken| taken.amendment.is_none() && Step::writes(&taken.step)).map(|taken| taken.person);
     Ok(writers.chain([of.requester]).collect())
 }
@@ -306,7 +310,7 @@ pub(super) fn closable(work: &mut Work<'_>, id: GrantId) -> Result<Grant, Fault>
 /// When a grant was to end as the books stood at an entry of the journal: the extensions and the closing that came later are undone.
 pub fn end_at(conn: &mut Conn, of: &Grant, seq: i64) -> Result<Time, Fault> {
     let mut moved = amend::ends_moved(conn, of.id)?;
-    for closing in store::steps(conn, of.id, Page::ALL)?.iter().filter(|taken| taken.step == Step::Closing.word()) {
+    for closing in store::steps(conn, Some(of.id), Page::ALL)?.iter().filter(|taken| taken.step == Step::Closing.word()) {
         moved.extend(ledger::store::seq_of(conn, closing.id)?);
     }
     let Some(first) = moved.into_iter().filter(|moved| *moved > seq).min() else { return Ok(of.about.period.to) };

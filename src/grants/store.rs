@@ -211,8 +211,8 @@ pub(super) fn insert_decision(conn: &mut Conn, decision: &Decision, beside: &Bes
 
 type DecisionRow = ((i64, i64, i64, String, i32, String, String), (i64, i32, String, String, i64, String));
 
-/// The decisions on a grant and its amendments, a page.
-pub fn decisions(conn: &mut Conn, grant: GrantId, page: Page) -> Result<Vec<Decision>, Fault> {
+/// The decisions on a grant, or on every grant, and its amendments, a page.
+pub fn decisions(conn: &mut Conn, grant: Option<GrantId>, page: Page) -> Result<Vec<Decision>, Fault> {
     let columns = (
         (
             decisions::id,
@@ -226,7 +226,8 @@ pub fn decisions(conn: &mut Conn, grant: GrantId, page: Page) -> Result<Vec<Deci
         (decisions::awarded, decisions::effective, decisions::plan, decisions::bound, decisions::officer, decisions::reason),
     );
     let rows: Vec<DecisionRow> = on!(conn, c => {
-        let query = decisions::table.filter(decisions::award.eq(grant.stamp())).select(columns);
+        let mut query = decisions::table.select(columns).into_boxed();
+        if let Some(grant) = grant { query = query.filter(decisions::award.eq(grant.stamp())); }
         paged!(query, decisions::id, page, c)
     })?;
     let units = ledger::store::units(conn)?;
@@ -255,7 +256,7 @@ fn decision_of(row: DecisionRow, units: &HashMap<String, Unit>) -> Result<Decisi
 
 /// The approvals, oldest first, of a grant's request or of one amendment.
 pub fn decisions_of(conn: &mut Conn, grant: GrantId, amendment: Option<AmendmentId>) -> Result<Vec<Decision>, Fault> {
-    let all = decisions(conn, grant, Page::ALL)?;
+    let all = decisions(conn, Some(grant), Page::ALL)?;
     Ok(all.into_iter().filter(|decision| decision.amendment == amendment && decision.verdict == "approve").collect())
 }
 
@@ -302,25 +303,35 @@ pub(super) fn raised_since(conn: &mut Conn, project: ProjectId, unit: Unit, sinc
     Ok(on!(conn, c => raised.load(c))?)
 }
 
-/// The steps of a grant's life, those of its amendments included, a page.
-pub fn steps(conn: &mut Conn, grant: GrantId, page: Page) -> Result<Vec<Taken>, Fault> {
-    let columns =
-        (grant_steps::id, grant_steps::amendment, grant_steps::step, grant_steps::person, grant_steps::reason, grant_steps::version);
-    let rows: Vec<(i64, i64, String, i64, Option<String>, i32)> = on!(conn, c => {
-        let query = grant_steps::table.filter(grant_steps::award.eq(grant.stamp())).select(columns);
+type StepRow = (i64, i64, i64, String, i64, Option<String>, i32);
+
+/// The steps of a grant's life, or of every grant's, those of its amendments included, a page.
+pub fn steps(conn: &mut Conn, grant: Option<GrantId>, page: Page) -> Result<Vec<Taken>, Fault> {
+    let columns = (
+        grant_steps::id,
+        grant_steps::award,
+        grant_steps::amendment,
+        grant_steps::step,
+        grant_steps::person,
+        grant_steps::reason,
+        grant_steps::version,
+    );
+    let rows: Vec<StepRow> = on!(conn, c => {
+        let mut query = grant_steps::table.select(columns).into_boxed();
+        if let Some(grant) = grant { query = query.filter(grant_steps::award.eq(grant.stamp())); }
         paged!(query, grant_steps::id, page, c)
     })?;
-    let noun = |(id, amendment, step, person, reason, version)| {
-        let amendment = (amendment != 0).then(|| AmendmentId::from_stamp(amendment));
-        Taken { id, amendment, step, person: PersonId::from_stamp(person), reason, version }
+    let noun = |(id, award, amendment, step, person, reason, version)| {
+        let (grant, amendment) = (GrantId::from_stamp(award), (amendment != 0).then(|| AmendmentId::from_stamp(amendment)));
+        Taken { id, grant, amendment, step, person: PersonId::from_stamp(person), reason, version }
     };
     Ok(rows.into_iter().map(noun).collect())
 }
 
-pub(super) fn insert_step(conn: &mut Conn, grant: GrantId, step: &Taken) -> Result<(), Fault> {
+pub(super) fn insert_step(conn: &mut Conn, step: &Taken) -> Result<(), Fault> {
     let row = (
         grant_steps::id.eq(step.id),
-        grant_steps::award.eq(grant.stamp()),
+        grant_steps::award.eq(step.grant.stamp()),
         grant_steps::amendment.eq(step.amendment.map_or(0, AmendmentId::stamp)),
         grant_steps::step.eq(&step.step),
         grant_steps::person.eq(step.person.stamp()),
@@ -365,10 +376,13 @@ pub fn insert_outflow(conn: &mut Conn, outflow: &Outflow) -> Result<(), Fault> {
     Ok(())
 }
 
-/// All outflows of a grant.
-pub fn outflows(conn: &mut Conn, grant: GrantId) -> Result<Vec<Outflow>, Fault> {
-    let own = outflows::table.filter(outflows::award.eq(grant.stamp())).order(outflows::seq);
-    let rows: Vec<(i64, i64, i64, String, i64)> = on!(conn, c => own.load(c))?;
+/// All outflows of a grant, or of every grant.
+pub fn outflows(conn: &mut Conn, grant: Option<GrantId>) -> Result<Vec<Outflow>, Fault> {
+    let rows: Vec<(i64, i64, i64, String, i64)> = on!(conn, c => {
+        let mut query = outflows::table.order(outflows::seq).into_boxed();
+        if let Some(grant) = grant { query = query.filter(outflows::award.eq(grant.stamp())); }
+        query.load(c)
+    })?;
     let noun =
         |(seq, award, lot, kind, amount)| Outflow { seq, grant: GrantId::from_stamp(award), lot: LotId::from_stamp(lot), kind, amount };
     Ok(rows.into_iter().map(noun).collect())

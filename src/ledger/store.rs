@@ -8,6 +8,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Bucket, Key};
@@ -41,8 +42,11 @@ mod tables {
 }
 use tables::{accounts, journal, units};
 
+mod digits;
+mod reading;
 mod reversals;
 
+pub use reading::Journal;
 pub(super) use reversals::insert_reversal;
 pub use reversals::{Reversal, reversal_of, reversals, reversals_of};
 
@@ -73,8 +77,9 @@ impl Posted {
     }
 
     fn read(seq: i64, text: Option<&str>) -> Result<Vec<Posted>, Fault> {
+        let Some(text) = text else { return Ok(Vec::new()) };
         let broken = |_| Fault::Internal(format!("the postings of entry {seq} can't be read"));
-        text.map_or_else(|| Ok(Vec::new()), |text| serde_json::from_str(text).map_err(broken))
+        digits::postings(text).map_or_else(|| serde_json::from_str(text).map_err(broken), Ok)
     }
 }
 
@@ -286,7 +291,7 @@ pub fn account(conn: &mut Conn, key: &Key) -> Result<Option<Account>, Fault> {
     Ok(state(conn, &units, key)?.map(|state| Account::from((*key, state))))
 }
 
-fn accounts_by_no(conn: &mut Conn, numbers: &[i64]) -> Result<HashMap<i64, Account>, Fault> {
+fn accounts_by_no(conn: &mut Conn, numbers: &[i64]) -> Result<FxHashMap<i64, Account>, Fault> {
     let units = units(conn)?;
     let rows: Vec<AccountRow> = on!(conn, c => accounts::table.filter(accounts::no.eq_any(numbers)).load(c))?;
     rows.into_iter().map(|row| account_of(row, &units).map(|found| (found.1.no, Account::from(found)))).collect()
@@ -381,7 +386,7 @@ fn postings(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, Vec<Posted>>, 
 }
 
 /// The accounts that postings name, by number.
-fn accounts_in<'p>(conn: &mut Conn, posted: impl Iterator<Item = &'p Posted>) -> Result<HashMap<i64, Account>, Fault> {
+fn accounts_in<'p>(conn: &mut Conn, posted: impl Iterator<Item = &'p Posted>) -> Result<FxHashMap<i64, Account>, Fault> {
     let mut numbers: Vec<i64> = posted.map(|posted| posted.0).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -395,7 +400,7 @@ fn with_lines(conn: &mut Conn, rows: Vec<JournalRow>) -> Result<Vec<Entry>, Faul
     rows.into_iter().zip(posted).map(one).collect()
 }
 
-fn lines_of(seq: i64, posted: &[Posted], accounts: &HashMap<i64, Account>) -> Result<Vec<Line>, Fault> {
+fn lines_of(seq: i64, posted: &[Posted], accounts: &FxHashMap<i64, Account>) -> Result<Vec<Line>, Fault> {
     posted.iter().map(|posted| line_of(seq, posted, accounts.get(&posted.0))).collect()
 }
 

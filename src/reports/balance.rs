@@ -192,7 +192,7 @@ fn refunded(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<i64, Fault> 
 
 /// What lapsed or went back to donors, what went back to lots, and what was passed on.
 fn outflows(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<[i64; 3], Fault> {
-    let outflows = grants::store::outflows(conn, id)?;
+    let outflows = grants::store::outflows(conn, Some(id))?;
     let seqs: Vec<i64> = outflows.iter().map(|o| o.seq).collect();
     let effective: BTreeMap<i64, Time> = ledger::store::entries_of(conn, &seqs)?.iter().map(|e| (e.seq, e.effective_at)).collect();
     let (mut lapsed, mut deobligated, mut transferred) = (Vec::new(), Vec::new(), Vec::new());

@@ -111,7 +111,7 @@ impl Database {
                 // Waits for other processes' commits; WAL lets readers go on; FULL makes a commit survive a power cut.
                 conn.batch_execute(&format!(
                     "PRAGMA busy_timeout=60000; PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
-                     PRAGMA wal_autocheckpoint={LOG_PAGES}; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;
+                     PRAGMA wal_autocheckpoint={LOG_PAGES}; PRAGMA cache_size=-{CACHE}; PRAGMA temp_store=MEMORY;
                      PRAGMA recursive_triggers=ON;",
                 ))?;
                 Ok(Conn::Sqlite(conn))
@@ -143,6 +143,10 @@ impl fmt::Debug for Database {
         write!(f, "{self}")
     }
 }
+
+/// KiB of a SQLite file that a connection keeps in memory, and while it reads all of it.
+const CACHE: i32 = 65_536;
+const SCANNED: i32 = 4096;
 
 /// How long a writer waits for its turn among the processes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -204,6 +208,19 @@ impl Conn {
         }
         let seen = look(self);
         self.batch("ROLLBACK")?;
+        seen
+    }
+
+    /// The same for who reads whole tables from one end to the other: pages that SQLite has read are soon given up for the next ones, since to
+    /// take memory for all of them costs more than to read them.
+    pub fn scan<T>(&mut self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        let keep = |conn: &mut Conn, kibibytes: i32| match conn {
+            Conn::Sqlite(c) => c.batch_execute(&format!("PRAGMA cache_size=-{kibibytes}")),
+            Conn::Postgres(_) => Ok(()),
+        };
+        keep(self, SCANNED)?;
+        let seen = self.snapshot(look);
+        keep(self, CACHE)?;
         seen
     }
 

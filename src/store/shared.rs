@@ -11,7 +11,7 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 
 /// The text; clones share it.
-#[derive(Clone, PartialEq, Eq, FromSqlRow, AsExpression)]
+#[derive(Clone, PartialEq, Eq, Hash, FromSqlRow, AsExpression)]
 #[diesel(sql_type = Text)]
 pub struct SharedText(Arc<str>);
 

@@ -5,6 +5,7 @@
 //! is partial. Full tiles never change.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::hash::{self, Hash};
 use super::tree::{Frontier, Hashes, MOST, Node};
@@ -42,6 +43,12 @@ impl Tile {
             let total = size >> (8 * level);
             Tile::of(level, total / u64::from(FULL), size)
         })
+    }
+
+    /// The tiles of each level that become full as a tree grows from one size to another.
+    pub fn filled(from: u64, to: u64) -> impl Iterator<Item = (u8, Range<u64>)> {
+        let full = |level: u8, size: u64| if level + 1 < LEVELS { size >> (8 * (level + 1)) } else { 0 };
+        (0..LEVELS).map(move |level| (level, full(level, from)..full(level, to))).filter(|(_, indices)| !indices.is_empty())
     }
 
     /// Whether it is full.

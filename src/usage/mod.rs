@@ -13,6 +13,7 @@ pub mod rate;
 pub mod readers;
 pub mod record;
 pub mod refund;
+pub mod said;
 mod settle;
 pub mod store;
 pub mod totals;

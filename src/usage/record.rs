@@ -3,11 +3,14 @@
 //! Pure. A record's natural key is the provider and the `external_id`; whether a repeat is equal is judged on what was sent, in a
 //! canonical form in which `12.5` and `12.50` are the same, never on the price.
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::said::Said;
 use crate::amount::Amount;
 use crate::fields::{Fields, Units};
 use crate::id::{GrantId, HoldId, InstitutionId, ResourceId};
@@ -264,6 +267,33 @@ pub fn used(f: &mut Fields<'_, '_>, units: Units<'_>) -> Option<Used> {
 pub fn is_meter(text: &str) -> bool {
     let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
     (1..=40).contains(&text.len()) && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(rest)
+}
+
+/// The provider's name for a record, of what is kept of it.
+pub(super) fn external_id(said: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Named<'r> {
+        #[serde(borrow)]
+        external_id: Cow<'r, str>,
+    }
+    match Said::read(said) {
+        Some(said) => Some(Cow::Borrowed(said.external_id())),
+        None => serde_json::from_str(said).ok().map(|named: Named<'_>| named.external_id),
+    }
+}
+
+/// The same, and which part of the job it states, 0 for the total.
+pub(super) fn named(said: &str) -> Option<(Cow<'_, str>, i32)> {
+    #[derive(Deserialize)]
+    struct Named<'r> {
+        #[serde(borrow)]
+        external_id: Cow<'r, str>,
+        part: Option<i32>,
+    }
+    match Said::read(said) {
+        Some(said) => Some((Cow::Borrowed(said.external_id()), said.part().map_or(Some(0), |part| part.parse().ok())?)),
+        None => serde_json::from_str(said).ok().map(|named: Named<'_>| (named.external_id, named.part.unwrap_or(0))),
+    }
 }
 
 /// A record made ready for the writer: everything that needs no look at the books.

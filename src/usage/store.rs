@@ -1,5 +1,6 @@
 //! The SQL of rates, charges, refunds, covers and quarantine.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use diesel::dsl::sql;
@@ -168,6 +169,17 @@ impl ChargeRow {
         record::whole(&self.said, self.grant(), self.resource(), self.ended_at())
     }
 
+    /// The provider's name for it; `None` where it was erased, or has none that can be read.
+    pub fn external_id(&self) -> Option<Cow<'_, str>> {
+        record::external_id(&self.said)
+    }
+
+    /// Whether what was sent has the key, and states the part, under which it is kept.
+    pub fn has_own_key(&self) -> bool {
+        let own = |(external_id, part): (Cow<'_, str>, i32)| (record::key(self.provider(), &external_id), part);
+        record::named(&self.said).map(own) == Some((self.usage_key, self.part))
+    }
+
     /// The charge.
     pub fn id(&self) -> ChargeId {
         ChargeId::from_stamp(self.id)
@@ -277,6 +289,18 @@ fn some_charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, 
         narrowed!(query, charges::id => of.ids, charges::resource => of.resources, charges::provider => of.providers);
         paged!(query, charges::id, page, c)
     })?)
+}
+
+/// Charges after one stamp and up to another, the oldest first, at most so many.
+pub fn charges_between(conn: &mut Conn, after: i64, upto: i64, limit: i64) -> Result<Vec<ChargeRow>, Fault> {
+    let some = charges::table.filter(charges::id.gt(after).and(charges::id.le(upto))).order(charges::id).limit(limit);
+    Ok(on!(conn, c => some.load(c))?)
+}
+
+/// The charges that resolved records of the quarantine, by their stamps.
+pub fn charges_of_quarantine(conn: &mut Conn) -> Result<Vec<i64>, Fault> {
+    let named = quarantine::table.filter(quarantine::charge.is_not_null()).select(quarantine::charge.assume_not_null());
+    Ok(on!(conn, c => named.load(c))?)
 }
 
 /// The charges of a grant that went beyond it, oldest first.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use almoner::attest::audit::Evidence;
 use almoner::attest::store;
-use almoner::reports::verify::{Verification, verify, verify_log};
+use almoner::reports::verify::{Verification, verify_logged};
 use almoner::store::keys::Sieve;
 use almoner::store::{Conn, Database, Page, on};
 use almoner::tlog::{Checkpoint, Signer, note};
@@ -248,8 +248,7 @@ impl Ground {
             }
             _ => self.change(kind.at, deed),
         };
-        let found = verify(&mut self.books);
-        let found = found.and_then(|mut found| verify_log(&mut self.books, &mut self.log, &evidence, &mut found).map(|_| found));
+        let found = verify_logged(&mut self.books, &mut self.log, &evidence).map(|(found, _)| found);
         for at in [At::Books, At::Log] {
             self.conn(at).batch("ROLLBACK").expect("taken back");
         }

@@ -17,7 +17,7 @@ use almoner::donations::{self, OnExpiry};
 use almoner::grants::Overdraft;
 use almoner::id::{DonorId, GrantId, InstitutionId, LotId, ResourceId};
 use almoner::ledger;
-use almoner::reports::verify::{Verification, verify, verify_log};
+use almoner::reports::verify::{Verification, verify_logged};
 use almoner::store::{Database, Fault, Store, Work};
 use almoner::time::{Clock, Time};
 use almoner::tlog::{Checkpoint, Note, Policy, Signer};
@@ -214,8 +214,7 @@ pub fn verify_with(books: &Database, evidence: &Evidence) -> Verification {
     log.snapshot(|log| {
         store::extent(log)?;
         conn.snapshot(|conn| {
-            let mut found = verify(conn)?;
-            verify_log(conn, log, evidence, &mut found)?;
+            let (found, _) = verify_logged(conn, log, evidence)?;
             Ok(found)
         })
     })

@@ -5,7 +5,7 @@ use almoner::attest::integrate::Integrator;
 use almoner::attest::keep::Log;
 use almoner::attest::signer::Keeper;
 use almoner::attest::store;
-use almoner::reports::verify::{Verification, verify_log};
+use almoner::reports::verify::verify_logged;
 use almoner::store::{Conn, Database};
 use almoner::tlog::{Checkpoint, Note};
 
@@ -36,9 +36,8 @@ impl Logged {
         let signed = Note::parse(&note).and_then(|note| Checkpoint::parse(note.text())).map_err(|why| why.to_string())?;
         self.evidence.signer = Some(signed.clone());
         self.evidence.kept.push((format!("who keeps {} leaves", signed.size), signed));
-        let mut found = Verification { entries: 0, postings: 0, laws: Vec::new() };
         let (books, evidence) = (&mut self.books, &self.evidence);
-        self.log.read(|log| books.snapshot(|books| verify_log(books, log, evidence, &mut found))).map_err(told)?;
+        let (found, _) = self.log.read(|log| books.snapshot(|books| verify_logged(books, log, evidence))).map_err(told)?;
         let broken: Vec<&String> = found.laws.iter().flat_map(|law| &law.findings).collect();
         if found.holds() { Ok(()) } else { Err(format!("the audit of the log: {broken:?}")) }
     }

@@ -227,11 +227,13 @@ impl Forger {
 }
 
 fn text_of(line: &Forged) -> String {
-    let figure = |minor| super::super::canon::decimal(minor, 2);
-    let (amount, balance, n) = (figure(line.amount), figure(line.balance), line.n.to_string());
+    let unit = &Unit::new("USD", 2).expect("a unit");
+    let (amount, balance, n) = (line.amount, line.balance, line.n);
     let (day, handle) = ("2026-03-02".into(), line.handle.clone());
-    Line { amount, balance, class: line.class, day, effective: None, handle, lot: line.lot, n, rate: None, resource: None, unit: "USD" }
-        .text()
+    let mut text = String::new();
+    Line { amount, balance, class: line.class, day, effective: None, handle, lot: line.lot, n, rate: None, resource: None, unit }
+        .write(&mut text);
+    text
 }
 
 /// A log of two lots over two seals.

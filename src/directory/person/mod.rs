@@ -199,7 +199,7 @@ pub fn declare_affiliation(work: &mut Work<'_>, who: PersonId, id: PersonId, at:
 /// interest are judged by.
 pub fn affiliations(conn: &mut Conn, id: PersonId) -> Result<Vec<InstitutionId>, Fault> {
     let own = person(conn, id)?.and_then(|person| person.about.institution);
-    let declared = store::affiliations(conn, id, Page::ALL)?.into_iter().map(|affiliation| affiliation.institution);
+    let declared = store::affiliations(conn, Some(id), Page::ALL)?.into_iter().map(|affiliation| affiliation.institution);
     let mut all: Vec<InstitutionId> = own.into_iter().chain(declared).collect();
     all.sort();
     all.dedup();

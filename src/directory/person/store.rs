@@ -140,9 +140,10 @@ pub(super) fn set_not_before(conn: &mut Conn, id: PersonId, at: Time) -> Result<
 }
 
 /// The affiliations that a person declared, a page.
-pub fn affiliations(conn: &mut Conn, person: PersonId, page: Page) -> Result<Vec<Affiliation>, Fault> {
+pub fn affiliations(conn: &mut Conn, person: Option<PersonId>, page: Page) -> Result<Vec<Affiliation>, Fault> {
     let rows: Vec<(i64, i64, i64, i64, i64)> = on!(conn, c => {
-        let query = affiliations::table.filter(affiliations::person.eq(person.stamp()));
+        let mut query = affiliations::table.into_boxed();
+        if let Some(person) = person { query = query.filter(affiliations::person.eq(person.stamp())); }
         paged!(query, affiliations::id, page, c)
     })?;
     let noun = |(id, person, institution, since, declared_by)| Affiliation {

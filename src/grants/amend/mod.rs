@@ -160,8 +160,9 @@ fn parts(change: Change) -> (Option<Amount>, Option<Time>, Option<GrantId>) {
 }
 
 fn note(work: &mut Work<'_>, id: i64, person: PersonId, step: Step, of: &Amendment, reason: Option<&str>) -> Result<(), Fault> {
-    let row = Taken { id, amendment: Some(of.id), step: step.word().into(), person, reason: reason.map(String::from), version: of.version };
-    grants::insert_step(work.sql_mut()?, of.grant, &row)
+    let (step, reason) = (step.word().into(), reason.map(String::from));
+    let row = Taken { id, grant: of.grant, amendment: Some(of.id), step, person, reason, version: of.version };
+    grants::insert_step(work.sql_mut()?, &row)
 }
 
 /// Refuses a transfer to anything but another grant that runs, in the same unit.

@@ -78,7 +78,7 @@ pub fn may_decide(conn: &mut Conn, who: PersonId, concerned: &[&Grant], authors:
     for id in concerned.iter().map(|grant| &grant.about.project) {
         let missing = || Fault::Internal(format!("{id} is missing"));
         let project = directory::project(conn, *id)?.ok_or_else(missing)?;
-        if directory::store::members(conn, *id, Page::ALL)?.iter().any(|member| member.person == who) {
+        if directory::store::members(conn, Some(*id), Page::ALL)?.iter().any(|member| member.person == who) {
             return Err(conflict("You are a member of the project.").with("project", id).into());
         }
         if own.contains(&project.about.institution) {
@@ -113,7 +113,7 @@ pub(super) fn standing(
 }
 
 fn stood_back(conn: &mut Conn, who: PersonId, grant: GrantId) -> Result<(), Fault> {
-    let steps = super::store::steps(conn, grant, Page::ALL)?;
+    let steps = super::store::steps(conn, Some(grant), Page::ALL)?;
     match steps.iter().any(|step| step.person == who && step.step == Step::Recusal.word()) {
         true => Err(conflict("You stood back from this request.").with("grant", grant).into()),
         false => Ok(()),

@@ -317,7 +317,7 @@ pub async fn list_decisions<const R: u8>(
     let look = move |conn: &mut Conn, scope: &Scope, page| {
         let grant = grants::grant(conn, id)?;
         scope.grant(&grant, &[])?;
-        grants::store::decisions(conn, id, page)
+        grants::store::decisions(conn, Some(id), page)
     };
     app.list(&who, &request, &query, look, |_, decision| Ok((decision.id.stamp(), DecisionView::from(decision)))).await
 }
@@ -327,7 +327,7 @@ pub async fn get_decision<const R: u8>(who: Permit<R>, PathId(id): PathId<id::De
     app.show(move |conn| {
         let grant = grants::store::grant_of_decision(conn, id)?.ok_or_else(Refusal::not_found)?;
         own_grant(conn, &who, Roles(R), grant)?;
-        let one = grants::store::decisions(conn, grant, Page::ALL)?.into_iter().find(|decision| decision.id == id);
+        let one = grants::store::decisions(conn, Some(grant), Page::ALL)?.into_iter().find(|decision| decision.id == id);
         Ok(DecisionView::from(one.ok_or_else(Refusal::not_found)?))
     })
     .await

@@ -313,7 +313,7 @@ pub async fn list_grant_steps<const R: u8>(
     let look = move |conn: &mut Conn, scope: &Scope, page| {
         let grant = grants::grant(conn, id)?;
         scope.grant(&grant, &[])?;
-        grants::store::steps(conn, id, page)
+        grants::store::steps(conn, Some(id), page)
     };
     let show = move |_: &mut Conn, taken: life::Taken| {
         let created_at = instant(crate::time::Time::from_micros(taken.id));

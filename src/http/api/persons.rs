@@ -260,7 +260,7 @@ pub async fn list_affiliations<const R: u8>(
     let look = move |conn: &mut Conn, _: &Scope, page| {
         own(conn, &actor, all, id)?;
         person::person(conn, id)?.ok_or_else(Refusal::not_found)?;
-        store::affiliations(conn, id, page)
+        store::affiliations(conn, Some(id), page)
     };
     app.list(&who, &request, &query, look, |_, found| Ok((found.id.stamp(), AffiliationView::from(found)))).await
 }

@@ -274,7 +274,7 @@ pub async fn list_members<const R: u8>(
     let look = move |conn: &mut _, scope: &Scope, page| {
         scope.project(id)?;
         directory::project(conn, id)?.ok_or_else(Refusal::not_found)?;
-        directory::store::members(conn, id, page)
+        directory::store::members(conn, Some(id), page)
     };
     app.list(&who, &request, &query, look, |_, member| Ok((member.id.stamp(), MemberView::from(member)))).await
 }
@@ -352,7 +352,7 @@ pub async fn list_account_mappings<const R: u8>(
     let look = move |conn: &mut _, scope: &Scope, page| {
         scope.project(id)?;
         directory::project(conn, id)?.ok_or_else(Refusal::not_found)?;
-        directory::store::mappings(conn, id, page)
+        directory::store::mappings(conn, Some(id), page)
     };
     app.list(&who, &request, &query, look, |_, mapping| Ok((mapping.id.stamp(), MappingView::from(mapping)))).await
 }

@@ -23,6 +23,9 @@ pub enum Of {
 /// Bytes of the tag that are told: 96 bits, so that among 10^9 lines no two are alike.
 const TOLD: usize = 12;
 
+/// What every handle is made of first.
+const NAMED: &[u8; 16] = b"almoner/handle/1";
+
 /// Names things by the secret of the books.
 pub struct Handles(hmac::Key);
 
@@ -35,15 +38,14 @@ impl Handles {
     /// The handle of a thing: 16 characters of base64url.
     pub fn name(&self, of: Of) -> String {
         let (kind, owner, seq) = match of {
-            Of::Lot(stamp) => (b'l', stamp, 0),
+            Of::Lot(stamp) => (b'l', stamp, 0i64),
             Of::Line(owner, seq) => (b'e', owner, seq),
         };
-        let mut context = hmac::Context::with_key(&self.0);
-        context.update(b"almoner/handle/1");
-        context.update(&[kind]);
-        context.update(&owner.to_be_bytes());
-        context.update(&seq.to_be_bytes());
-        let tag = context.sign();
+        let mut text = [0; NAMED.len() + 17];
+        for (place, byte) in text.iter_mut().zip(NAMED.iter().chain([&kind]).chain(&owner.to_be_bytes()).chain(&seq.to_be_bytes())) {
+            *place = *byte;
+        }
+        let tag = hmac::sign(&self.0, &text);
         URL_SAFE_NO_PAD.encode(tag.as_ref().get(..TOLD).unwrap_or_default())
     }
 }

@@ -98,7 +98,7 @@ fn thanks(conn: &mut Conn, paid: BTreeMap<Unit, Paid>) -> Result<Vec<Thanked>, F
 fn decisions(conn: &mut Conn, grants: &[Grant], span: &Span) -> Result<Vec<Decided>, Fault> {
     let mut found = Vec::new();
     for grant in grants {
-        let within = grants::store::decisions(conn, grant.id, Page::ALL)?;
+        let within = grants::store::decisions(conn, Some(grant.id), Page::ALL)?;
         for decision in within.into_iter().filter(|decision| span.period.contains(decision.id.created_at())) {
             found.push(Decided {
                 decision: decision.id.to_string(),

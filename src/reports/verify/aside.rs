@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use super::erased::Erased;
-use crate::id::{ChargeId, HoldId, InstitutionId, UsageId};
+use crate::id::{HoldId, InstitutionId, UsageId};
 use crate::json;
 use crate::ledger::{self, Bucket, Entry, Kind};
 use crate::store::{Conn, Fault, Page};
@@ -20,6 +20,15 @@ use crate::usage::{self, Incoming, Record};
 pub(super) struct Aside {
     holds: FxHashMap<i64, Held>,
     lost: FxHashMap<i64, Lost>,
+    /// The charges that rows of both name, by stamp, each with its entry if there is one.
+    charges: FxHashMap<i64, Option<Paid>>,
+}
+
+/// The entry of a charge: its sequence, and the grant.
+#[derive(Clone, Copy)]
+struct Paid {
+    seq: i64,
+    grant: Option<i64>,
 }
 
 /// A hold as the journal tells it.
@@ -41,6 +50,12 @@ fn body(entry: &Entry) -> Value {
 }
 
 impl Aside {
+    /// Reads which charges the rows name.
+    pub fn read(conn: &mut Conn) -> Result<Aside, Fault> {
+        let named = hold::store::charges(conn)?.into_iter().chain(usage::store::charges_of_quarantine(conn)?);
+        Ok(Aside { charges: named.map(|stamp| (stamp, None)).collect(), ..Aside::default() })
+    }
+
     /// Takes the entries in their order.
     pub fn pass(&mut self, entry: &Entry) {
         let (own, subject) = (entry.recorded_at.micros(), entry.subject.unwrap_or_default());
@@ -61,6 +76,11 @@ impl Aside {
                     held.ended = Some((state, entry.seq));
                 }
             }
+            Kind::Charge => {
+                if let Some(paid) = self.charges.get_mut(&own) {
+                    *paid = Some(Paid { seq: entry.seq, grant: entry.subject });
+                }
+            }
             Kind::Quarantine => drop(self.lost.insert(own, Lost { body: body(entry), dismissed: false })),
             Kind::Dismissal => {
                 if let Some(lost) = self.lost.get_mut(&subject) {
@@ -71,13 +91,17 @@ impl Aside {
         }
     }
 
+    fn paid(&self, charge: i64) -> Option<Paid> {
+        self.charges.get(&charge).copied().flatten()
+    }
+
     /// Whether each hold's row says what the journal says, once all of it has passed.
     pub fn holds(&mut self, conn: &mut Conn) -> Result<Vec<Result<(), String>>, Fault> {
         let mut found = Vec::new();
         for row in hold::store::holds(conn, &hold::Of::default(), Page::ALL)? {
-            let charged = row.charge.map(|charge| charge_of(conn, charge)).transpose()?.flatten();
+            let paid = row.charge.and_then(|charge| self.paid(charge.stamp()));
             let told = self.holds.remove(&row.id.stamp());
-            let same = told.is_some_and(|told| told.terms(&row) && told.state(&row, charged.as_ref()));
+            let same = told.is_some_and(|told| told.terms(&row) && told.state(&row, paid));
             found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id)) });
         }
         found.extend(
@@ -91,7 +115,7 @@ impl Aside {
         let units = ledger::store::units(conn)?;
         let mut found = Vec::new();
         for row in usage::store::quarantine(conn, &usage::Of::default(), Page::ALL)? {
-            let charged = row.charge.map(|charge| charge_of(conn, ChargeId::from_stamp(charge))).transpose()?.flatten();
+            let paid = row.charge.and_then(|charge| self.paid(charge));
             let told = self.lost.remove(&row.id);
             let read = json::parse(row.record.as_bytes()).ok().and_then(|kept| Record::read(&kept, &|code| units.get(code).copied()).ok());
             let read = read.map(|record| Incoming::new(InstitutionId::from_stamp(row.provider), record));
@@ -99,19 +123,13 @@ impl Aside {
                 (read.key.as_slice(), read.digest.as_slice(), read.part()) == (row.usage_key.as_slice(), row.digest.as_slice(), row.part)
             });
             let whole = erased.record(&row).unwrap_or(whole);
-            let same = whole && told.is_some_and(|told| told.is(&row, charged.as_ref()));
+            let same = whole && told.is_some_and(|told| told.is(&row, paid));
             found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id())) });
         }
         let lost = self.lost.drain();
         found.extend(lost.map(|(stamp, _)| Err(format!("{} is in the journal, and not in its table", UsageId::from_stamp(stamp)))));
         Ok(found)
     }
-}
-
-/// The entry of a charge, if there is one.
-fn charge_of(conn: &mut Conn, charge: ChargeId) -> Result<Option<Entry>, Fault> {
-    let Some(seq) = ledger::store::seq_of(conn, charge.stamp())? else { return Ok(None) };
-    Ok(ledger::store::entries(conn, seq, seq)?.pop().filter(|entry| entry.kind == Kind::Charge))
 }
 
 impl Held {
@@ -123,7 +141,7 @@ impl Held {
             && said("expires_at") == row.expires_at.to_string()
     }
 
-    fn state(&self, row: &Hold, charged: Option<&Entry>) -> bool {
+    fn state(&self, row: &Hold, paid: Option<Paid>) -> bool {
         let ended = self.ended.map(|(_, seq)| seq);
         match row.state {
             State::Open => (self.ended, row.closed, row.charge) == (None, None, None),
@@ -131,21 +149,21 @@ impl Held {
             // One that had expired was closed then, and may still have been settled.
             State::Settled => {
                 let released = self.ended.is_some_and(|(state, _)| state == State::Released);
-                let closed = ended.or(charged.map(|entry| entry.seq));
-                !released && charged.is_some_and(|entry| entry.subject == Some(self.grant)) && row.closed == closed
+                let closed = ended.or(paid.map(|paid| paid.seq));
+                !released && paid.is_some_and(|paid| paid.grant == Some(self.grant)) && row.closed == closed
             }
         }
     }
 }
 
 impl Lost {
-    fn is(&self, row: &QuarantineRow, charged: Option<&Entry>) -> bool {
+    fn is(&self, row: &QuarantineRow, paid: Option<Paid>) -> bool {
         let said =
             self.body["reason"] == row.reason.as_str() && self.body["provider"] == InstitutionId::from_stamp(row.provider).to_string();
         let state = match (row.state.as_str(), row.charge) {
             ("open", None) => !self.dismissed,
             ("dismissed", None) => self.dismissed,
-            ("charged", Some(_)) => !self.dismissed && charged.is_some(),
+            ("charged", Some(_)) => !self.dismissed && paid.is_some(),
             _ => false,
         };
         said && state

@@ -3,11 +3,12 @@
 //! So a record that is blotted out past the program is found, and the key by which a job is never charged again stays bound. Bounds: what stays
 //! of every erased record is held in memory until the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
 use crate::directory::erasure::Named;
+use crate::id::ChargeId;
 use crate::ledger::Entry;
 use crate::store::{Conn, Fault};
 use crate::usage::QuarantineRow;
@@ -23,6 +24,8 @@ pub(super) struct Erased {
     named: FxHashMap<i64, i64>,
     /// Key and hash of what was met, by its stamp.
     met: FxHashMap<i64, (Vec<u8>, Vec<u8>)>,
+    /// Charges whose record is gone, by their stamps.
+    gone: BTreeSet<i64>,
 }
 
 impl Erased {
@@ -34,12 +37,26 @@ impl Erased {
         }
     }
 
-    /// Whether a charge's record is gone as the journal says, or there as it does not; `None` where it is there and nothing is said.
-    pub fn charge(&mut self, row: &ChargeRow) -> Option<bool> {
-        self.met(row.id, row.is_erased(), &row.usage_key, &row.digest)
+    /// Whether a charge's record is gone. Entries that come later may name it: whether one does is told at the end.
+    pub fn meets(&mut self, row: &ChargeRow) -> bool {
+        if row.is_erased() {
+            self.met.insert(row.id, (row.usage_key.to_vec(), row.digest.to_vec()));
+            self.gone.insert(row.id);
+        }
+        row.is_erased()
     }
 
-    /// The same of a record of the quarantine.
+    /// Whether the records of charges that are gone are those that entries name, once all of both were met.
+    pub fn charges(&self) -> Vec<Result<(), String>> {
+        let named: BTreeSet<i64> = self.entries.values().flat_map(|named| &named.charges).copied().collect();
+        let held = |stamp: &i64| match self.gone.contains(stamp) && named.contains(stamp) {
+            true => Ok(()),
+            false => Err(format!("the record of {} is not what the journal says was erased", ChargeId::from_stamp(*stamp))),
+        };
+        self.gone.union(&named).map(held).collect()
+    }
+
+    /// Whether a record of the quarantine is gone as the journal says, or there as it does not; `None` where it is there and nothing is said.
     pub fn record(&mut self, row: &QuarantineRow) -> Option<bool> {
         self.met(row.id, row.is_erased(), &row.usage_key, &row.digest)
     }

@@ -49,15 +49,15 @@ fn directory(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
     for project in directory::store::projects(conn, &directory::Of::default(), Page::ALL)? {
         let said = [("institution", json!(project.about.institution)), ("field_of_science", json!(project.about.field_of_science))];
         rows.push(row(project.id, said));
-        for member in directory::store::members(conn, project.id, Page::ALL)? {
-            let said = [("project", json!(member.project)), ("person", json!(member.person)), ("role", json!(member.role))];
-            rows.push(row(named("member", member.id.stamp()), said));
-        }
-        for mapping in directory::store::mappings(conn, project.id, Page::ALL)? {
-            let account = mapping.named();
-            let said = [("project", json!(mapping.project)), ("resource", json!(mapping.resource)), ("account", json!(account))];
-            rows.push(row(named("mapping", mapping.id.stamp()), said));
-        }
+    }
+    for member in directory::store::members(conn, None, Page::ALL)? {
+        let said = [("project", json!(member.project)), ("person", json!(member.person)), ("role", json!(member.role))];
+        rows.push(row(named("member", member.id.stamp()), said));
+    }
+    for mapping in directory::store::mappings(conn, None, Page::ALL)? {
+        let account = mapping.named();
+        let said = [("project", json!(mapping.project)), ("resource", json!(mapping.resource)), ("account", json!(account))];
+        rows.push(row(named("mapping", mapping.id.stamp()), said));
     }
     for (project, public, seq) in disclosure::publications(conn)? {
         rows.push(row(named("publication", project.stamp()), [("public", json!(public)), ("seq", whole(seq))]));
@@ -73,15 +73,15 @@ fn persons(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
             ("erased", json!(one.is_erased())),
         ];
         rows.push(row(one.id, said));
-        for declared in person::store::affiliations(conn, one.id, Page::ALL)? {
-            let said = [
-                ("person", json!(declared.person)),
-                ("institution", json!(declared.institution)),
-                ("since", instant(declared.since)),
-                ("declared_by", json!(declared.declared_by)),
-            ];
-            rows.push(row(named("affiliation", declared.id.stamp()), said));
-        }
+    }
+    for declared in person::store::affiliations(conn, None, Page::ALL)? {
+        let said = [
+            ("person", json!(declared.person)),
+            ("institution", json!(declared.institution)),
+            ("since", instant(declared.since)),
+            ("declared_by", json!(declared.declared_by)),
+        ];
+        rows.push(row(named("affiliation", declared.id.stamp()), said));
     }
     for one in binding::store::bindings(conn, &binding::Of::default(), Page::ALL)? {
         let told = one.told();
@@ -224,50 +224,46 @@ fn requests(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
 
 fn decisions(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
     let raised: rustc_hash::FxHashMap<i64, i64> = grants::store::signed(conn, None)?.into_iter().map(|row| (row.id, row.raised)).collect();
-    for grant in grants::store::grants(conn, &grants::Of::default(), Page::ALL)? {
-        for one in grants::store::decisions(conn, grant.id, Page::ALL)? {
-            let raises = match raised.get(&one.id.stamp()).copied().unwrap_or(0) {
-                0 => json!(false),
-                all if all == one.awarded.minor => json!(true),
-                part => whole(part),
-            };
-            let said = [
-                ("grant", json!(one.grant)),
-                ("amendment", json!(one.amendment)),
-                ("verdict", json!(one.verdict)),
-                ("awarded", json!(one.awarded.to_string())),
-                ("lots", json!(decision::named(&one.lots))),
-                ("bound", json!(one.bound)),
-                ("reason", json!(decision::hash(&json!(one.reason)))),
-                ("officer", json!(one.officer)),
-                ("effective", json!(one.effective)),
-                ("round", whole(one.round)),
-                ("raises", raises),
-            ];
-            rows.push(row(one.id, said));
-        }
+    for one in grants::store::decisions(conn, None, Page::ALL)? {
+        let raises = match raised.get(&one.id.stamp()).copied().unwrap_or(0) {
+            0 => json!(false),
+            all if all == one.awarded.minor => json!(true),
+            part => whole(part),
+        };
+        let said = [
+            ("grant", json!(one.grant)),
+            ("amendment", json!(one.amendment)),
+            ("verdict", json!(one.verdict)),
+            ("awarded", json!(one.awarded.to_string())),
+            ("lots", json!(decision::named(&one.lots))),
+            ("bound", json!(one.bound)),
+            ("reason", json!(decision::hash(&json!(one.reason)))),
+            ("officer", json!(one.officer)),
+            ("effective", json!(one.effective)),
+            ("round", whole(one.round)),
+            ("raises", raises),
+        ];
+        rows.push(row(one.id, said));
     }
     Ok(())
 }
 
 /// The steps of grants, and what left them otherwise than by use.
 fn lives(conn: &mut Conn, rows: &mut Rows) -> Result<(), Fault> {
-    for grant in grants::store::grants(conn, &grants::Of::default(), Page::ALL)? {
-        for step in grants::store::steps(conn, grant.id, Page::ALL)? {
-            let said = [
-                ("grant", json!(grant.id)),
-                ("amendment", json!(step.amendment)),
-                ("step", json!(step.step)),
-                ("person", json!(step.person)),
-                ("version", whole(step.version)),
-                ("reason", json!(step.reason.map(|reason| decision::hash(&json!(reason))))),
-            ];
-            rows.push(row(named("step", step.id), said));
-        }
-        for one in grants::store::outflows(conn, grant.id)? {
-            let said = [("kind", json!(one.kind)), ("amount", whole(one.amount))];
-            rows.push(row(outflow(one.seq, one.grant.stamp(), one.lot.stamp()), said));
-        }
+    for step in grants::store::steps(conn, None, Page::ALL)? {
+        let said = [
+            ("grant", json!(step.grant)),
+            ("amendment", json!(step.amendment)),
+            ("step", json!(step.step)),
+            ("person", json!(step.person)),
+            ("version", whole(step.version)),
+            ("reason", json!(step.reason.map(|reason| decision::hash(&json!(reason))))),
+        ];
+        rows.push(row(named("step", step.id), said));
+    }
+    for one in grants::store::outflows(conn, None)? {
+        let said = [("kind", json!(one.kind)), ("amount", whole(one.amount))];
+        rows.push(row(outflow(one.seq, one.grant.stamp(), one.lot.stamp()), said));
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! Books and their log verified together, as of one moment.
 
-use super::{Verification, verify, verify_log};
-use crate::attest::audit::{Evidence, Extent};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use super::{LOGGED, Law, TITLES, Verification, verify, verify_handing_on};
+use crate::attest::audit::{self, Evidence, Extent, Passed};
 use crate::attest::keep::Log;
 use crate::attest::signer::Keeper;
 use crate::attest::store;
@@ -22,17 +25,44 @@ pub struct Whole {
 /// on meanwhile.
 pub fn verify_whole(books: &mut Conn, log: Option<&Log>, evidence: &Evidence) -> Result<Whole, Fault> {
     let Some(log) = log else {
-        return books.snapshot(|books| Ok(Whole { found: verify(books)?, extent: None, stopped: books.stopped()? }));
+        return books.scan(|books| Ok(Whole { found: verify(books)?, extent: None, stopped: books.stopped()? }));
     };
-    log.read(|log| {
+    log.scan(|log| {
         // Seen first, so that the books are not older.
         store::extent(log)?;
-        books.snapshot(|books| {
-            let mut found = verify(books)?;
-            let extent = Some(verify_log(books, log, evidence, &mut found)?);
-            Ok(Whole { found, extent, stopped: books.stopped()? })
+        books.scan(|books| {
+            let (found, extent) = verify_logged(books, log, evidence)?;
+            Ok(Whole { found, extent: Some(extent), stopped: books.stopped()? })
         })
     })
+}
+
+/// Pages of entries that are handed on before the books wait for the log.
+const AHEAD: usize = 8;
+
+/// Recomputes every law of books and of their log, each in a thread of its own: the entries that the one has read are handed on to the other, so
+/// that each is read once and both see the same. The look at the log must not be newer than that at the books.
+pub fn verify_logged(books: &mut Conn, log: &mut Conn, evidence: &Evidence) -> Result<(Verification, Extent), Fault> {
+    let first = TITLES.len() as u8 + 1;
+    let mut laws: Vec<Law> = (first..).zip(LOGGED).map(|(number, title)| Law::new(number, title)).collect();
+    let mut tell = |check: audit::Check, held: Result<(), String>| {
+        if let Some(law) = laws.get_mut(check as usize) {
+            law.checked(held.is_ok(), || held.err().unwrap_or_default());
+        }
+    };
+    let beside = audit::Books::read(books)?;
+    let (pages, coming) = sync_channel::<Vec<Passed>>(AHEAD);
+    let (found, extent) = thread::scope(|scope| {
+        let auditor = scope.spawn(|| audit::audit(beside, coming.into_iter().flatten(), log, evidence, &mut tell));
+        // The log ends where it ends, and its auditor with it: then nobody takes the rest.
+        let found = verify_handing_on(books, Some(&mut |page| _ = pages.send(page)));
+        drop(pages);
+        (found, auditor.join())
+    });
+    let mut found = found?;
+    let extent = extent.map_err(|_| Fault::Internal("the audit of the log broke off".into()))??;
+    found.laws.extend(laws);
+    Ok((found, extent))
 }
 
 /// Who verifies the books of a service, on a connection that is made for it. Clones share the log.

@@ -188,3 +188,18 @@ fn tiles_and_bundles_are_read_strictly() {
     assert_eq!(encode_bundle([long.as_slice()]), None);
     assert!(encode_bundle([&long[1..]]).is_some_and(|bundle| decode_bundle(&bundle, 1).is_some()));
 }
+
+#[test]
+fn what_a_growing_tree_fills_is_told_beforehand() {
+    let all = leaves(70_000);
+    let (mut edge, mut from) = (Edge::new(), 0);
+    for to in [0, 1, 255, 256, 257, 1000, 65_535, 65_536, 70_000] {
+        let mut full = Vec::new();
+        all[from..to].iter().for_each(|leaf| edge.push(*leaf, |tile, _| full.push((tile.level, tile.index))));
+        full.sort_unstable();
+        let told = Tile::filled(from as u64, to as u64).flat_map(|(level, indices)| indices.map(move |index| (level, index)));
+        assert_eq!(told.collect::<Vec<_>>(), full, "from {from} to {to}");
+        from = to;
+    }
+    assert_eq!(Tile::filled(MOST - 1, MOST).count(), 0);
+}

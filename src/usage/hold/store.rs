@@ -220,6 +220,12 @@ pub(super) fn update(conn: &mut Conn, changed: &[&Hold]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The charges that settled holds, by their stamps.
+pub fn charges(conn: &mut Conn) -> Result<Vec<i64>, Fault> {
+    let named = holds::table.filter(holds::charge.is_not_null()).select(holds::charge.assume_not_null());
+    Ok(on!(conn, c => named.load(c))?)
+}
+
 /// What open holds set aside, by grant and lot.
 pub fn set_aside(conn: &mut Conn) -> Result<HashMap<(i64, i64), i128>, Fault> {
     let mut sums: HashMap<(i64, i64), i128> = HashMap::new();

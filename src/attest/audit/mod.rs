@@ -2,27 +2,34 @@
 //!
 //! Every leaf is composed again from journal, postings and usage records with the salts that are kept, every line, head, seal, tile and root
 //! made again and compared with what is stored. It believes nothing that it can recompute; a job can't be told any more only where an entry that
-//! erases names it. Bounds: one pass over both in batches; the edge of
-//! each lot's sub-log in memory.
+//! erases names it. One thread reads the log beside the entries that it is handed, another makes it again. Bounds: one pass over both, a few
+//! pages at a time; the edge of each lot's sub-log in memory.
+
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
-use super::compose::{Composed, Composer, Job, Salting, provider};
+use rustc_hash::FxHashMap;
+
+use super::compose::{Composed, Composer, LineSalting, has_job, provider};
 use super::cosigning;
 use super::disclosure::{self, Salt};
-use super::integrate::{Batch, read_batch};
 use super::leaf;
-use super::line;
 use super::seal::Heads;
 use super::signer::{Keeper, Unsigned};
 use super::store::{self, HeadRow, LeafRow, LineRow, ProviderRow};
 use crate::directory::erasure::Named;
 use crate::id::{ChargeId, Id, LotId};
+use crate::ledger::Entry;
 use crate::ledger::handle::Handles;
 use crate::store::{Conn, Fault};
 use crate::tlog::hash::{self, Hash};
 use crate::tlog::tile::{Edge, Tile, encode};
 use crate::tlog::{Checkpoint, Note, Verifier};
+use crate::usage::store::ChargeRow;
+use pages::{Page, Read, salt};
 
 /// What is checked of a log. Each is a law of the books once there is a log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,22 +80,57 @@ pub struct Extent {
 }
 
 /// Who is told what was checked: whether it holds, and if not, what was found.
-pub type Tell<'t> = dyn FnMut(Check, Result<(), String>) + 't;
+pub type Tell<'t> = dyn FnMut(Check, Result<(), String>) + Send + 't;
 
-/// Leaves read at a time.
-const PAGE: u64 = 5000;
+/// An entry of the journal, with its usage record if it is a charge that has one.
+pub struct Passed {
+    /// The entry.
+    pub entry: Entry,
+    /// The record, as long as it can be told.
+    pub charge: Option<ChargeRow>,
+}
 
-/// Audits books and log. `Err` only where one of them can't be read at all.
-pub fn audit(books: &mut Conn, log: &mut Conn, evidence: &Evidence, tell: &mut Tell<'_>) -> Result<Extent, Fault> {
-    let (size, _) = store::extent(log)?;
-    let mut audit = Audit::new(Composer::new(Handles::read(books)?), log, evidence, tell)?;
-    let mut from = 0;
-    while from < size {
-        let to = (from + PAGE).min(size);
-        audit.page(books, log, from, to)?;
-        from = to;
+/// What leaves are made of besides the entries.
+pub struct Books {
+    composer: Composer,
+    head: i64,
+}
+
+impl Books {
+    /// Reads it, and where the journal ends.
+    pub fn read(conn: &mut Conn) -> Result<Books, Fault> {
+        let mut composer = Composer::new(Handles::read(conn)?);
+        composer.prepare_all(conn)?;
+        Ok(Books { composer, head: crate::ledger::store::head(conn)? })
     }
-    let head = crate::ledger::store::head(books)?;
+}
+
+/// Pages that are read ahead of what is made again.
+const AHEAD: usize = 8;
+
+/// Audits a log against the entries of its books, in their order from the first. `Err` only where it can't be read at all.
+pub fn audit(
+    books: Books,
+    entries: impl Iterator<Item = Passed>,
+    log: &mut Conn,
+    evidence: &Evidence,
+    tell: &mut Tell<'_>,
+) -> Result<Extent, Fault> {
+    let (size, _) = store::extent(log)?;
+    let head = books.head;
+    let mut audit = Audit::new(books.composer, log, evidence, tell)?;
+    let (pages, coming) = sync_channel::<Page>(AHEAD);
+    let (read, audited) = thread::scope(|scope| {
+        let auditor = scope.spawn(move || {
+            coming.iter().for_each(|page| audit.page(page));
+            audit
+        });
+        let read = pages::read(log, size, entries, |page| pages.send(page).is_ok());
+        drop(pages);
+        (read, auditor.join())
+    });
+    read?;
+    audit = audited.map_err(|_| Fault::Internal("the audit of the log broke off".into()))?;
     let followed = audit.followed;
     audit.law(Check::Leaves, followed <= head, || format!("the log has {followed} entries and the journal {head}"));
     audit.law(Check::Leaves, size == 0 || audit.sealed, || "the log does not end in a seal".into());
@@ -181,82 +223,57 @@ impl<'t, 'f> Audit<'t, 'f> {
 
     /// Compares the root of the tree so far with those that are known of this size.
     fn roots_at(&mut self, size: u64) {
-        for known in self.roots.get(&size).cloned().unwrap_or_default() {
+        let Some(known) = self.roots.get(&size).cloned() else { return };
+        for known in known {
             let same = self.edge.root() == known.root;
             self.law(known.check, same, || format!("{}: the tree of {size} leaves has another root", known.what));
         }
     }
 
-    fn page(&mut self, books: &mut Conn, log: &mut Conn, from: u64, to: u64) -> Result<(), Fault> {
-        let rows = store::leaves(log, from, to)?;
-        let mut salts = store::jobs(log, from, to)?;
-        let entries = rows.iter().filter(|row| row.seq.is_some()).count();
-        let limit = i64::try_from(entries).unwrap_or(i64::MAX);
-        let batch = if entries > 0 { Some(read_batch(books, self.followed, limit, &mut self.composer)?) } else { None };
-        let mut kept = self.kept_lines(log, batch.as_ref())?;
-        let mut entries = batch.iter().flat_map(|batch| &batch.entries);
+    fn page(&mut self, page: Page) {
+        let Page { from, to, rows, entries, lines: mut kept, mut heads, tiles } = page;
+        let mut entries = entries.into_iter();
         for (place, row) in (from.cast_signed()..).zip(&rows) {
             let whole = rows.len() as u64 == to - from && row.idx == place;
             self.law(Check::Leaves, whole, || format!("leaf {place} is missing"));
-            self.tree(log, row)?;
+            self.tree(row, &tiles);
             self.sealed = false;
-            match (row.seq, batch.as_ref(), row.seq.and_then(|_| entries.next())) {
-                (None, ..) => self.own(log, row)?,
-                (Some(_), Some(batch), Some(entry)) => {
-                    let job = salts.remove(&row.idx).filter(|_| super::compose::has_job(entry));
-                    self.jobs += i64::from(job.is_some());
-                    let salting = Stored { row, job, lines: &mut kept, leaf: None };
-                    self.entry(row, entry, batch, salting);
-                }
-                (Some(seq), ..) => self.law(Check::Leaves, false, || format!("leaf {}: the journal has no entry {seq}", row.idx)),
+            match (row.seq, row.seq.and_then(|_| entries.next())) {
+                (None, _) => self.own(row, heads.remove(&row.idx).unwrap_or_default()),
+                (Some(_), Some(read)) => self.entry(row, read, Kept(&mut kept)),
+                (Some(seq), None) => self.law(Check::Leaves, false, || format!("leaf {}: the journal has no entry {seq}", row.idx)),
             }
         }
         let orphans = kept.len();
         self.law(Check::Lots, orphans == 0, || format!("{orphans} lines belong to none of the leaves {from} to {to}"));
-        Ok(())
-    }
-
-    /// The kept lines that the entries of a batch should have, by lot and number.
-    fn kept_lines(&self, log: &mut Conn, batch: Option<&Batch>) -> Result<HashMap<(i64, u64), LineRow>, Fault> {
-        let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
-        for touch in batch.iter().flat_map(|batch| &batch.entries).filter_map(line::touches).flatten() {
-            *counts.entry(touch.lot).or_default() += 1;
-        }
-        let mut kept = HashMap::new();
-        for (lot, count) in counts {
-            let before = self.composer.lot(lot).map_or(0, |log| log.tree.size());
-            let rows = store::lines(log, lot, before + 1, before + count)?;
-            kept.extend(rows.into_iter().map(|row| ((lot, row.n.unsigned_abs()), row)));
-        }
-        Ok(kept)
     }
 
     /// Adds a leaf to the tree, and compares the tiles that it completes.
-    fn tree(&mut self, log: &mut Conn, row: &LeafRow) -> Result<(), Fault> {
+    fn tree(&mut self, row: &LeafRow, kept: &FxHashMap<Tile, Vec<u8>>) {
         let mut full = Vec::new();
         self.edge.push(hash::leaf(row.leaf.as_bytes()), |tile, hashes| full.push((tile, hashes)));
         for (tile, hashes) in full {
             self.tiles += 1;
-            let same = store::full_tile(log, tile)?.is_some_and(|kept| kept == encode(&hashes));
+            let same = kept.get(&tile).is_some_and(|kept| *kept == encode(&hashes));
             self.law(Check::Tree, same, || format!("{} is not the tree's", tile.path()));
         }
         self.roots_at(self.edge.size());
-        Ok(())
     }
 
     /// A leaf of a journal entry: the one that is composed of it.
-    fn entry(&mut self, row: &LeafRow, entry: &crate::ledger::Entry, batch: &Batch, mut salting: Stored<'_>) {
+    fn entry(&mut self, row: &LeafRow, read: Read, mut lines: Kept<'_>) {
+        let Read { passed: Passed { entry, charge }, touches, shut, salted } = read;
+        self.jobs += i64::from(salted);
         let follows = row.seq == Some(self.followed + 1) && entry.seq == self.followed + 1;
         self.law(Check::Leaves, follows, || format!("leaf {} does not follow entry {}", row.idx, entry.seq - 1));
         self.followed += 1;
         if self.lost {
             return;
         }
-        let charge = batch.charges.get(&entry.recorded_at.micros()).filter(|_| super::compose::has_job(entry));
-        salting.leaf = leaf::read_entry(&row.leaf);
-        self.unsalted.extend(charge.filter(|_| salting.job.is_none()).map(|row| row.id));
-        self.erased.extend(Named::of(entry).into_iter().flat_map(|named| named.charges));
-        let Composed { leaf, lines, .. } = match self.composer.compose(entry, charge, &mut salting) {
+        let charge = charge.as_ref().filter(|_| has_job(&entry));
+        self.unsalted.extend(charge.filter(|_| !salted).map(|row| row.id));
+        self.erased.extend(Named::of(&entry).into_iter().flat_map(|named| named.charges));
+        let Composed { leaf, lines: made, .. } = match self.composer.compose_shut(&entry, charge, touches, shut, &mut lines) {
             Ok(composed) => composed,
             Err(fault) => {
                 self.lost = true;
@@ -264,9 +281,9 @@ impl<'t, 'f> Audit<'t, 'f> {
             }
         };
         self.law(Check::Leaves, leaf == row.leaf, || format!("entry {} is not what was logged of it at {}", entry.seq, row.idx));
-        for line in lines {
+        for line in made {
             self.lines += 1;
-            let kept = salting.lines.remove(&(line.lot, line.n));
+            let kept = lines.0.remove(&(line.lot, line.n));
             let same = kept.is_some_and(|kept| kept.idx == row.idx && kept.disclosure == line.disclosure);
             self.law(Check::Lots, same, || {
                 format!("line {} of {} is not that of entry {}", line.n, LotId::from_stamp(line.lot), entry.seq)
@@ -285,7 +302,7 @@ impl<'t, 'f> Audit<'t, 'f> {
     }
 
     /// A leaf of the log's own.
-    fn own(&mut self, log: &mut Conn, row: &LeafRow) -> Result<(), Fault> {
+    fn own(&mut self, row: &LeafRow, heads: Vec<HeadRow>) {
         if row.idx == 0 || row.leaf.contains("\"t\":\"key\"") {
             let next = self.next_key(row);
             self.law(Check::Leaves, next.is_some(), || format!("leaf {} names no key that follows the one before", row.idx));
@@ -296,9 +313,8 @@ impl<'t, 'f> Audit<'t, 'f> {
             self.law(Check::Leaves, same, || format!("leaf {} does not commit to its provider's secret", row.idx));
             self.composer.meet(kept.provider, salts.map_or([0; 16], |(_, secret)| secret));
         } else {
-            self.seal(log, row)?;
+            self.seal(row, &heads);
         }
-        Ok(())
     }
 
     /// The key that a leaf names: the first, or one that follows by the word of both.
@@ -312,19 +328,17 @@ impl<'t, 'f> Audit<'t, 'f> {
     }
 
     /// A seal: over the heads of all lots as they are now.
-    fn seal(&mut self, log: &mut Conn, row: &LeafRow) -> Result<(), Fault> {
+    fn seal(&mut self, row: &LeafRow, kept: &[HeadRow]) {
         self.sealed = true;
         let changed = self.composer.take_changed();
-        let kept = store::heads_changed(log, row.idx)?;
         self.changed += kept.len() as i64;
         let same = self.lost || kept.iter().map(|head| head.lot).eq(changed);
         self.law(Check::Lots, same, || format!("the heads at seal {} are not of the lots that moved", row.idx));
-        for head in &kept {
+        for head in kept {
             self.head(head);
         }
         let seal = self.heads.seal();
         self.law(Check::Lots, seal == row.leaf, || format!("leaf {} is not the seal over the lots' heads", row.idx));
-        Ok(())
     }
 
     fn head(&mut self, head: &HeadRow) {
@@ -389,32 +403,12 @@ impl<'t, 'f> Audit<'t, 'f> {
     }
 }
 
-fn salt(bytes: Option<&[u8]>) -> Option<Salt> {
-    bytes.and_then(|bytes| bytes.try_into().ok())
-}
+/// The salts of lines as they are kept. One that is missing is told as zeros, which make another line.
+struct Kept<'p>(&'p mut FxHashMap<(i64, u64), LineRow>);
 
-/// The salts of one leaf as they are kept. One that is missing is told as zeros, which make another leaf.
-struct Stored<'r> {
-    row: &'r LeafRow,
-    job: Option<Vec<u8>>,
-    lines: &'r mut HashMap<(i64, u64), LineRow>,
-    leaf: Option<leaf::Found>,
-}
-
-impl Salting for Stored<'_> {
-    fn entry(&mut self) -> Result<Salt, Fault> {
-        Ok(salt(self.row.salt.as_deref()).unwrap_or_default())
-    }
-
-    fn job(&mut self) -> Result<Job, Fault> {
-        Ok(match (salt(self.job.as_deref()), self.leaf.take()) {
-            (Some(salt), _) => Job::Salt(salt),
-            (None, found) => found.map_or(Job::Salt([0; 16]), |found| Job::Erased(found.sd, found.nul)),
-        })
-    }
-
+impl LineSalting for Kept<'_> {
     fn line(&mut self, lot: i64, n: u64) -> Result<Salt, Fault> {
-        let kept = self.lines.get(&(lot, n)).and_then(|row| disclosure::open(&row.disclosure, line::NAME));
-        Ok(kept.map_or([0; 16], |(salt, _)| salt))
+        // Whether the rest of the text is as it should be tells its comparison with the one that is made with this salt.
+        Ok(self.0.get(&(lot, n)).and_then(|row| disclosure::salt_of(&row.disclosure)).unwrap_or_default())
     }
 }
