@@ -271,9 +271,7 @@ impl Conn {
 
     /// Ends the writer's transaction with the new head. Durable when it returns.
     pub(super) fn commit_turn(&mut self, to: Birth) -> Result<(), Fault> {
-        let moved = (head::seq.eq(to.seq), head::stamp.eq(to.stamp));
-        on!(self, c => diesel::update(head::table).set(moved).execute(c))?;
-        self.batch("COMMIT")
+        self.batch(&format!("UPDATE head SET seq = {}, stamp = {}; COMMIT", to.seq, to.stamp))
     }
 
     /// Runs what writes in one transaction of its own, alone among those who take the same turn: on SQLite by the lock of the file, on
