@@ -4,9 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::r2d2::ManageConnection;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
@@ -144,9 +143,11 @@ impl fmt::Debug for Database {
     }
 }
 
-/// KiB of a SQLite file that a connection keeps in memory, and while it reads all of it.
-const CACHE: i32 = 65_536;
+/// KiB of a SQLite file that a connection keeps in memory, while it reads all of it, and where it is the writer's, which must hold all that
+/// one commit changes. There are many connections, and a server is to stay below 300 MiB whatever it is sent.
+const CACHE: i32 = 8192;
 const SCANNED: i32 = 4096;
+const WRITER: i32 = 32_768;
 
 /// How long a writer waits for its turn among the processes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -192,7 +193,7 @@ impl Conn {
     /// a plan made while a table was small would read all of it later.
     pub(super) fn for_writing(mut self) -> Result<Conn, Fault> {
         match &mut self {
-            Conn::Sqlite(c) => c.batch_execute(IMPATIENT)?,
+            Conn::Sqlite(c) => c.batch_execute(&format!("{IMPATIENT}; PRAGMA cache_size=-{WRITER}"))?,
             Conn::Postgres(c) => {
                 c.batch_execute("SET enable_seqscan=off; SET enable_hashjoin=off; SET enable_mergejoin=off; SET jit=off;")?;
             }
@@ -200,12 +201,18 @@ impl Conn {
         Ok(self)
     }
 
-    /// Runs a look at the books in one snapshot, rolled back afterwards.
-    pub fn snapshot<T>(&mut self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+    /// Begins a snapshot, which is to be rolled back.
+    pub(super) fn begin_snapshot(&mut self) -> Result<(), Fault> {
         match self {
             Conn::Sqlite(c) => c.batch_execute("BEGIN DEFERRED")?,
             Conn::Postgres(c) => c.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?,
         }
+        Ok(())
+    }
+
+    /// Runs a look at the books in one snapshot, rolled back afterwards.
+    pub fn snapshot<T>(&mut self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.begin_snapshot()?;
         let seen = look(self);
         self.batch("ROLLBACK")?;
         seen
@@ -329,26 +336,5 @@ impl Conn {
                 .get_result(c)?,
         };
         Ok(found.n > 0)
-    }
-}
-
-impl ManageConnection for Database {
-    type Connection = Conn;
-    type Error = diesel::r2d2::Error;
-
-    fn connect(&self) -> Result<Conn, Self::Error> {
-        let failed = |f: Fault| diesel::r2d2::Error::ConnectionError(diesel::ConnectionError::BadConnection(f.to_string()));
-        Database::connect(self).map_err(failed)
-    }
-
-    fn is_valid(&self, conn: &mut Conn) -> Result<(), Self::Error> {
-        on!(conn, c => c.batch_execute("SELECT 1")).map_err(diesel::r2d2::Error::QueryError)
-    }
-
-    fn has_broken(&self, conn: &mut Conn) -> bool {
-        match conn {
-            Conn::Sqlite(c) => <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(c),
-            Conn::Postgres(c) => <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(c),
-        }
     }
 }

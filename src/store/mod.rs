@@ -17,6 +17,7 @@ pub mod keys;
 mod link;
 pub mod migrate;
 mod page;
+mod readers;
 pub mod runs;
 mod scribe;
 mod shared;
@@ -26,9 +27,6 @@ mod work;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use diesel::r2d2::Pool;
 
 pub use crate::{bulk, looked_up, narrowed, on, paged};
 pub use bulk::Bulk;
@@ -36,6 +34,7 @@ pub use conn::{Conn, Database};
 pub use fault::Fault;
 pub use link::Link;
 pub use page::Page;
+pub use readers::{READERS, Readers};
 pub use shared::SharedText;
 pub use sixteen::Sixteen;
 pub use work::{Birth, Room, Rows, Work};
@@ -46,9 +45,6 @@ use writer::Writer;
 
 /// Commands that may wait for the writer before more are refused.
 pub const QUEUE: usize = 4096;
-/// Connections that read at the same time.
-pub const READERS: u32 = 8;
-
 /// One ledger's database, open. Clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -60,24 +56,6 @@ struct Inner {
     clock: Clock,
     readers: Readers,
     writer: Writer,
-}
-
-/// Connections for reading one database.
-#[derive(Clone)]
-pub struct Readers(Pool<Database>);
-
-impl Readers {
-    /// Connections to a database whose schema is known to be up to date.
-    pub fn open(database: &Database) -> Result<Readers, Fault> {
-        let pool = Pool::builder().max_size(READERS).min_idle(Some(1)).connection_timeout(Duration::from_secs(10));
-        Ok(Readers(pool.build(database.clone()).map_err(|e| Fault::Internal(format!("connections for reading: {e}")))?))
-    }
-
-    /// Reads in one snapshot of the database. Blocks the calling thread.
-    pub fn read<T>(&self, look: impl FnOnce(&mut Conn) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut conn = self.0.get().map_err(|e| Fault::Internal(format!("no connection for reading: {e}")))?;
-        conn.snapshot(look)
-    }
 }
 
 impl Store {

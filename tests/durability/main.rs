@@ -10,6 +10,7 @@ mod kill;
 mod migrations;
 mod once;
 mod race;
+mod readers;
 mod rows;
 mod stream;
 #[path = "../support/mod.rs"]
