@@ -45,6 +45,7 @@ use writer::Writer;
 
 /// Commands that may wait for the writer before more are refused.
 pub const QUEUE: usize = 4096;
+
 /// One ledger's database, open. Clones share it.
 #[derive(Clone)]
 pub struct Store {
