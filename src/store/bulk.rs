@@ -2,15 +2,18 @@
 //! again as statements of one.
 //!
 //! A statement for any number of rows would be planned anew each time. What a row binds is said by [`bulk!`](crate::bulk) and handed on
-//! value by value: diesel's own insert of many rows walks each of them three times over. A statement fails at the row that the database
+//! value by value: diesel's own insert of many rows walks each of them three times over, and its own COPY asks for the type of every value
+//! and goes to the network in small pieces. A statement fails at the row that the database
 //! does not take and leaves the rows before it, since nobody goes on after that: undoing them alone would have SQLite keep a copy of every
 //! page that it touches. It may not know what rows hold.
+
+use std::io::Write;
 
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::Sqlite;
 use diesel::{PgConnection, QueryResult, RunQueryDsl, SqliteConnection};
 
-use super::{Conn, Fault};
+use super::{Conn, Fault, SharedText};
 
 /// A row of one table, which `bulk!` declares.
 pub trait Bulk: Sized + 'static {
@@ -18,8 +21,70 @@ pub trait Bulk: Sized + 'static {
     const INTO: &'static str;
     /// Binds the columns in that order.
     fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
+    /// Writes the row as PostgreSQL's binary COPY has it.
+    fn put(&self, out: &mut Vec<u8>);
     /// Copies rows into the table.
     fn copy(rows: &[Self], conn: &mut PgConnection) -> QueryResult<usize>;
+}
+
+/// A value as PostgreSQL's binary COPY has it: how many bytes, or -1 for none, and the bytes (PostgreSQL's documentation, COPY, "Binary
+/// Format"; numbers with the highest byte first).
+pub trait Value {
+    /// Writes it behind what is there.
+    fn put(&self, out: &mut Vec<u8>);
+}
+
+fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    // A longer value is no value of PostgreSQL's: it refuses the row.
+    out.extend_from_slice(&i32::try_from(bytes.len()).unwrap_or(i32::MAX).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+macro_rules! values {
+    ($($kind:ty: $value:ident => $bytes:expr;)*) => {
+        $(impl Value for $kind {
+            fn put(&self, out: &mut Vec<u8>) {
+                let $value = self;
+                put_bytes($bytes, out);
+            }
+        })*
+    };
+}
+
+values! {
+    i32: number => &number.to_be_bytes();
+    i64: number => &number.to_be_bytes();
+    String: text => text.as_bytes();
+    SharedText: text => text.as_bytes();
+    Vec<u8>: bytes => bytes;
+    [u8; 16]: bytes => bytes;
+}
+
+impl<V: Value> Value for Option<V> {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.put(out),
+            None => out.extend_from_slice(&(-1i32).to_be_bytes()),
+        }
+    }
+}
+
+/// Bytes that go to the server at once.
+const PIECE: usize = 128 * 1024;
+
+/// Writes what a binary COPY is sent: a head, the rows, an end.
+pub fn copy_rows<R: Bulk>(rows: &[R], to: &mut dyn Write) -> std::io::Result<()> {
+    let mut out = Vec::with_capacity(PIECE + PIECE / 8);
+    out.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+    for row in rows {
+        row.put(&mut out);
+        if out.len() >= PIECE {
+            to.write_all(&out)?;
+            out.clear();
+        }
+    }
+    out.extend_from_slice(&(-1i16).to_be_bytes());
+    to.write_all(&out)
 }
 
 /// Says into which columns of a table, as diesel knows it, the fields of the same names of an `Insertable` row are written.
@@ -41,8 +106,19 @@ macro_rules! bulk {
                 Ok(())
             }
 
+            fn put(&self, out: &mut Vec<u8>) {
+                const COLUMNS: i16 = [stringify!($first), $(stringify!($column)),*].len() as i16;
+                out.extend_from_slice(&COLUMNS.to_be_bytes());
+                $crate::store::bulk::Value::put(&self.$first, out);
+                $($crate::store::bulk::Value::put(&self.$column, out);)*
+            }
+
             fn copy(rows: &[Self], conn: &mut diesel::PgConnection) -> diesel::QueryResult<usize> {
-                diesel::copy_from($table::table).from_insertable(rows).execute(conn)
+                let failed = |e| diesel::result::Error::SerializationError(Box::new(e));
+                let rows = |to: &mut dyn std::io::Write| $crate::store::bulk::copy_rows(rows, to).map_err(failed);
+                let columns = ($table::$first, $($table::$column),*);
+                let copy = diesel::copy_from($table::table).from_raw_data(columns, rows);
+                copy.with_format(diesel::pg::CopyFormat::Binary).execute(conn)
             }
         }
     };
