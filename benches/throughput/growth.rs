@@ -11,7 +11,7 @@ use super::{Sample, timed};
 
 /// Records of a commit, and of a window: so many for each lane.
 const BATCH: usize = 5000;
-const WINDOW: usize = 14 * LANES * BATCH;
+const WINDOW: usize = 7 * LANES * BATCH;
 /// Postings that a record makes here.
 const POSTINGS: usize = 2;
 /// Sizes at which it is measured.

@@ -13,8 +13,8 @@ use super::scene::Scene;
 use super::support::database::TestDatabase;
 use super::{Sample, drive, timed};
 
-/// Threads that hand batches to the writer.
-pub const LANES: usize = 3;
+/// Threads that hand batches to the writer: two batches go into one commit, two are decided meanwhile, two are made ready.
+pub const LANES: usize = 6;
 
 /// Books in this process.
 pub struct Inside {

@@ -37,29 +37,21 @@ macro_rules! rows {
 }
 
 rows! {
-    journal Entry (seq) {
+    charges Charge (seq) {
         seq: diesel::sql_types::BigInt = i64,
-        recorded_at: diesel::sql_types::BigInt = i64,
-        effective_at: diesel::sql_types::BigInt = i64,
-        kind: diesel::sql_types::Integer = i32,
-        actor: diesel::sql_types::Nullable<diesel::sql_types::BigInt> = Option<i64>,
-        subject: diesel::sql_types::Nullable<diesel::sql_types::BigInt> = Option<i64>,
-        body: diesel::sql_types::Nullable<diesel::sql_types::Text> = Option<String>,
-        lines: diesel::sql_types::Nullable<diesel::sql_types::Text> = Option<String>,
-    }
-    charges Charge (id) {
         id: diesel::sql_types::BigInt = i64,
-        seq: diesel::sql_types::BigInt = i64,
+        ended_at: diesel::sql_types::BigInt = i64,
+        actor: diesel::sql_types::BigInt = i64,
+        award: diesel::sql_types::BigInt = i64,
+        lines: diesel::sql_types::Nullable<diesel::sql_types::Text> = Option<String>,
         usage_key: diesel::sql_types::Binary = Vec<u8>,
         part: diesel::sql_types::Integer = i32,
         digest: diesel::sql_types::Binary = Vec<u8>,
         provider: diesel::sql_types::BigInt = i64,
-        award: diesel::sql_types::BigInt = i64,
         resource: diesel::sql_types::BigInt = i64,
         amount: diesel::sql_types::BigInt = i64,
         overdraft: diesel::sql_types::BigInt = i64,
         balance_after: diesel::sql_types::BigInt = i64,
-        ended_at: diesel::sql_types::BigInt = i64,
         rates: diesel::sql_types::Text = String,
         said: diesel::sql_types::Text = String,
     }
@@ -85,7 +77,7 @@ diesel::table! {
     }
 }
 
-impl Entry {
+impl Charge {
     /// The accounts that it moves: each one's number, and its balance and count of postings afterwards.
     fn accounts(&self) -> Vec<(i64, (i64, i64))> {
         let lines: Vec<[i64; 4]> = self.lines.as_deref().map_or_else(Vec::new, |text| serde_json::from_str(text).expect("postings"));
@@ -95,7 +87,6 @@ impl Entry {
 
 /// The rows of one commit, and what the accounts came to.
 struct Commit {
-    entries: Vec<Entry>,
     charges: Vec<Charge>,
     runs: Vec<Run>,
     key_blocks: Vec<KeyBlock>,
@@ -142,7 +133,7 @@ impl Same {
         Same { base, books, seq, account: 0 }
     }
 
-    /// Writes what the books have been given since the last time, `batch` entries in a commit.
+    /// Writes what the books have been given since the last time, `batch` charges in a commit.
     pub fn write(&mut self, batch: usize) -> Sample {
         let end = head(&mut self.books);
         self.open_accounts();
@@ -178,20 +169,17 @@ impl Same {
     fn read(&mut self, from: i64, to: i64) -> Commit {
         let (low, high) = (from * 1024, to * 1024 + 1023);
         on!(&mut self.books, c => {
-            let entries: Vec<Entry> = journal::table.filter(journal::seq.between(from, to)).order(journal::seq).load(c).expect("entries");
-            let stamps = entries.first().map_or(0, |e| e.recorded_at)..=entries.last().map_or(0, |e| e.recorded_at);
-            let charges: Vec<Charge> =
-                charges::table.filter(charges::id.between(stamps.start(), stamps.end())).order(charges::id).load(c).expect("charges");
+            let charges: Vec<Charge> = charges::table.filter(charges::seq.between(from, to)).order(charges::seq).load(c).expect("charges");
             let of_accounts = runs::list.eq(1).and(runs::first.between(low, high));
-            let of_grants = runs::list.eq(2).and(runs::first.between(stamps.start(), stamps.end()));
+            let of_grants = runs::list.eq(2).and(runs::first.between(from, to));
             let runs: Vec<Run> = runs::table.filter(of_accounts.or(of_grants)).order((runs::list, runs::owner)).load(c).expect("runs");
-            let ended = key_blocks::upto.between(stamps.start(), stamps.end());
+            let ended = key_blocks::upto.between(from, to);
             let key_blocks: Vec<KeyBlock> = key_blocks::table.filter(ended).order(key_blocks::block).load(c).expect("blocks");
             let rows = key_blocks.first().map_or(0, |b| b.block * 256)..key_blocks.last().map_or(0, |b| (b.block + 1) * 256);
             let of_blocks = key_rows::id.ge(rows.start).and(key_rows::id.lt(rows.end));
             let key_rows: Vec<KeyRow> = key_rows::table.filter(of_blocks).order(key_rows::id).load(c).expect("rows of keys");
-            let accounts = entries.iter().flat_map(Entry::accounts).collect();
-            Commit { entries, charges, runs, key_blocks, key_rows, accounts }
+            let accounts = charges.iter().flat_map(Charge::accounts).collect();
+            Commit { charges, runs, key_blocks, key_rows, accounts }
         })
     }
 
@@ -199,7 +187,6 @@ impl Same {
         match &mut self.base {
             Base::Sqlite(base) => {
                 base.execute_batch("BEGIN IMMEDIATE").expect("a turn");
-                Entry::insert(&commit.entries, base);
                 Charge::insert(&commit.charges, base);
                 Run::insert(&commit.runs, base);
                 KeyBlock::insert(&commit.key_blocks, base);
@@ -214,7 +201,6 @@ impl Same {
             }
             Base::Postgres(base) => {
                 base.batch_execute("BEGIN").expect("a turn");
-                diesel::copy_from(journal::table).from_insertable(&commit.entries).execute(base).expect("entries");
                 diesel::copy_from(charges::table).from_insertable(&commit.charges).execute(base).expect("charges");
                 diesel::copy_from(runs::table).from_insertable(&commit.runs).execute(base).expect("runs");
                 diesel::copy_from(key_blocks::table).from_insertable(&commit.key_blocks).execute(base).expect("blocks");
@@ -234,6 +220,6 @@ impl Same {
 }
 
 fn head(books: &mut Conn) -> i64 {
-    let last: Option<i64> = on!(books, c => journal::table.select(diesel::dsl::max(journal::seq)).first(c)).expect("a journal");
+    let last: Option<i64> = on!(books, c => charges::table.select(diesel::dsl::max(charges::seq)).first(c)).expect("charges");
     last.unwrap_or(0)
 }

@@ -1,9 +1,9 @@
 -- What is written differently for the two databases: guards, by which the journal and what belongs to it refuse to be changed (what was
 -- wrong is put right by adding), and the view of the postings.
-CREATE TRIGGER journal_refuses_update BEFORE UPDATE ON journal
-BEGIN SELECT RAISE(ABORT, 'journal is append-only'); END;
-CREATE TRIGGER journal_refuses_delete BEFORE DELETE ON journal
-BEGIN SELECT RAISE(ABORT, 'journal is append-only'); END;
+CREATE TRIGGER entries_refuses_update BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries is append-only'); END;
+CREATE TRIGGER entries_refuses_delete BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries is append-only'); END;
 CREATE TRIGGER key_blocks_refuses_update BEFORE UPDATE ON key_blocks
 BEGIN SELECT RAISE(ABORT, 'key_blocks is append-only'); END;
 CREATE TRIGGER key_blocks_refuses_delete BEFORE DELETE ON key_blocks
@@ -65,8 +65,8 @@ CREATE TRIGGER charges_refuse_delete BEFORE DELETE ON charges
 BEGIN SELECT RAISE(ABORT, 'charges is append-only'); END;
 CREATE TRIGGER charges_refuse_update BEFORE UPDATE ON charges WHEN NEW.said <> '' OR OLD.said = '' OR
   (NEW.id, NEW.seq, NEW.usage_key, NEW.part, NEW.digest, NEW.provider, NEW.award, NEW.resource, NEW.amount, NEW.overdraft,
-    NEW.balance_after, NEW.ended_at, NEW.rates) IS NOT (OLD.id, OLD.seq, OLD.usage_key, OLD.part, OLD.digest, OLD.provider,
-    OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates)
+    NEW.balance_after, NEW.ended_at, NEW.rates, NEW.actor, NEW.lines) IS NOT (OLD.id, OLD.seq, OLD.usage_key, OLD.part, OLD.digest, OLD.provider,
+    OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates, OLD.actor, OLD.lines)
 BEGIN SELECT RAISE(ABORT, 'charges is append-only'); END;
 CREATE TRIGGER statements_refuses_update BEFORE UPDATE ON statements
 BEGIN SELECT RAISE(ABORT, 'statements is append-only'); END;

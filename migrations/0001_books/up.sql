@@ -72,9 +72,10 @@ CREATE TABLE units (
   id BIGINT NOT NULL UNIQUE
 );
 
--- What a transaction moves stands in its own row, so that it is there whole or not at all: a JSON list of postings, each
--- [account, signed amount, number in the account from 1, the account's balance after it].
-CREATE TABLE journal (
+-- The journal is entries and charges together, which share one sequence: a charge is one row with its usage record, since there are more of
+-- them than of all else. What a transaction moves stands in its own row, so that it is there whole or not at all: `lines` is a JSON list of
+-- postings, each [account, signed amount, number in the account from 1, the account's balance after it].
+CREATE TABLE entries (
   seq {KEY},
   recorded_at BIGINT NOT NULL,
   effective_at BIGINT NOT NULL,
@@ -438,27 +439,36 @@ CREATE TABLE rates (
 );
 CREATE INDEX rates_of_resource ON rates (resource);
 
--- Which charges a grant has stands in list 2 of the runs. part 0 is a job's total, found by its key through the blocks of keys; the key of
--- the job's total and of its parts is the same. `said` is what was sent without what the other columns say, or nothing where that was
--- erased, which is the one change of a row.
+-- A charge's part of the journal, then its usage record. Which charges a grant has stands in list 2 of the runs. part 0 is a job's total,
+-- found by its key through the blocks of keys; the key of the job's total and of its parts is the same. `said` is what was sent without
+-- what the other columns say, or nothing where that was erased, which is the one change of a row.
 CREATE TABLE charges (
-  id {KEY},
-  seq BIGINT NOT NULL,
+  seq {KEY},
+  id BIGINT NOT NULL,
+  ended_at BIGINT NOT NULL,
+  actor BIGINT NOT NULL,
+  award BIGINT NOT NULL,
+  lines TEXT,
   usage_key {BYTES} NOT NULL,
   part INTEGER NOT NULL,
   digest {BYTES} NOT NULL,
   provider BIGINT NOT NULL,
-  award BIGINT NOT NULL,
   resource BIGINT NOT NULL,
   amount BIGINT NOT NULL,
   overdraft BIGINT NOT NULL,
   balance_after BIGINT NOT NULL,
-  ended_at BIGINT NOT NULL,
   rates TEXT NOT NULL,
   said TEXT NOT NULL
 );
 CREATE UNIQUE INDEX parts_of_jobs ON charges (usage_key, part) WHERE part > 0;
-CREATE INDEX overdrawn_charges ON charges (award, id) WHERE overdraft > 0;
+CREATE INDEX overdrawn_charges ON charges (award, seq) WHERE overdraft > 0;
+
+-- All entries of the journal; 40 is the kind of charges. Each column has the same type on both sides: otherwise SQLite would read both tables
+-- from end to end for every question.
+CREATE VIEW journal AS
+  SELECT seq, recorded_at, effective_at, kind, actor, subject, body, lines FROM entries
+  UNION ALL
+  SELECT seq, id, ended_at, CAST(40 AS INTEGER), actor, award, CAST(NULL AS TEXT), lines FROM charges;
 
 -- Charges, and records of the quarantine, whose record was erased, by the entry of that sequence. What was metered stays: totals and
 -- statements count it.
@@ -502,10 +512,12 @@ CREATE INDEX unsettled_holds ON holds (award) WHERE state IN ('open', 'expired')
 CREATE INDEX due_holds ON holds (expires_at) WHERE state = 'open';
 CREATE INDEX jobs_of_holds ON holds (provider, cluster, job) WHERE state IN ('open', 'expired');
 
+-- `charge_seq` is the sequence of the charge.
 CREATE TABLE refunds (
   id {KEY},
   seq BIGINT NOT NULL,
   charge BIGINT NOT NULL,
+  charge_seq BIGINT NOT NULL,
   award BIGINT NOT NULL,
   amount BIGINT NOT NULL CHECK (amount > 0),
   reason TEXT NOT NULL

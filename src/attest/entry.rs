@@ -200,18 +200,20 @@ mod tests {
 
     fn row() -> ChargeRow {
         ChargeRow {
-            id: 1_000_000,
             seq: 9,
+            id: 1_000_000,
+            ended_at: 0,
+            actor: 10,
+            award: 4_000_000,
+            lines: None,
             usage_key: [1; 16],
             part: 0,
             digest: [2; 16],
             provider: 3_000_000,
-            award: 4_000_000,
             resource: 5_000_000,
             amount: 7,
             overdraft: 0,
             balance_after: 8,
-            ended_at: 0,
             rates: "[6000000]".into(),
             said: r#"{"external_id":"lab:1","user":"u\"1"}"#.into(),
         }

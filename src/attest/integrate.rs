@@ -21,7 +21,7 @@ use crate::directory::erasure::Named;
 use crate::id::InstitutionId;
 use crate::ledger::handle::Handles;
 use crate::ledger::{self, Entry};
-use crate::store::{Conn, Database, Fault, Page};
+use crate::store::{Conn, Database, Fault};
 use crate::tlog::hash;
 use crate::tlog::tile::{Edge, encode};
 use crate::usage;
@@ -63,16 +63,11 @@ pub fn read_batch(conn: &mut Conn, followed: i64, limit: i64, composer: &mut Com
     let head = ledger::store::head(conn)?;
     let to = head.min(followed.saturating_add(limit));
     let entries = if followed < to { ledger::store::entries(conn, followed + 1, to)? } else { Vec::new() };
-    let mut stamps = entries.iter().filter(|entry| has_job(entry)).map(|entry| entry.recorded_at.micros());
-    let mut charges = Vec::new();
-    if let Some(first) = stamps.next() {
-        let page = Page { after: Some(first - 1), limit: 1 + i64::try_from(stamps.count()).unwrap_or(limit), descending: false };
-        let rows = usage::store::charges(conn, &usage::Of::default(), page)?;
-        charges = erase::with_erasing(conn, rows)?;
-    }
+    let rows = usage::store::charges_between(conn, followed, to, limit)?;
+    let charges = erase::with_erasing(conn, rows)?;
     let mut erased = Vec::new();
     for named in entries.iter().filter_map(Named::of) {
-        erased.extend(erase::sequences(conn, &named.charges)?);
+        erased.extend(ledger::store::seqs_of(conn, &named.charges)?);
     }
     composer.prepare(conn, &charges)?;
     Ok(Batch { entries, charges: charges.into_iter().map(|row| (row.id, row)).collect(), erased, head })

@@ -52,12 +52,10 @@ pub fn look(conn: &mut Conn, seen: i64) -> Result<Found, Fault> {
     let to = (from + STRETCH - 1).min(head);
     let kinds: Vec<i32> = Kind::ALL.iter().filter(|kind| Rule::of(**kind).is_some()).map(|kind| *kind as i32).collect();
     let seqs = if from <= to { store::entries_of_kinds(conn, &kinds, from, to)? } else { Vec::new() };
-    let mut entries = ledger::store::entries_of(conn, &seqs)?;
+    let mut entries = ledger::store::entries_with_lines(conn, &seqs)?;
     entries.sort_by_key(|entry| entry.seq);
-    let mut lines = ledger::store::lines_of_entries(conn, &seqs)?;
     let mut events = Vec::new();
-    for mut entry in entries {
-        entry.lines = lines.remove(&entry.seq).unwrap_or_default();
+    for entry in entries {
         events.extend(events_of(conn, &entry)?);
     }
     Ok(Found { saved, to: to.max(from - 1), more: to < head, events })

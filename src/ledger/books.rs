@@ -52,18 +52,6 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// The balances of accounts, 0 where there is none yet; reads those not remembered.
-    pub fn load(&mut self, link: &mut Link, keys: impl IntoIterator<Item = Key>) -> Result<(), Fault> {
-        for key in keys {
-            if !self.accounts.contains_key(&key) {
-                self.units(link)?;
-                let found = store::state(link.conn()?, self.known_units()?, &key)?;
-                self.accounts.extend(found.map(|state| (key, state)));
-            }
-        }
-        Ok(())
-    }
-
     /// Remembers all accounts of a grant, in one query.
     pub fn load_grant(&mut self, link: &mut Link, grant: i64) -> Result<Vec<Key>, Fault> {
         self.units(link)?;
@@ -75,9 +63,20 @@ impl Books {
         Ok(keys)
     }
 
-    /// The balance as remembered; 0 for an account that does not exist yet.
-    pub fn balance(&self, key: &Key) -> i64 {
-        self.accounts.get(key).map_or(0, |state| state.balance)
+    /// The balance of an account, 0 where there is none yet.
+    pub fn balance(&mut self, link: &mut Link, key: Key) -> Result<i64, Fault> {
+        Ok(self.state(link, key)?.map_or(0, |state| state.balance))
+    }
+
+    /// An account, if there is one; read unless it is remembered.
+    fn state(&mut self, link: &mut Link, key: Key) -> Result<Option<State>, Fault> {
+        if let Some(state) = self.accounts.get(&key) {
+            return Ok(Some(*state));
+        }
+        self.units(link)?;
+        let found = store::state(link.conn()?, self.known_units()?, &key)?;
+        self.accounts.extend(found.map(|state| (key, state)));
+        Ok(found)
     }
 
     /// Every unit by its code.
@@ -100,7 +99,7 @@ impl Books {
     }
 
     /// The lines of a draft as they would be posted, each with the account's new balance; refused if a law would break.
-    pub fn decide(&self, draft: &Draft) -> Result<Few<Decided>, Fault> {
+    pub fn decide(&mut self, link: &mut Link, draft: &Draft) -> Result<Few<Decided>, Fault> {
         let Some(unit) = draft.unit else { return Ok(Few::new()) };
         let mut lines: Few<Decided> = Few::new();
         for (key, amount) in &draft.lines {
@@ -117,13 +116,13 @@ impl Books {
             return Err(Refusal::new(Code::TooLarge, "One transaction can't touch more than 1,023 accounts.").into());
         }
         for line in &mut lines {
-            line.balance = self.balance_after(line.key, line.amount, unit)?;
+            line.balance = self.balance_after(link, line.key, line.amount, unit)?;
         }
         Ok(lines)
     }
 
-    fn balance_after(&self, key: Key, amount: i64, unit: Unit) -> Result<i64, Fault> {
-        let state = self.accounts.get(&key);
+    fn balance_after(&mut self, link: &mut Link, key: Key, amount: i64, unit: Unit) -> Result<i64, Fault> {
+        let state = self.state(link, key)?;
         if !key.fits() || state.is_some_and(|s| s.unit != unit) {
             return Err(Fault::Internal(format!("{} can't take {}", key.name(), unit.code())));
         }
@@ -136,14 +135,19 @@ impl Books {
         Ok(balance)
     }
 
-    /// Stages an entry and the lines decided for it.
-    pub fn stage(&mut self, link: &mut Link, birth: Birth, draft: Draft, lines: Few<Decided>) -> Result<(), Fault> {
+    /// Stages the lines decided for an entry; their text, which belongs in the entry's row.
+    pub fn stage(&mut self, link: &mut Link, birth: Birth, unit: Option<Unit>, lines: Few<Decided>) -> Result<Option<String>, Fault> {
         let mut written: Few<store::Posted> = Few::new();
         for (place, Decided { key, amount, balance }) in (1i64..).zip(lines) {
-            let (account, nth) = self.move_account(link, key, balance, draft.unit)?;
+            let (account, nth) = self.move_account(link, key, balance, unit)?;
             self.staged.post(account, store::posting(birth.seq, place));
             written.push(store::Posted(account, amount, nth, balance));
         }
+        store::Posted::text(&written)
+    }
+
+    /// Stages the row of an entry.
+    pub fn enter(&mut self, birth: Birth, draft: Draft, lines: Option<String>) {
         self.staged.enter(store::JournalRow {
             seq: birth.seq,
             recorded_at: birth.stamp,
@@ -152,9 +156,8 @@ impl Books {
             actor: draft.actor.map(|p| p.stamp()),
             subject: draft.subject,
             body: draft.body,
-            lines: store::Posted::text(&written)?,
+            lines,
         });
-        Ok(())
     }
 
     /// Gives the account its new balance; its number and the count of its postings.

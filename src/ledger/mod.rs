@@ -29,27 +29,32 @@ pub type Few<T> = SmallVec<[T; 4]>;
 ///
 /// Errors: `insufficient_credits` (with `shortfall`) when an asset would fall below zero; `validation_failed` beyond 64 bits.
 pub fn post(work: &mut Work<'_>, draft: Draft) -> Result<Birth, Fault> {
+    let (birth, lines) = post_apart(work, &draft)?;
+    work.room::<Books>()?.enter(birth, draft, lines);
+    Ok(birth)
+}
+
+/// As `post`, for whoever writes the entry's row as part of a row of its own, where the journal finds it: the place, and the text of the
+/// postings, which nothing else keeps.
+pub fn post_apart(work: &mut Work<'_>, draft: &Draft) -> Result<(Birth, Option<String>), Fault> {
     let (books, link) = work.room_and_link::<Books>()?;
-    books.load(link, draft.lines.iter().map(|(key, _)| *key))?;
-    let lines = books.decide(&draft)?;
+    let lines = books.decide(link, draft)?;
     let birth = work.take();
     let (books, link) = work.room_and_link::<Books>()?;
-    books.stage(link, birth, draft, lines)?;
-    Ok(birth)
+    let lines = books.stage(link, birth, draft.unit, lines)?;
+    Ok((birth, lines))
 }
 
 /// The balance of one account as this writer knows it.
 pub fn balance(work: &mut Work<'_>, key: Key) -> Result<i64, Fault> {
     let (books, link) = work.room_and_link::<Books>()?;
-    books.load(link, [key])?;
-    Ok(books.balance(&key))
+    books.balance(link, key)
 }
 
 /// The balances of several accounts, in the order of the keys.
 pub fn balances(work: &mut Work<'_>, keys: impl IntoIterator<Item = Key>) -> Result<Few<i64>, Fault> {
     let (books, link) = work.room_and_link::<Books>()?;
-    let balance = |key| books.load(link, [key]).map(|()| books.balance(&key));
-    keys.into_iter().map(balance).collect()
+    keys.into_iter().map(|key| books.balance(link, key)).collect()
 }
 
 /// All accounts of a grant that have ever been posted to. Anything staged is written first.

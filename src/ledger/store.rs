@@ -24,8 +24,15 @@ mod tables {
     diesel::table! {
         units (code) { code -> Text, scale -> Integer, name -> Text, id -> BigInt, }
     }
+    // All entries, those too whose rows other rooms write.
     diesel::table! {
         journal (seq) {
+            seq -> BigInt, recorded_at -> BigInt, effective_at -> BigInt, kind -> Integer,
+            actor -> Nullable<BigInt>, subject -> Nullable<BigInt>, body -> Nullable<Text>, lines -> Nullable<Text>,
+        }
+    }
+    diesel::table! {
+        entries (seq) {
             seq -> BigInt, recorded_at -> BigInt, effective_at -> BigInt, kind -> Integer,
             actor -> Nullable<BigInt>, subject -> Nullable<BigInt>, body -> Nullable<Text>, lines -> Nullable<Text>,
         }
@@ -40,18 +47,19 @@ mod tables {
         reversals (seq) { seq -> BigInt, reverses -> BigInt, booked_by -> BigInt, reversed_by -> BigInt, reason -> Text, }
     }
 }
-use tables::{accounts, journal, units};
+use tables::{accounts, entries, journal, units};
 
 mod digits;
+mod places;
 mod reading;
 mod reversals;
 
+pub use places::{first_at, seq_of, seqs_of};
 pub use reading::Journal;
 pub(super) use reversals::insert_reversal;
 pub use reversals::{Reversal, reversal_of, reversals, reversals_of};
 
-#[derive(Insertable, Queryable, Clone)]
-#[diesel(table_name = journal, treat_none_as_default_value = false)]
+#[derive(Queryable, Clone)]
 pub(super) struct JournalRow {
     pub seq: i64,
     pub recorded_at: i64,
@@ -63,7 +71,7 @@ pub(super) struct JournalRow {
     pub lines: Option<String>,
 }
 
-bulk! { JournalRow => journal { seq, recorded_at, effective_at, kind, actor, subject, body, lines } }
+bulk! { JournalRow => entries { seq, recorded_at, effective_at, kind, actor, subject, body, lines } }
 
 /// A posting as its entry's row has it: the account's number, the amount, its number in the account, the balance after it.
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -86,25 +94,25 @@ impl Posted {
 /// The runs that say which postings an account has.
 const POSTINGS: List = List(1);
 
-/// Entries to be written together.
+/// Entries to be written together, and the lists of postings of all, whoever writes their rows.
 pub(super) struct Entries {
-    journal: Vec<JournalRow>,
+    rows: Vec<JournalRow>,
     of_accounts: Growing,
 }
 
 impl Default for Entries {
     fn default() -> Entries {
-        Entries { journal: Vec::new(), of_accounts: Growing::new(POSTINGS) }
+        Entries { rows: Vec::new(), of_accounts: Growing::new(POSTINGS) }
     }
 }
 
 impl Entries {
     pub fn is_empty(&self) -> bool {
-        self.journal.is_empty()
+        self.rows.is_empty() && self.of_accounts.is_empty()
     }
 
     pub fn enter(&mut self, row: JournalRow) {
-        self.journal.push(row);
+        self.rows.push(row);
     }
 
     /// Lists a posting under its account.
@@ -114,10 +122,10 @@ impl Entries {
 
     /// Hands out what writes them. As many are expected the next time.
     pub fn take(&mut self) -> impl FnOnce(&mut Conn) -> Result<(), Fault> + Send + use<> {
-        let next = Vec::with_capacity(self.journal.len());
-        let (journal, listed) = (std::mem::replace(&mut self.journal, next), self.of_accounts.take());
+        let next = Vec::with_capacity(self.rows.len());
+        let (rows, listed) = (std::mem::replace(&mut self.rows, next), self.of_accounts.take());
         move |conn| {
-            bulk::insert(conn, &journal)?;
+            bulk::insert(conn, &rows)?;
             listed.write(conn)
         }
     }
@@ -310,36 +318,10 @@ pub fn recorded_head(conn: &mut Conn) -> Result<(i64, i64), Fault> {
     Ok((head.seq, head.stamp))
 }
 
-/// The last sequence of the journal; 0 while it is empty.
+/// The last sequence of the journal; 0 while it is empty. Asked so that both databases look at the end of each of its tables alone.
 pub fn head(conn: &mut Conn) -> Result<i64, Fault> {
-    let last: Option<i64> = on!(conn, c => journal::table.select(diesel::dsl::max(journal::seq)).first(c))?;
+    let last: Option<i64> = on!(conn, c => journal::table.select(journal::seq).order(journal::seq.desc()).first(c).optional())?;
     Ok(last.unwrap_or(0))
-}
-
-#[derive(QueryableByName)]
-struct Place {
-    #[diesel(sql_type = BigInt)]
-    seq: i64,
-}
-
-/// The first sequence recorded at or after a moment (head + 1 if none): sequences and stamps grow together, so halving finds it
-/// in one statement and no index is needed for it.
-pub fn first_at(conn: &mut Conn, recorded_at: i64) -> Result<i64, Fault> {
-    const HALVING: &str = "WITH RECURSIVE range(low, high) AS (
-        SELECT CAST(1 AS BIGINT), coalesce((SELECT max(seq) FROM journal), 0) + 1
-        UNION ALL
-        SELECT CASE WHEN j.recorded_at < $1 THEN j.seq + 1 ELSE range.low END, CASE WHEN j.recorded_at < $1 THEN range.high ELSE j.seq END
-        FROM range JOIN journal j ON j.seq = (range.low + range.high) / 2 WHERE range.low < range.high)
-        SELECT low AS seq FROM range WHERE low = high";
-    let found: Option<Place> = on!(conn, c => sql_query(HALVING).bind::<BigInt, _>(recorded_at).get_result(c).optional())?;
-    found.map(|place| place.seq).ok_or_else(|| Fault::Internal("the journal's order is broken".into()))
-}
-
-/// The sequence of the entry with exactly this stamp.
-pub fn seq_of(conn: &mut Conn, stamp: i64) -> Result<Option<i64>, Fault> {
-    let seq = first_at(conn, stamp)?;
-    let at: Option<i64> = on!(conn, c => journal::table.find(seq).select(journal::recorded_at).first(c).optional())?;
-    Ok((at == Some(stamp)).then_some(seq))
 }
 
 /// Entries from one sequence to another, both included, with their lines.
@@ -354,6 +336,12 @@ pub fn entries_of(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<Entry>, Fault> {
     rows.into_iter().map(|row| entry_of(row, Vec::new())).collect()
 }
 
+/// The same with their lines.
+pub fn entries_with_lines(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<Entry>, Fault> {
+    let rows: Vec<JournalRow> = on!(conn, c => journal::table.filter(journal::seq.eq_any(seqs)).load(c))?;
+    with_lines(conn, rows)
+}
+
 /// Transactions (entries of kinds that move credits), a page by sequence.
 pub fn transactions(conn: &mut Conn, page: Page) -> Result<Vec<Entry>, Fault> {
     let kinds: Vec<i32> = Kind::ALL.iter().filter(|kind| kind.moves()).map(|kind| *kind as i32).collect();
@@ -362,10 +350,11 @@ pub fn transactions(conn: &mut Conn, page: Page) -> Result<Vec<Entry>, Fault> {
     with_lines(conn, rows)
 }
 
-/// The lines of these entries by sequence, in few queries however far apart the entries are.
-pub fn lines_of_entries(conn: &mut Conn, seqs: &[i64]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
-    let rows = postings(conn, seqs)?;
-    let accounts = accounts_in(conn, rows.values().flatten())?;
+/// The lines of entries whose rows were read elsewhere, by sequence: from their texts.
+pub fn lines_of_texts(conn: &mut Conn, texts: &[(i64, Option<&str>)]) -> Result<HashMap<i64, Vec<Line>>, Fault> {
+    let read = |(seq, text): &(i64, Option<&str>)| Ok((*seq, Posted::read(*seq, *text)?));
+    let rows: Vec<(i64, Vec<Posted>)> = texts.iter().map(read).collect::<Result<_, Fault>>()?;
+    let accounts = accounts_in(conn, rows.iter().flat_map(|(_, posted)| posted))?;
     rows.into_iter().map(|(seq, posted)| Ok((seq, lines_of(seq, &posted, &accounts)?))).collect()
 }
 

@@ -8,6 +8,7 @@
 //! page that it touches. It may not know what rows hold.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::Sqlite;
@@ -23,8 +24,25 @@ pub trait Bulk: Sized + 'static {
     fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
     /// Writes the row as PostgreSQL's binary COPY has it.
     fn put(&self, out: &mut Vec<u8>);
-    /// Copies rows into the table.
-    fn copy(rows: &[Self], conn: &mut PgConnection) -> QueryResult<usize>;
+    /// Copies into the table whatever `rows` writes.
+    fn copy(conn: &mut PgConnection, rows: &dyn Fn(&mut dyn Write) -> std::io::Result<()>) -> QueryResult<usize>;
+}
+
+/// A row that others look at meanwhile.
+impl<R: Bulk> Bulk for Arc<R> {
+    const INTO: &'static str = R::INTO;
+
+    fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        R::bind(self, out)
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        R::put(self, out);
+    }
+
+    fn copy(conn: &mut PgConnection, rows: &dyn Fn(&mut dyn Write) -> std::io::Result<()>) -> QueryResult<usize> {
+        R::copy(conn, rows)
+    }
 }
 
 /// A value as PostgreSQL's binary COPY has it: how many bytes, or -1 for none, and the bytes (PostgreSQL's documentation, COPY, "Binary
@@ -73,7 +91,7 @@ impl<V: Value> Value for Option<V> {
 const PIECE: usize = 128 * 1024;
 
 /// Writes what a binary COPY is sent: a head, the rows, an end.
-pub fn copy_rows<R: Bulk>(rows: &[R], to: &mut dyn Write) -> std::io::Result<()> {
+fn copy_rows<R: Bulk>(rows: &[R], to: &mut dyn Write) -> std::io::Result<()> {
     let mut out = Vec::with_capacity(PIECE + PIECE / 8);
     out.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
     for row in rows {
@@ -113,11 +131,13 @@ macro_rules! bulk {
                 $($crate::store::bulk::Value::put(&self.$column, out);)*
             }
 
-            fn copy(rows: &[Self], conn: &mut diesel::PgConnection) -> diesel::QueryResult<usize> {
+            fn copy(
+                conn: &mut diesel::PgConnection,
+                rows: &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>,
+            ) -> diesel::QueryResult<usize> {
                 let failed = |e| diesel::result::Error::SerializationError(Box::new(e));
-                let rows = |to: &mut dyn std::io::Write| $crate::store::bulk::copy_rows(rows, to).map_err(failed);
                 let columns = ($table::$first, $($table::$column),*);
-                let copy = diesel::copy_from($table::table).from_raw_data(columns, rows);
+                let copy = diesel::copy_from($table::table).from_raw_data(columns, |to| rows(to).map_err(failed));
                 copy.with_format(diesel::pg::CopyFormat::Binary).execute(conn)
             }
         }
@@ -159,7 +179,7 @@ pub fn insert<R: Bulk>(conn: &mut Conn, rows: &[R]) -> Result<(), Fault> {
             eights.iter().try_for_each(|some| Together(some).execute(c).map(drop))?;
             rest.iter().try_for_each(|row| Together(std::array::from_ref(row)).execute(c).map(drop))?;
         }
-        Conn::Postgres(c) if !rows.is_empty() => _ = R::copy(rows, c)?,
+        Conn::Postgres(c) if !rows.is_empty() => _ = R::copy(c, &|to| copy_rows(rows, to))?,
         Conn::Postgres(_) => {}
     }
     Ok(())

@@ -16,7 +16,7 @@ struct Count {
 
 /// The tables that must refuse UPDATE and DELETE, or what matters of them.
 pub const APPEND_ONLY: &[&str] = &[
-    "journal",
+    "entries",
     "runs",
     "key_blocks",
     "key_rows",

@@ -105,6 +105,14 @@ impl Sieve {
         meant.flat_map(move |(_, block)| (i64::from(*block)..=blocks).step_by(BUCKETS)).filter(|block| *block > 0)
     }
 
+    /// The same of many keys, each block with the hash that may stand in it. The buckets lie all over memory: they are asked for one after the
+    /// other, without waiting for any, before they are looked through.
+    pub fn blocks_of(&self, hashes: impl Iterator<Item = u64> + Clone) -> Vec<(i64, u64)> {
+        let buckets = hashes.clone().filter_map(|hash| self.buckets.get((hash >> 48) as usize));
+        std::hint::black_box(buckets.filter_map(|bucket| bucket.tags.last()).fold(0, |sum: u32, tag| sum.wrapping_add(*tag)));
+        hashes.flat_map(|hash| self.blocks(hash).map(move |block| (block, hash))).collect()
+    }
+
     /// The member up to which keys stand in blocks.
     pub fn upto(&self) -> i64 {
         self.upto.last().copied().unwrap_or(0)

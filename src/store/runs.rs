@@ -65,9 +65,16 @@ impl Growing {
         self.added.push(Member { owner, id: member });
     }
 
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty()
+    }
+
     /// Hands out what was added, to be written.
     pub fn take(&mut self) -> Grown {
-        let added = std::mem::take(&mut self.added);
+        // As many are expected the next time.
+        let next = Vec::with_capacity(self.added.len());
+        let added = std::mem::replace(&mut self.added, next);
         if added.is_empty() {
             return Grown { list: self.list, added, into_runs: false };
         }

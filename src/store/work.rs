@@ -95,7 +95,7 @@ impl Memory {
 }
 
 /// The next place in the journal: its gapless sequence and its unique stamp (µs), which is the identifier of what is born there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Birth {
     /// Gapless, from 1.
     pub seq: i64,

@@ -27,7 +27,7 @@ use crate::store::{Conn, Fault, Page, Room, Rows, SharedText, Work};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Charge {
     /// Its row.
-    pub row: ChargeRow,
+    pub row: Arc<ChargeRow>,
     /// The whole price.
     pub amount: Amount,
     /// What each lot pays, in draw-down order.
@@ -109,8 +109,8 @@ pub(super) fn rated(work: &mut Work<'_>, rates: &Few<RateId>) -> Result<SharedTe
 }
 
 /// Has a charge written.
-pub(super) fn stage(work: &mut Work<'_>, incoming: &Incoming, row: ChargeRow) -> Result<(), Fault> {
-    met::charged(work, incoming, row.id)?;
+pub(super) fn stage(work: &mut Work<'_>, incoming: &Incoming, row: Arc<ChargeRow>) -> Result<(), Fault> {
+    met::charged(work, incoming, &row)?;
     work.room::<Desk>()?.staged.add(row);
     Ok(())
 }
@@ -134,7 +134,9 @@ pub fn charge(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, recor
 fn charge_one(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, incoming: &Incoming, before: &Before) -> Result<Outcome, Fault> {
     let (known, total) = before.of(work, incoming)?;
     match known {
-        Some(Known { charged: true, digest, id }) if digest == incoming.digest => return Ok(Outcome::Duplicate(ChargeId::from_stamp(id))),
+        Some(Known { charged: true, digest, id, .. }) if digest == incoming.digest => {
+            return Ok(Outcome::Duplicate(ChargeId::from_stamp(id)));
+        }
         Some(Known { charged: true, id, .. }) => return Ok(Outcome::Conflict(ChargeId::from_stamp(id))),
         Some(Known { digest, id, .. }) if digest != incoming.digest => {
             let detail = "The same usage is in quarantine with other content; dismiss that to report it anew.";
@@ -153,7 +155,7 @@ fn charge_one(work: &mut Work<'_>, who: PersonId, provider: InstitutionId, incom
             if let Some(entry) = waiting {
                 store::close_quarantine(work.sql_mut()?, entry.stamp(), charge.row.seq, Some(charge.row.id()))?;
             }
-            Ok(Outcome::Charged(Box::new(charge)))
+            Ok(Outcome::Charged(charge))
         }
         Err(Fault::Refused(refusal)) if refusal.code == Code::ValidationFailed || refusal.code == Code::NotFound => {
             Ok(Outcome::Rejected(*refusal))
@@ -177,7 +179,7 @@ fn attempt(
     incoming: &Incoming,
     named: Option<GrantId>,
     parted: bool,
-) -> Result<Charge, Fault> {
+) -> Result<Box<Charge>, Fault> {
     let record = &incoming.record;
     let now = work.now();
     donations::not_ahead(record.ended_at, now, "/ended_at")?;
@@ -206,7 +208,7 @@ pub(super) fn retry(
     provider: InstitutionId,
     incoming: &Incoming,
     named: Option<GrantId>,
-) -> Result<Charge, Fault> {
+) -> Result<Box<Charge>, Fault> {
     let before = met::before(work, std::slice::from_ref(incoming))?;
     if let (_, Some(total)) = before.of(work, incoming)? {
         return Err(conflict(ChargeId::from_stamp(total.id)).into());
@@ -302,14 +304,20 @@ pub fn recall_all(conn: &mut Conn, rows: Vec<ChargeRow>) -> Result<Vec<Charge>, 
     awards.dedup();
     let awarded = grants::store::grants(conn, &grants::Of { ids: Some(awards), ..grants::Of::default() }, Page::ALL)?;
     let units: FxHashMap<GrantId, Unit> = awarded.iter().map(|grant| (grant.id, grant.awarded.unit)).collect();
-    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
-    let lines = ledger::store::lines_of_entries(conn, &seqs)?;
+    let texts: Vec<(i64, Option<&str>)> = rows.iter().map(|row| (row.seq, row.lines.as_deref())).collect();
+    let lines = ledger::store::lines_of_texts(conn, &texts)?;
     let one = |row: ChargeRow| {
         let unit = *units.get(&row.grant()).ok_or_else(|| Fault::Internal(format!("{} is charged to no grant", row.id())))?;
         let amount = |minor| Amount::new(minor, unit);
         let spent = lines.get(&row.seq).into_iter().flatten().filter(|line| line.account.bucket == Bucket::Spent);
         let lots = spent.filter_map(|line| line.account.lot_id().map(|lot| (lot, amount(line.amount)))).collect();
-        Ok(Charge { amount: amount(row.amount), lots, overdraft: amount(row.overdraft), balance_after: amount(row.balance_after), row })
+        Ok(Charge {
+            amount: amount(row.amount),
+            lots,
+            overdraft: amount(row.overdraft),
+            balance_after: amount(row.balance_after),
+            row: Arc::new(row),
+        })
     };
     rows.into_iter().map(one).collect()
 }

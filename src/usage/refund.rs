@@ -124,8 +124,15 @@ pub(super) fn give_back(work: &mut Work<'_>, who: PersonId, id: ChargeId, amount
         draft.shift(spent, home(work, &funded, lot), part - stays(lot));
     }
     let birth = ledger::post(work, draft)?;
-    let refund =
-        RefundRow { id: birth.stamp, seq: birth.seq, charge: row.id, award: row.award, amount: amount.minor, reason: reason.into() };
+    let refund = RefundRow {
+        id: birth.stamp,
+        seq: birth.seq,
+        charge: row.id,
+        charge_seq: row.seq,
+        award: row.award,
+        amount: amount.minor,
+        reason: reason.into(),
+    };
     store::insert_refund(work.sql_mut()?, &refund)?;
     for (lot, part) in &plan {
         pass_on(work, &funded, lot, part - stays(lot), birth.seq)?;

@@ -166,7 +166,7 @@ pub(super) struct Priced<'a> {
 }
 
 /// Draws the price from the hold and the grant's lots and posts it.
-pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault> {
+pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Box<Charge>, Fault> {
     let Priced { incoming, funded, ref price, .. } = of;
     let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
     let record = &incoming.record;
@@ -182,13 +182,21 @@ pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault>
     }
     let mut draft = Draft::moving(Kind::Charge, Some(of.who), record.ended_at, unit).about(grant.stamp());
     plan.shift(&mut draft, grant, incoming.part() == 0);
-    let birth = ledger::post(work, draft)?;
+    let (birth, lines) = ledger::post_apart(work, &draft)?;
     // The entry stands. A refusal from here on would keep the record aside as if nothing had been posted.
-    conclude(work, of, plan, amount, birth).map_err(Fault::past_refusal)
+    conclude(work, of, plan, Posted { amount, birth, lines }).map_err(Fault::past_refusal)
+}
+
+/// A charge that was posted, and whose row is still to be written.
+struct Posted {
+    amount: i64,
+    birth: Birth,
+    lines: Option<String>,
 }
 
 /// What follows from a charge that was posted: the end of its hold, what the job's parts get back, and its row.
-fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth: Birth) -> Result<Charge, Fault> {
+fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, posted: Posted) -> Result<Box<Charge>, Fault> {
+    let Posted { amount, birth, lines } = posted;
     let Priced { incoming, funded, price, earlier, .. } = of;
     let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
     let mut lots = plan.free;
@@ -204,26 +212,28 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, amount: i64, birth:
     let usable = funded.lots.iter().filter(|lot| lot.pays_for(now, now));
     let keys = usable.map(|lot| Key::grant(grant, lot.id, Bucket::Granted));
     let balance_after = ledger::journal::total(ledger::balances(work, keys)?)?;
-    let row = ChargeRow {
-        id: birth.stamp,
+    let row = Arc::new(ChargeRow {
         seq: birth.seq,
+        id: birth.stamp,
+        ended_at: incoming.record.ended_at.micros(),
+        actor: of.who.stamp(),
+        award: grant.stamp(),
+        lines,
         usage_key: incoming.key,
         part: incoming.part(),
         digest: incoming.digest,
         provider: of.provider.stamp(),
-        award: grant.stamp(),
         resource: incoming.record.resource.stamp(),
         amount,
         overdraft: plan.beyond,
         balance_after,
-        ended_at: incoming.record.ended_at.micros(),
         rates: rated(work, &price.rates)?,
         said: incoming.said(grant),
-    };
+    });
     stage(work, incoming, row.clone())?;
     let lots = lots.into_iter().map(|(lot, part)| (lot, Amount::new(part, unit))).collect();
     let (overdraft, balance_after) = (Amount::new(plan.beyond, unit), Amount::new(balance_after, unit));
-    Ok(Charge { row, amount: Amount::new(amount, unit), lots, overdraft, balance_after })
+    Ok(Box::new(Charge { row, amount: Amount::new(amount, unit), lots, overdraft, balance_after }))
 }
 
 /// Records what a charge has done to its hold: a part leaves it open, the total ends it. One that had expired has nothing left to take.

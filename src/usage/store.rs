@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
@@ -11,8 +12,8 @@ use diesel::sql_types::Bool;
 use super::rate::{NewRate, Rate};
 use super::record;
 use crate::amount::{Amount, Unit};
-use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, RefundId, ResourceId, UsageId};
-use crate::ledger;
+use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, ResourceId, UsageId};
+use crate::ledger::{self, Entry, Kind, Line};
 use crate::store::runs::{self, Growing, List, Trails};
 use crate::store::{Conn, Fault, Page, SharedText, Sixteen, bulk, narrowed, on, paged};
 use crate::time::Time;
@@ -25,14 +26,16 @@ pub(super) mod tables {
         }
     }
     diesel::table! {
-        charges (id) {
-            id -> BigInt, seq -> BigInt, usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, award -> BigInt,
-            resource -> BigInt, amount -> BigInt, overdraft -> BigInt, balance_after -> BigInt, ended_at -> BigInt, rates -> Text,
-            said -> Text,
+        charges (seq) {
+            seq -> BigInt, id -> BigInt, ended_at -> BigInt, actor -> BigInt, award -> BigInt, lines -> Nullable<Text>,
+            usage_key -> Binary, part -> Integer, digest -> Binary, provider -> BigInt, resource -> BigInt, amount -> BigInt,
+            overdraft -> BigInt, balance_after -> BigInt, rates -> Text, said -> Text,
         }
     }
     diesel::table! {
-        refunds (id) { id -> BigInt, seq -> BigInt, charge -> BigInt, award -> BigInt, amount -> BigInt, reason -> Text, }
+        refunds (id) {
+            id -> BigInt, seq -> BigInt, charge -> BigInt, charge_seq -> BigInt, award -> BigInt, amount -> BigInt, reason -> Text,
+        }
     }
     diesel::table! {
         covers (id) { id -> BigInt, seq -> BigInt, charge -> BigInt, lot -> BigInt, amount -> BigInt, }
@@ -44,7 +47,12 @@ pub(super) mod tables {
         }
     }
 }
-use tables::{charges, covers, quarantine, rates, refunds};
+use tables::{charges, quarantine, rates};
+
+mod back;
+
+pub use back::{CoverRow, RefundRow, all_covers, all_refunds, refund, refunds, refunds_of_grant};
+pub(super) use back::{covers, insert_cover, insert_refund};
 
 /// Which records to list: `None` means any, an empty list none.
 #[derive(Clone, Default, Debug)]
@@ -116,14 +124,21 @@ pub(super) fn confirm_rate(conn: &mut Conn, id: RateId, who: PersonId, at: Time)
     Ok(())
 }
 
-/// A charge's row: the record as it arrived and what became of it.
-#[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
-#[diesel(table_name = charges, treat_none_as_default_value = false)]
+/// A charge's row: its entry in the journal, the record as it arrived and what became of it.
+#[derive(Queryable, Clone, PartialEq, Eq, Debug)]
 pub struct ChargeRow {
-    /// Stamp of the charge, its usage record and its transaction.
-    pub id: i64,
     /// Sequence of its transaction.
     pub seq: i64,
+    /// Stamp of the charge, its usage record and its transaction.
+    pub id: i64,
+    /// When the job ended.
+    pub ended_at: i64,
+    /// Who reported it, as a person.
+    pub actor: i64,
+    /// What it was charged to.
+    pub award: i64,
+    /// Its postings, as the ledger writes them; none where it cost nothing.
+    pub lines: Option<String>,
     /// The narrow natural key.
     #[diesel(deserialize_as = Sixteen)]
     pub usage_key: [u8; 16],
@@ -132,10 +147,8 @@ pub struct ChargeRow {
     /// What was sent, hashed.
     #[diesel(deserialize_as = Sixteen)]
     pub digest: [u8; 16],
-    /// Who reported it.
+    /// Whose usage it is.
     pub provider: i64,
-    /// What it was charged to.
-    pub award: i64,
     /// What it ran on.
     pub resource: i64,
     /// The price, in the grant's unit.
@@ -144,8 +157,6 @@ pub struct ChargeRow {
     pub overdraft: i64,
     /// What the grant had free afterwards.
     pub balance_after: i64,
-    /// When the job ended.
-    pub ended_at: i64,
     /// The rates that made the price: stamps as a JSON list.
     pub rates: SharedText,
     /// What was sent, without what the other columns say; empty where it was erased.
@@ -154,7 +165,8 @@ pub struct ChargeRow {
 
 bulk! {
     ChargeRow => charges {
-        id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after, ended_at, rates, said,
+        seq, id, ended_at, actor, award, lines, usage_key, part, digest, provider, resource, amount, overdraft, balance_after, rates,
+        said,
     }
 }
 
@@ -178,6 +190,20 @@ impl ChargeRow {
     pub fn has_own_key(&self) -> bool {
         let own = |(external_id, part): (Cow<'_, str>, i32)| (record::key(self.provider(), &external_id), part);
         record::named(&self.said).map(own) == Some((self.usage_key, self.part))
+    }
+
+    /// Its entry in the journal, which has these lines.
+    pub fn entry(&self, lines: Vec<Line>) -> Entry {
+        Entry {
+            seq: self.seq,
+            recorded_at: Time::from_micros(self.id),
+            effective_at: self.ended_at(),
+            kind: Kind::Charge,
+            actor: Some(PersonId::from_stamp(self.actor)),
+            subject: Some(self.award),
+            body: None,
+            lines,
+        }
     }
 
     /// The charge.
@@ -217,7 +243,7 @@ const CHARGES: List = List(2);
 
 /// Charges to be written together.
 pub(super) struct Staged {
-    charges: Vec<ChargeRow>,
+    charges: Vec<Arc<ChargeRow>>,
     of_grants: Growing,
 }
 
@@ -228,8 +254,8 @@ impl Default for Staged {
 }
 
 impl Staged {
-    pub fn add(&mut self, row: ChargeRow) {
-        self.of_grants.add(row.award, row.id);
+    pub fn add(&mut self, row: Arc<ChargeRow>) {
+        self.of_grants.add(row.award, row.seq);
         self.charges.push(row);
     }
 
@@ -248,28 +274,48 @@ impl Staged {
     }
 }
 
-/// Charges, a page.
+/// Charges, a page by stamp.
 pub fn charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, Fault> {
+    let page = by_sequence(conn, page)?;
+    let seqs = of.ids.as_ref().map(|ids| ledger::store::seqs_of(conn, ids)).transpose()?;
     match &of.grants {
-        Some(grants) => charges_of_grants(conn, of, grants, page),
-        None => some_charges(conn, of, page),
+        Some(grants) => charges_of_grants(conn, of, grants, seqs.as_deref(), page),
+        None => some_charges(conn, of, seqs.as_deref(), page),
     }
 }
 
+/// The charges of these entries, in their order.
+pub fn charges_of_entries(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<ChargeRow>, Fault> {
+    let mut found = Vec::with_capacity(seqs.len());
+    for some in seqs.chunks(LOOKUP as usize) {
+        found.extend(some_charges(conn, &Of::default(), Some(some), Page::ALL)?);
+    }
+    Ok(found)
+}
+
+/// A page of charges as one of their sequences.
+fn by_sequence(conn: &mut Conn, page: Page) -> Result<Page, Fault> {
+    let Some(stamp) = page.after else { return Ok(page) };
+    let after = match page.descending {
+        false => ledger::store::first_at(conn, stamp.saturating_add(1))? - 1,
+        true => ledger::store::first_at(conn, stamp)?,
+    };
+    Ok(Page { after: Some(after), ..page })
+}
+
 /// Charges of grants: the runs say which they are, the other conditions choose among them.
-fn charges_of_grants(conn: &mut Conn, of: &Of, grants: &[i64], page: Page) -> Result<Vec<ChargeRow>, Fault> {
+fn charges_of_grants(conn: &mut Conn, of: &Of, grants: &[i64], seqs: Option<&[i64]>, page: Page) -> Result<Vec<ChargeRow>, Fault> {
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
     // With other conditions a page may be far apart among the grant's.
-    let narrowed = of.ids.is_some() || of.resources.is_some() || of.providers.is_some();
+    let narrowed = seqs.is_some() || of.resources.is_some() || of.providers.is_some();
     let mut next = Page { limit: if narrowed { LOOKUP } else { page.limit.clamp(1, LOOKUP) }, ..page };
     while found.len() < limit {
-        let ids = runs::members_of(conn, CHARGES, grants, next)?;
-        let Some(last) = ids.last() else { break };
+        let own = runs::members_of(conn, CHARGES, grants, next)?;
+        let Some(last) = own.last() else { break };
         next.after = Some(*last);
-        let wanted = |id: &i64| of.ids.as_ref().is_none_or(|some| some.contains(id));
-        let among = Of { ids: Some(ids.into_iter().filter(wanted).collect()), grants: None, ..of.clone() };
-        found.extend(some_charges(conn, &among, Page { after: None, ..next })?);
+        let among: Vec<i64> = own.into_iter().filter(|seq| seqs.is_none_or(|some| some.binary_search(seq).is_ok())).collect();
+        found.extend(some_charges(conn, of, Some(&among), Page { after: None, ..next })?);
     }
     found.truncate(limit);
     Ok(found)
@@ -283,17 +329,19 @@ pub fn trails(conn: &mut Conn) -> Result<Trails, Fault> {
 /// Charges that are looked up by one statement.
 const LOOKUP: i64 = 1000;
 
-fn some_charges(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<ChargeRow>, Fault> {
+/// The charges of these entries, or of all, a page by sequence.
+fn some_charges(conn: &mut Conn, of: &Of, seqs: Option<&[i64]>, page: Page) -> Result<Vec<ChargeRow>, Fault> {
     Ok(on!(conn, c => {
         let mut query = charges::table.into_boxed();
-        narrowed!(query, charges::id => of.ids, charges::resource => of.resources, charges::provider => of.providers);
-        paged!(query, charges::id, page, c)
+        if let Some(seqs) = seqs { query = query.filter(charges::seq.eq_any(seqs)); }
+        narrowed!(query, charges::resource => of.resources, charges::provider => of.providers);
+        paged!(query, charges::seq, page, c)
     })?)
 }
 
-/// Charges after one stamp and up to another, the oldest first, at most so many.
+/// Charges after one entry and up to another, the oldest first, at most so many.
 pub fn charges_between(conn: &mut Conn, after: i64, upto: i64, limit: i64) -> Result<Vec<ChargeRow>, Fault> {
-    let some = charges::table.filter(charges::id.gt(after).and(charges::id.le(upto))).order(charges::id).limit(limit);
+    let some = charges::table.filter(charges::seq.gt(after).and(charges::seq.le(upto))).order(charges::seq).limit(limit);
     Ok(on!(conn, c => some.load(c))?)
 }
 
@@ -305,7 +353,7 @@ pub fn charges_of_quarantine(conn: &mut Conn) -> Result<Vec<i64>, Fault> {
 
 /// The charges of a grant that went beyond it, oldest first.
 pub(super) fn overdrawn(conn: &mut Conn, grant: GrantId) -> Result<Vec<ChargeRow>, Fault> {
-    let own = charges::table.filter(charges::award.eq(grant.stamp()).and(charges::overdraft.gt(0))).order(charges::id);
+    let own = charges::table.filter(charges::award.eq(grant.stamp()).and(charges::overdraft.gt(0))).order(charges::seq);
     Ok(on!(conn, c => own.load(c))?)
 }
 
@@ -316,95 +364,11 @@ pub(super) fn is_part() -> SqlLiteral<Bool> {
 
 /// The parts of a job that were charged and not reversed, oldest first.
 pub(super) fn parts_of(conn: &mut Conn, key: &[u8; 16]) -> Result<Vec<ChargeRow>, Fault> {
-    let own = charges::table.filter(charges::usage_key.eq(key.as_slice()).and(is_part())).order(charges::id);
+    let own = charges::table.filter(charges::usage_key.eq(key.as_slice()).and(is_part())).order(charges::seq);
     let rows: Vec<ChargeRow> = on!(conn, c => own.load(c))?;
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
     let reversed = ledger::store::reversals_of(conn, &seqs)?;
     Ok(rows.into_iter().filter(|row| !reversed.contains_key(&row.seq)).collect())
-}
-
-/// A refund as the database has it.
-#[derive(Queryable, Insertable, Clone, PartialEq, Eq, Debug)]
-#[diesel(table_name = refunds)]
-pub struct RefundRow {
-    /// Stamp of the refund and its transaction.
-    pub id: i64,
-    /// Sequence of its transaction.
-    pub seq: i64,
-    /// Stamp of the charge.
-    pub charge: i64,
-    /// Stamp of the grant it was charged to.
-    pub award: i64,
-    /// How much, in the grant's unit.
-    pub amount: i64,
-    /// Why.
-    pub reason: String,
-}
-
-impl RefundRow {
-    /// The refund.
-    pub fn id(&self) -> RefundId {
-        RefundId::from_stamp(self.id)
-    }
-}
-
-/// The refunds of a charge, a page.
-pub fn refunds(conn: &mut Conn, charge: ChargeId, page: Page) -> Result<Vec<RefundRow>, Fault> {
-    let own = refunds::table.filter(refunds::charge.eq(charge.stamp()));
-    Ok(on!(conn, c => paged!(own, refunds::id, page, c))?)
-}
-
-/// One refund.
-pub fn refund(conn: &mut Conn, id: RefundId) -> Result<Option<RefundRow>, Fault> {
-    Ok(on!(conn, c => refunds::table.find(id.stamp()).first(c).optional())?)
-}
-
-/// All refunds of a grant's charges.
-pub fn refunds_of_grant(conn: &mut Conn, grant: GrantId) -> Result<Vec<RefundRow>, Fault> {
-    let own = refunds::table.filter(refunds::award.eq(grant.stamp()));
-    Ok(on!(conn, c => own.order(refunds::id).load(c))?)
-}
-
-/// Every refund.
-pub fn all_refunds(conn: &mut Conn) -> Result<Vec<RefundRow>, Fault> {
-    Ok(on!(conn, c => refunds::table.order(refunds::id).load(c))?)
-}
-
-pub(super) fn insert_refund(conn: &mut Conn, row: &RefundRow) -> Result<(), Fault> {
-    on!(conn, c => diesel::insert_into(refunds::table).values(row).execute(c))?;
-    Ok(())
-}
-
-/// The sequences of the covers of a charge.
-pub(super) fn covers(conn: &mut Conn, charge: ChargeId) -> Result<Vec<i64>, Fault> {
-    let own = covers::table.filter(covers::charge.eq(charge.stamp())).select(covers::seq).order(covers::seq);
-    Ok(on!(conn, c => own.load(c))?)
-}
-
-/// One lot's payment of what a charge owed.
-#[derive(Queryable, Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CoverRow {
-    /// Stamp of the cover.
-    pub id: i64,
-    /// Its journal entry.
-    pub seq: i64,
-    /// Of which charge.
-    pub charge: i64,
-    /// From which lot.
-    pub lot: i64,
-    /// How much.
-    pub amount: i64,
-}
-
-/// Every cover.
-pub fn all_covers(conn: &mut Conn) -> Result<Vec<CoverRow>, Fault> {
-    Ok(on!(conn, c => covers::table.order(covers::id).load(c))?)
-}
-
-pub(super) fn insert_cover(conn: &mut Conn, id: i64, seq: i64, charge: ChargeId, lot: i64, amount: i64) -> Result<(), Fault> {
-    let row = (covers::id.eq(id), covers::seq.eq(seq), covers::charge.eq(charge.stamp()), covers::lot.eq(lot), covers::amount.eq(amount));
-    on!(conn, c => diesel::insert_into(covers::table).values(row).execute(c))?;
-    Ok(())
 }
 
 /// A record that could not be charged.

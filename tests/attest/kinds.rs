@@ -21,6 +21,8 @@ const ENTRIES: &str = "SELECT seq AS n FROM journal ORDER BY seq";
 const LAST: &str = "SELECT seq AS n FROM journal ORDER BY seq DESC LIMIT 40";
 const WORDED: &str = "SELECT seq AS n FROM journal WHERE body IS NOT NULL ORDER BY seq";
 const ACTED: &str = "SELECT seq AS n FROM journal WHERE actor IS NOT NULL ORDER BY seq";
+/// Entries that are no charges: of those the columns say who, and what kind they are.
+const OTHERS_ACTED: &str = "SELECT seq AS n FROM entries WHERE actor IS NOT NULL ORDER BY seq";
 const ABOUT: &str = "SELECT seq AS n FROM journal WHERE subject IS NOT NULL ORDER BY seq";
 const STILL: &str = "SELECT seq AS n FROM journal WHERE kind < 10 ORDER BY seq";
 const MOVING: &str = "SELECT seq AS n FROM journal WHERE lines IS NOT NULL ORDER BY seq";
@@ -49,14 +51,14 @@ const LOST: &str = "SELECT id AS n FROM quarantine WHERE record <> '' ORDER BY i
 
 /// The books' own tables.
 pub const OF_BOOKS: &[Kind] = &[
-    kind("an entry's words", Books, WORDED, Letter("journal", "body", "seq = {row}"), Leaves),
-    kind("an entry's words taken away", Books, WORDED, Sql("UPDATE journal SET body = NULL WHERE seq = {row}"), Leaves),
+    kind("an entry's words", Books, WORDED, Letter("entries", "body", "seq = {row}"), Leaves),
+    kind("an entry's words taken away", Books, WORDED, Sql("UPDATE entries SET body = NULL WHERE seq = {row}"), Leaves),
     kind("who acted", Books, ACTED, Sql("UPDATE journal SET actor = actor + {by} WHERE seq = {row}"), Leaves),
-    kind("that somebody acted", Books, ACTED, Sql("UPDATE journal SET actor = NULL WHERE seq = {row}"), Leaves),
+    kind("that somebody acted", Books, OTHERS_ACTED, Sql("UPDATE entries SET actor = NULL WHERE seq = {row}"), Leaves),
     kind("when it happened", Books, ENTRIES, Sql("UPDATE journal SET effective_at = effective_at - {by} WHERE seq = {row}"), Leaves),
     kind("when it was taken", Books, ENTRIES, Sql("UPDATE journal SET recorded_at = recorded_at + {by} WHERE seq = {row}"), Leaves),
     kind("what it is about", Books, ABOUT, Sql("UPDATE journal SET subject = subject + {by} WHERE seq = {row}"), Leaves),
-    kind("its kind", Books, ENTRIES, Sql("UPDATE journal SET kind = CASE kind WHEN 2 THEN 4 ELSE 2 END WHERE seq = {row}"), Leaves),
+    kind("its kind", Books, OTHERS_ACTED, Sql("UPDATE entries SET kind = CASE kind WHEN 2 THEN 4 ELSE 2 END WHERE seq = {row}"), Leaves),
     kind("an entry taken away", Books, ENTRIES, Sql("DELETE FROM journal WHERE seq = {row}"), Leaves),
     kind("the last entries taken back", Books, LAST, Sql(ROLLED_BACK), Leaves),
     kind("an entry taken away, and the gap closed", Books, ENTRIES, Sql(CLOSED_UP), Leaves),
@@ -107,7 +109,7 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("what a job ran on", Books, CHARGED, Sql("UPDATE charges SET resource = resource + {by} WHERE id = {row}"), Leaves),
     kind("what a charge was priced by", Books, CHARGED, Sql("UPDATE charges SET rates = '[{by}]' WHERE id = {row}"), Leaves),
     kind("which part it is", Books, CHARGED, Sql("UPDATE charges SET part = part + {by} WHERE id = {row}"), Leaves),
-    kind("a charge's entry", Books, CHARGED, Sql("UPDATE charges SET seq = seq + {by} WHERE id = {row}"), Law::Books(6)),
+    kind("a charge's place", Books, CHARGED, Sql("UPDATE charges SET seq = seq + 10000 + {by} WHERE id = {row}"), Law::Books(8)),
     kind("a usage record", Books, CHARGED, Letter("charges", "said", "id = {row}"), Leaves),
     kind("a usage record's hash", Books, CHARGED, Bit("charges", "digest", "id = {row}"), Leaves),
     kind("a usage record's key", Books, CHARGED, Bit("charges", "usage_key", "id = {row}"), Leaves),
@@ -136,6 +138,7 @@ pub const OF_BOOKS: &[Kind] = &[
     kind("how far keys are in a block", Books, BLOCKS, Sql("UPDATE key_blocks SET upto = upto - {by} WHERE block = {row}"), Law::Books(6)),
     kind("a block of keys taken away", Books, BLOCKS, Sql("DELETE FROM key_blocks WHERE block = {row}"), Law::Books(6)),
     kind("a refund's amount", Books, REFUNDED, Sql("UPDATE refunds SET amount = amount + {by} WHERE id = {row}"), Law::Books(5)),
+    kind("what a refund is of", Books, REFUNDED, Sql("UPDATE refunds SET charge_seq = charge_seq + {by} WHERE id = {row}"), Law::Books(5)),
     kind("a refund's entry", Books, REFUNDED, Sql("UPDATE refunds SET seq = seq - {by} % 40 - 1 WHERE id = {row}"), Law::Books(5)),
     kind("what is still set aside", Books, OPEN, Sql("UPDATE holds SET rest = '[[{by},3000000]]' WHERE id = {row}"), Law::Books(7)),
     kind("that a hold is open", Books, OPEN, Sql("UPDATE holds SET closed = {by} WHERE id = {row}"), Law::Books(7)),
@@ -216,15 +219,15 @@ const ERASURE_MORE: &str = "INSERT INTO erasures (id, seq, erased_by, ground, ch
 const ROLLED_BACK: &str = "DELETE FROM journal WHERE seq >= {row}";
 const CLOSED_UP: &str = "DELETE FROM journal WHERE seq = {row};
     UPDATE journal SET seq = -seq WHERE seq > {row}; UPDATE journal SET seq = -seq - 1 WHERE seq < 0;
-    UPDATE charges SET seq = seq - 1 WHERE seq > {row}; UPDATE head SET seq = seq - 1";
+    UPDATE head SET seq = seq - 1";
 const BOOKED_BY: &str = "UPDATE reversals SET booked_by = booked_by - 1000 - {by} WHERE seq = {row}";
 const REVERSED_BY: &str = "UPDATE reversals SET reversed_by = reversed_by - 1000 - {by} WHERE seq = {row}";
 const PUT_IN: &str = "UPDATE journal SET seq = -seq WHERE seq > {row}; UPDATE journal SET seq = -seq + 1 WHERE seq < 0;
-    UPDATE charges SET seq = seq + 1 WHERE seq > {row}; UPDATE head SET seq = seq + 1;
-    INSERT INTO journal (seq, recorded_at, effective_at, kind, actor, subject, body)
+    UPDATE head SET seq = seq + 1;
+    INSERT INTO entries (seq, recorded_at, effective_at, kind, actor, subject, body)
     SELECT seq + 1, recorded_at, effective_at, kind, actor, subject, body FROM journal WHERE seq = {row};
     UPDATE journal SET recorded_at = recorded_at - 1 WHERE seq = {row}";
-const PUT_LAST: &str = "INSERT INTO journal (seq, recorded_at, effective_at, kind, actor, subject, body)
+const PUT_LAST: &str = "INSERT INTO entries (seq, recorded_at, effective_at, kind, actor, subject, body)
     SELECT (SELECT max(seq) + 1 FROM journal), (SELECT max(recorded_at) + {by} FROM journal), effective_at, kind, actor, subject, body
     FROM journal WHERE seq = {row}";
 const SWAPPED: &str = "UPDATE journal SET seq = -seq WHERE seq = {row}; UPDATE journal SET seq = {row} WHERE seq = {other};
@@ -245,9 +248,10 @@ const ACCOUNT_MORE: &str = "INSERT INTO accounts (no, bucket, donation, award, l
     SELECT no + 1000, bucket, donation, award, lot + {by}, unit, balance, postings FROM accounts WHERE no = {row}";
 const REVERSAL_MORE: &str = "INSERT INTO reversals (seq, reverses, booked_by, reversed_by, reason)
     SELECT {row}, max(seq), 1, 2, '{word}' FROM charges WHERE seq <> {row} AND seq NOT IN (SELECT reverses FROM reversals)";
-const CHARGE_MORE: &str = "INSERT INTO charges (id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after,
-    ended_at, rates, said) SELECT (SELECT max(id) FROM charges) + {by}, seq, usage_key, part + {by}, digest, provider, award, resource, amount, overdraft, balance_after,
-    ended_at, rates, said FROM charges WHERE id = {row}";
+const CHARGE_MORE: &str = "INSERT INTO charges (seq, id, ended_at, actor, award, lines, usage_key, part, digest, provider, resource, amount,
+    overdraft, balance_after, rates, said) SELECT (SELECT max(seq) FROM journal) + 1, (SELECT max(recorded_at) FROM journal) + {by}, ended_at,
+    actor, award, lines, usage_key, part + {by}, digest, provider, resource, amount, overdraft, balance_after, rates, said
+    FROM charges WHERE id = {row}";
 
 const OF_ENTRIES: &str = "SELECT idx AS n FROM log_leaves WHERE seq IS NOT NULL ORDER BY idx";
 const LATEST: &str = "SELECT idx AS n FROM log_leaves ORDER BY idx DESC LIMIT 40";

@@ -269,9 +269,11 @@ impl Ground {
     fn change(&mut self, at: At, deed: &Deed) -> usize {
         let conn = self.conn(at);
         let posts = matches!(deed, Deed::Sql(all) if all.iter().any(|sql| sql.contains(" posted ")));
-        let guards = off(conn, &format!("{deed:?}{}", if posts { " journal" } else { "" }));
+        let journal = posts || format!("{deed:?}").contains(" journal ");
+        let guards = off(conn, &format!("{deed:?}{}", if journal { " entries charges" } else { "" }));
         let mut run = |all: &[String]| -> usize {
-            all.iter().map(|sql| on!(&mut *conn, c => diesel::sql_query(sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"))).sum()
+            let mut run = |sql: &String| on!(&mut *conn, c => diesel::sql_query(sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"));
+            all.iter().flat_map(|sql| of_tables(sql)).map(|sql| run(&sql)).sum()
         };
         let done = match deed {
             Deed::Sql(all) if posts => {
@@ -303,8 +305,8 @@ fn write_keys(books: &mut Conn) {
     let mut sieve = Sieve::default();
     for some in rows.chunks(50) {
         let key = |row: &ChargeRow| row.usage_key.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-        let keys = some.iter().filter(|row| row.part == 0).map(|row| (key(row), row.id)).collect();
-        sieve.seal(some[some.len() - 1].id, keys).write(books).expect("a block");
+        let keys = some.iter().filter(|row| row.part == 0).map(|row| (key(row), row.seq)).collect();
+        sieve.seal(some[some.len() - 1].seq, keys).write(books).expect("a block");
     }
 }
 
@@ -369,6 +371,17 @@ pub fn back(conn: &mut Conn, guards: &[Name]) {
     guards.iter().for_each(|guard| conn.batch(&guard.sql).expect("put back"));
 }
 
+/// What is done to the journal, in the words of each of the two tables that it is made of; charges have no kind and no words.
+fn of_tables(sql: &str) -> Vec<String> {
+    let sql = sql.trim();
+    let Some((verb, rest)) = sql.split_once("journal").filter(|(verb, _)| matches!(*verb, "UPDATE " | "DELETE FROM ")) else {
+        return vec![sql.to_owned()];
+    };
+    let names = [("recorded_at", "id"), ("effective_at", "ended_at"), ("subject", "award")];
+    let of_charges = names.iter().fold(rest.to_owned(), |text, (name, own)| text.replace(name, own));
+    vec![format!("{verb}entries{rest}"), format!("{verb}charges{of_charges}")]
+}
+
 /// Writes the lists of the entries whose postings were changed; how many there are.
 fn write_back(conn: &mut Conn) -> usize {
     let list = match conn {
@@ -380,7 +393,8 @@ fn write_back(conn: &mut Conn) -> usize {
         WHERE seq IN (SELECT id / 1024 FROM (SELECT * FROM posted EXCEPT SELECT * FROM postings) AS now
         UNION SELECT id / 1024 FROM (SELECT * FROM postings EXCEPT SELECT * FROM posted) AS before)"
     );
-    on!(conn, c => diesel::sql_query(&sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"))
+    let mut run = |sql: String| on!(&mut *conn, c => diesel::sql_query(&sql).execute(c)).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    of_tables(&sql).into_iter().map(&mut run).sum()
 }
 
 /// Changes a bit, or a character, of what stands in a column; how many rows have it.

@@ -166,9 +166,9 @@ fn older_books_are_not_signed_again() {
 
 /// What is changed of the books before their log is written anew: the books' own laws hold after each.
 const EDITS: [&str; TRIED] = [
-    "UPDATE journal SET actor = NULL WHERE seq = 9",
-    "UPDATE journal SET effective_at = effective_at - 1 WHERE kind = 4",
-    "UPDATE journal SET body = replace(body, 'industry', 'government') WHERE kind = 3",
+    "UPDATE entries SET actor = NULL WHERE seq = 9",
+    "UPDATE entries SET effective_at = effective_at - 1 WHERE kind = 4",
+    "UPDATE entries SET body = replace(body, 'industry', 'government') WHERE kind = 3",
     "UPDATE charges SET said = replace(said, 'user-of-the-job', 'somebody-else') WHERE id = (SELECT min(id) FROM charges)",
     "UPDATE charges SET balance_after = balance_after - 1 WHERE id = (SELECT max(id) FROM charges)",
 ];

@@ -394,21 +394,21 @@ fn tampering_is_found_out() {
         assert_eq!((&sound["holds"], code), (&json!(true), Some(0)));
         let last = "WHERE seq = (SELECT max(id) / 1024 FROM postings)";
         if let Some(path) = database.url.strip_prefix("sqlite:") {
-            let change = format!("UPDATE journal SET lines = json_set(lines, '$[1][1]', lines ->> '$[1][1]' + 1) {last}");
+            let change = format!("UPDATE charges SET lines = json_set(lines, '$[1][1]', lines ->> '$[1][1]' + 1) {last}");
             let mut conn = diesel::SqliteConnection::establish(path).expect("a connection");
             assert!(conn.batch_execute(&change).is_err(), "the guard refuses");
-            conn.batch_execute(&format!("DROP TRIGGER journal_refuses_update; {change}")).expect("tampered");
+            conn.batch_execute(&format!("DROP TRIGGER charges_refuse_update; {change}")).expect("tampered");
         } else {
             let changed = "jsonb_set(lines::jsonb, '{1,1}', to_jsonb((lines::jsonb #>> '{1,1}')::bigint + 1))";
-            let change = format!("UPDATE journal SET lines = {changed} {last}");
+            let change = format!("UPDATE charges SET lines = {changed} {last}");
             let mut conn = diesel::PgConnection::establish(&database.url).expect("a connection");
             assert!(conn.batch_execute(&change).is_err(), "the guard refuses");
-            conn.batch_execute(&format!("ALTER TABLE journal DISABLE TRIGGER journal_refuses_change; {change}")).expect("tampered");
+            conn.batch_execute(&format!("ALTER TABLE charges DISABLE TRIGGER charges_refuse_update; {change}")).expect("tampered");
         }
         let found = desk.run(&["verify"]);
         assert_eq!(found.code, Some(4), "{found:#?}");
         assert!(found.stderr.contains("laws 1"), "{found:#?}");
-        assert!(found.stdout.contains("does not sum to zero") && found.stdout.contains("guard of table journal is missing"), "{found:#?}");
+        assert!(found.stdout.contains("does not sum to zero") && found.stdout.contains("guard of table charges is missing"), "{found:#?}");
         let (found, _) = desk.json(&["verify"]);
         assert_eq!(found["laws"][0]["broken"], 2, "the transaction and the ledger: {found:#}");
         assert_eq!(desk.run(&["doctor"]).code, Some(4));

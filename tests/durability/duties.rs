@@ -161,7 +161,7 @@ fn duties(store: &Store) -> Law {
 fn entry(kind: Kind, actor: PersonId, about: GrantId) -> String {
     let (kind, actor, about) = (kind as i32, actor.stamp(), about.stamp());
     format!(
-        "INSERT INTO journal (seq, recorded_at, effective_at, kind, actor, subject, body)
+        "INSERT INTO entries (seq, recorded_at, effective_at, kind, actor, subject, body)
              SELECT seq + 1, stamp + 1, stamp + 1, {kind}, {actor}, {about}, '{{\"round\":1}}' FROM head;
          UPDATE head SET seq = seq + 1, stamp = stamp + 1"
     )

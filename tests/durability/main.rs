@@ -9,6 +9,7 @@ mod holds;
 mod kill;
 mod migrations;
 mod once;
+mod plans;
 mod race;
 mod readers;
 mod rows;

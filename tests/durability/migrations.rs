@@ -108,7 +108,7 @@ fn refused(conn: &mut Conn, sql: &str, word: &str) {
 const ROWS: &str = "
     INSERT INTO reversals (seq, reverses, booked_by, reversed_by, reason) SELECT 1, 1, MIN(id), MAX(id), 'a row' FROM persons;
     INSERT INTO conflicts (id, person, project, reason) SELECT 1, MIN(p.id), MIN(j.id), 'a row' FROM persons p, projects j;
-    INSERT INTO refunds (id, seq, charge, award, amount, reason) VALUES (1, 1, 1, 1, 1, 'a row');
+    INSERT INTO refunds (id, seq, charge, charge_seq, award, amount, reason) VALUES (1, 1, 1, 1, 1, 1, 'a row');
     INSERT INTO key_blocks (block, upto) VALUES (1, 1);
     INSERT INTO key_rows (id, entries) VALUES (256, '');
     INSERT INTO readings (id, person, operation) SELECT 1, max(id), 'a row' FROM persons;
@@ -119,8 +119,8 @@ const ROWS: &str = "
         SELECT 1, id, 'closing', requester, 'a row', 'requested', 1 FROM grants;
     INSERT INTO erasures (id, seq, erased_by, ground, charges, records) SELECT 1, 1, max(id), 'asked', 0, 0 FROM persons;
     INSERT INTO erased (id, seq, metered) VALUES (1, 1, '{}');
-    INSERT INTO charges (id, seq, usage_key, part, digest, provider, award, resource, amount, overdraft, balance_after, ended_at, rates, said)
-        VALUES (1, 1, '', 0, '', 1, 1, 1, 1, 0, 0, 1, '[]', 'a row');
+    INSERT INTO charges (seq, id, ended_at, actor, award, usage_key, part, digest, provider, resource, amount, overdraft, balance_after, rates, said)
+        VALUES (1, 1, 1, 1, 1, '', 0, '', 1, 1, 1, 0, 0, '[]', 'a row');
     INSERT INTO outflows (seq, award, lot, kind, amount) SELECT 1, g.id, l.id, 'lapse', 1 FROM grants g, lots l;";
 
 #[test]
@@ -142,7 +142,7 @@ fn what_was_written_stays_written() {
                 "readings" => "operation",
                 "events" => "body",
                 "statements" => "sha256",
-                "journal" => "effective_at",
+                "entries" => "effective_at",
                 "grants" | "amendments" => "requester",
                 "erasures" => "ground",
                 "erased" => "metered",

@@ -194,7 +194,7 @@ fn without_the_turn_a_charge_is_lost() {
                     let (no, rest, seq) = (free.no, free.balance - 60, 1000 + hand);
                     let nth = free.postings + hand;
                     let posting = format!(
-                        "INSERT INTO journal (seq, recorded_at, effective_at, kind, lines)
+                        "INSERT INTO entries (seq, recorded_at, effective_at, kind, lines)
                          VALUES ({seq}, {seq}, {seq}, 40, '[[{no},-60,{nth},{rest}]]')"
                     );
                     let balance = format!("UPDATE accounts SET balance = {rest}, postings = {nth} WHERE no = {no}");

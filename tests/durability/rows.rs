@@ -283,6 +283,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("affiliations", "since", "since + 1"),
     ("refunds", "amount", "amount + 1"),
     ("refunds", "charge", "charge + 1"),
+    ("refunds", "charge_seq", "charge_seq + 1"),
     ("refunds", "seq", "seq + 1"),
     ("covers", "amount", "amount + 1"),
     ("covers", "charge", "charge + 1"),
@@ -324,7 +325,8 @@ const NAMES: &[(&str, &str, &str)] = &[
 const MADE_UP: &[&str] = &[
     "INSERT INTO members (id, project, person, role) SELECT id + 1, project, (SELECT MAX(id) FROM persons), role FROM members",
     "INSERT INTO lots (id, donation, amount, delivered_at, expires_at) SELECT id + 1, donation, amount, delivered_at, expires_at FROM lots",
-    "INSERT INTO refunds (id, seq, charge, award, amount, reason) SELECT id + 1, seq, charge, award, amount, reason FROM refunds",
+    "INSERT INTO refunds (id, seq, charge, charge_seq, award, amount, reason)
+        SELECT id + 1, seq, charge, charge_seq, award, amount, reason FROM refunds",
     "INSERT INTO account_mappings (id, project, cluster, account, resource) SELECT id + 1, project, cluster, 'b', resource FROM account_mappings",
     "INSERT INTO grant_steps (id, award, amendment, step, person, version) SELECT id + 1, award, amendment, step, person, version FROM grant_steps
         WHERE id = (SELECT MAX(id) FROM grant_steps)",

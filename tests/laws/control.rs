@@ -233,12 +233,12 @@ fn a_missing_guard_of_the_journal_is_found() {
         rows::try_to_change(&at).unwrap_or_else(|why| panic!("{kind}: {why}"));
         let mut conn = at.connect().expect("a connection");
         let unguarded = match kind {
-            "SQLite" => "DROP TRIGGER journal_refuses_update",
-            _ => "DROP TRIGGER journal_refuses_change ON journal",
+            "SQLite" => "DROP TRIGGER entries_refuses_update",
+            _ => "DROP TRIGGER entries_refuses_change ON entries",
         };
         conn.batch(unguarded).unwrap_or_else(|fault| panic!("{kind}: {fault}"));
         let why = rows::try_to_change(&at).expect_err("a guard that is gone");
-        assert!(why.contains("UPDATE journal"), "{kind}: {why}");
+        assert!(why.contains("UPDATE entries"), "{kind}: {why}");
     }
 }
 

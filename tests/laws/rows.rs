@@ -141,7 +141,7 @@ pub fn since(conn: &mut Conn, after: HeadRow, account: i64) -> Result<Rows, Faul
 
 /// Tables whose rows are never changed or removed, with a column to try it on.
 const APPEND_ONLY: &[(&str, &str)] = &[
-    ("journal", "kind"),
+    ("entries", "kind"),
     ("reversals", "reason"),
     ("units", "name"),
     ("lots", "amount"),

@@ -171,8 +171,8 @@ impl Books {
     pub fn job(&mut self, grant: GrantId, name: &str, hours: &str, ended_at: &str, resource: usize) -> ChargeRow {
         match self.record(Some(grant), &format!("secret-job-{name}"), hours, ended_at, resource, &json!({})) {
             Outcome::Charged(charge) => {
-                self.charges.push(charge.row.clone());
-                charge.row
+                self.charges.push((*charge.row).clone());
+                (*charge.row).clone()
             }
             other => panic!("{name}: {other:?}"),
         }

@@ -102,11 +102,11 @@ fn what_does_not_add_up_is_not_drawn() {
         books.draw(&asked);
         let mut conn = almoner::store::Database::parse(&books.database.url).expect("a URL").connect().expect("a connection");
         let off = match &conn {
-            almoner::store::Conn::Sqlite(_) => "DROP TRIGGER journal_refuses_update",
-            almoner::store::Conn::Postgres(_) => "DROP TRIGGER journal_refuses_change ON journal",
+            almoner::store::Conn::Sqlite(_) => "DROP TRIGGER charges_refuse_update",
+            almoner::store::Conn::Postgres(_) => "DROP TRIGGER charges_refuse_update ON charges",
         };
-        let within = format!("SELECT min(seq) FROM journal WHERE seq > {} AND lines LIKE '%,-%'", books.draw(&asked).text.opening_seq);
-        let change = format!("{off}; UPDATE journal SET lines = replace(lines, ',-', ',-1') WHERE seq = ({within})");
+        let after = books.draw(&asked).text.opening_seq;
+        let change = format!("{off}; UPDATE charges SET lines = replace(lines, ',-', ',-1') WHERE seq > {after}");
         almoner::store::on!(&mut conn, c => c.batch_execute(&change)).expect("a change");
         let drawn = books.store.read(|conn| statement::draw(conn, &asked));
         assert!(matches!(&drawn, Err(Fault::Internal(why)) if why.contains("does not add up")), "{:?}", drawn.map(|drawn| drawn.sha256));

@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
-use super::tables::journal;
+use super::tables::{entries, journal};
 use super::{Account, JournalRow, Of, Posted, accounts, entry_of, lines_of};
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Line};
 use crate::store::{Conn, Fault, Page, on};
 
 /// The journal with all accounts as they stand in the snapshot in which it is read. Bound: they are held in memory.
@@ -29,10 +29,22 @@ impl Journal {
     /// Entries from one sequence to another, both included, with their lines.
     pub fn entries(&self, conn: &mut Conn, from: i64, to: i64) -> Result<Vec<Entry>, Fault> {
         let rows: Vec<JournalRow> = on!(conn, c => journal::table.filter(journal::seq.between(from, to)).order(journal::seq).load(c))?;
-        let one = |row: JournalRow| {
-            let posted = Posted::read(row.seq, row.lines.as_deref())?;
-            lines_of(row.seq, &posted, &self.accounts).and_then(|lines| entry_of(row, lines))
-        };
-        rows.into_iter().map(one).collect()
+        rows.into_iter().map(|row| self.entry(row)).collect()
+    }
+
+    /// The same without those whose rows other rooms write, for who reads these rows beside them.
+    pub fn own_entries(&self, conn: &mut Conn, from: i64, to: i64) -> Result<Vec<Entry>, Fault> {
+        let rows: Vec<JournalRow> = on!(conn, c => entries::table.filter(entries::seq.between(from, to)).order(entries::seq).load(c))?;
+        rows.into_iter().map(|row| self.entry(row)).collect()
+    }
+
+    fn entry(&self, row: JournalRow) -> Result<Entry, Fault> {
+        let lines = self.lines(row.seq, row.lines.as_deref())?;
+        entry_of(row, lines)
+    }
+
+    /// The lines of an entry whose row was read elsewhere, from their text.
+    pub fn lines(&self, seq: i64, text: Option<&str>) -> Result<Vec<Line>, Fault> {
+        lines_of(seq, &Posted::read(seq, text)?, &self.accounts)
     }
 }

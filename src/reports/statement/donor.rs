@@ -106,6 +106,7 @@ fn pledge(conn: &mut Conn, span: &Span, donation: &Donation, handles: &Handles) 
             effective_on: entry.effective_at.day(),
             late: entry.effective_at < span.period.from,
             charge: None,
+            charge_seq: None,
             link: None,
             figures,
         });

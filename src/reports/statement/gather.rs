@@ -207,13 +207,13 @@ impl<'c> Gather<'c> {
         for some in seqs.chunks(LOOKUP) {
             self.entries.extend(ledger::store::entries_of(self.conn, some)?.into_iter().map(|entry| (entry.seq, entry)));
         }
-        let mut ids: Vec<i64> = self.entries.values().filter_map(charged).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        for some in ids.chunks(LOOKUP) {
-            let of = usage::Of { ids: Some(some.to_vec()), ..usage::Of::default() };
-            self.charges.extend(usage::store::charges(self.conn, &of, Page::ALL)?.into_iter().map(|row| (row.id, row)));
-        }
+        let own = self.entries.values().filter(|entry| entry.kind == Kind::Charge).map(|entry| entry.seq);
+        let mut seqs: Vec<i64> = own.collect();
+        let about: Vec<i64> = self.entries.values().filter(|entry| entry.kind != Kind::Charge).filter_map(charged).collect();
+        seqs.extend(ledger::store::seqs_of(self.conn, &about)?);
+        seqs.sort_unstable();
+        seqs.dedup();
+        self.charges.extend(usage::store::charges_of_entries(self.conn, &seqs)?.into_iter().map(|row| (row.id, row)));
         Ok(())
     }
 
@@ -243,6 +243,7 @@ impl<'c> Gather<'c> {
                 effective_on: entry.effective_at.day(),
                 late: entry.effective_at < self.span.period.from,
                 charge: None,
+                charge_seq: None,
                 link: None,
                 figures: figures.trimmed(),
             };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::id::ChargeId;
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault};
 use crate::usage;
 
 use super::text::Text;
@@ -21,13 +21,12 @@ const LOOKUP: usize = 1000;
 
 /// The names of the jobs that a text's lines are about; none for a donor, whose lines name no charge.
 pub fn jobs(conn: &mut Conn, text: &Text) -> Result<Jobs, Fault> {
-    let mut ids: Vec<i64> = text.sections.iter().flat_map(|section| &section.lines).filter_map(|line| Some(line.charge?.stamp())).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut found = Jobs::with_capacity(ids.len());
-    for some in ids.chunks(LOOKUP) {
-        let of = usage::Of { ids: Some(some.to_vec()), ..usage::Of::default() };
-        let rows = usage::store::charges(conn, &of, Page::ALL)?;
+    let mut seqs: Vec<i64> = text.sections.iter().flat_map(|section| &section.lines).filter_map(|line| line.charge_seq).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    let mut found = Jobs::with_capacity(seqs.len());
+    for some in seqs.chunks(LOOKUP) {
+        let rows = usage::store::charges_of_entries(conn, some)?;
         found.extend(rows.iter().filter_map(|row| Some((row.id(), if row.is_erased() { ERASED.into() } else { name(&row.said)? }))));
     }
     Ok(found)

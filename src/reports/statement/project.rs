@@ -34,9 +34,10 @@ pub fn text(conn: &mut Conn, id: ProjectId, period: Period) -> Result<Text, Faul
     let mut sections: Vec<Section> = Vec::with_capacity(rolls.len());
     for (lot, roll) in rolls {
         let section = gather.section(roll, |entry, line| {
-            let charge = gather.charge_of(entry).map(|row| row.id());
+            let row = gather.charge_of(entry);
+            let (charge, charge_seq) = (row.map(|row| row.id()), row.map(|row| row.seq));
             let refund = (entry.kind == Kind::Refund).then(|| format!("/v1/refunds/{}", RefundId::from_stamp(entry.recorded_at.micros())));
-            Ok(Line { charge, link: refund.or(charge.map(link)), ..line })
+            Ok(Line { charge, charge_seq, link: refund.or(charge.map(link)), ..line })
         })?;
         let used = if lot.is_some() { Column::Spent } else { Column::Overdraft };
         let used = ledger::journal::total(section.lines.iter().map(|line| line.figures.minor(used)))?;

@@ -107,7 +107,7 @@ impl Rolls {
     }
 
     fn charge(&mut self, row: &ChargeRow, span: &Span) -> Result<(), Fault> {
-        let line = (row.id(), "charge", row.id, row.ended_at(), link(row.id()));
+        let line = ((row.id(), row.seq), "charge", row.id, row.ended_at(), link(row.id()));
         self.line((row.resource, row.award), line, Column::Charged, row.amount, span)
     }
 
@@ -117,14 +117,14 @@ impl Rolls {
             "refund" => ("refund", format!("/v1/refunds/{}", RefundId::from_stamp(back.id))),
             _ => ("reversal", link(charge)),
         };
-        let line = (charge, kind, back.id, Time::from_micros(back.effective_at), place);
+        let line = ((charge, back.charge_seq), kind, back.id, Time::from_micros(back.effective_at), place);
         self.line((back.resource, back.award), line, Column::Refunded, back.amount, span)
     }
 
     fn line(
         &mut self,
         at: (i64, i64),
-        (charge, kind, stamp, effective_at, link): (ChargeId, &'static str, i64, Time, String),
+        ((charge, charge_seq), kind, stamp, effective_at, link): ((ChargeId, i64), &'static str, i64, Time, String),
         column: Column,
         minor: i64,
         span: &Span,
@@ -140,6 +140,7 @@ impl Rolls {
             effective_on: effective_at.day(),
             late: effective_at < span.period.from,
             charge: Some(charge),
+            charge_seq: Some(charge_seq),
             link: Some(link),
             figures,
         };

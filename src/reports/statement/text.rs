@@ -165,6 +165,9 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub charge: Option<ChargeId>,
+    /// The place of that charge in the journal, by which its record is found.
+    #[serde(skip)]
+    pub charge_seq: Option<i64>,
     /// Where it can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,

@@ -1,7 +1,6 @@
 //! Verification: every law of the books, recomputed from the postings.
 //!
-//! Reads the whole journal once, in table order, and the charges beside it, and believes nothing that it can recompute. What it has read it
-//! hands on to whoever verifies the log meanwhile. Bounds: the state of every account and the natural key of every charge are held in memory.
+//! Reads the whole journal once, in table order, and believes nothing that it can recompute. What it has read it hands on to whoever verifies the log meanwhile. Bounds: the state of every account and the natural key of every charge are held in memory.
 
 mod aside;
 mod balances;
@@ -15,10 +14,10 @@ mod whole;
 
 use crate::attest::audit::Passed;
 use crate::donations;
+use crate::ledger;
 use crate::ledger::store::Journal;
-use crate::ledger::{self, Entry, Kind};
 use crate::store::{Conn, Fault, Page, guards};
-use crate::usage::{ChargeRow, erase};
+use crate::usage::{self, erase};
 use aside::Aside;
 use balances::Balances;
 use charged::Charged;
@@ -144,15 +143,13 @@ fn verify_handing_on(conn: &mut Conn, mut next: Option<&mut Next<'_>>) -> Result
     let mut from = 1;
     while from <= head {
         let to = (from + PAGE - 1).min(head);
-        let entries = check.journal.entries(conn, from, to)?;
-        check.laws.law(8, entries.len() as i64 == to - from + 1, || format!("entries {from} to {to}: only {} are there", entries.len()));
-        for (place, entry) in entries.iter().enumerate() {
-            check.entry(place, entry);
+        let page = page(conn, &check.journal, from, to)?;
+        check.laws.law(8, page.len() as i64 == to - from + 1, || format!("entries {from} to {to}: only {} are there", page.len()));
+        for passed in &page {
+            check.entry(conn, passed)?;
         }
-        let upto = entries.last().filter(|_| to < head).map_or(i64::MAX, |last| last.recorded_at.micros());
-        let charges = check.charged.page(conn, upto, &mut check.laws, &mut check.erased)?;
         if let Some(next) = &mut next {
-            next(paired(conn, entries, charges)?);
+            next(told(conn, page)?);
         }
         from = to + 1;
     }
@@ -160,16 +157,28 @@ fn verify_handing_on(conn: &mut Conn, mut next: Option<&mut Next<'_>>) -> Result
     Ok(Verification { entries: check.entries, postings: check.balances.postings(), laws: check.laws.0 })
 }
 
-/// The entries with their charges, as far as these can be told.
-fn paired(conn: &mut Conn, entries: Vec<Entry>, charges: Vec<(usize, ChargeRow)>) -> Result<Vec<Passed>, Fault> {
-    let mut passed: Vec<Passed> = entries.into_iter().map(|entry| Passed { entry, charge: None }).collect();
-    let (places, rows): (Vec<usize>, Vec<ChargeRow>) = charges.into_iter().unzip();
-    for (place, row) in places.into_iter().zip(erase::with_erasing(conn, rows)?) {
-        if let Some(passed) = passed.get_mut(place) {
+/// The entries from one sequence to another, both included, those of charges made of their rows: so each row is read once.
+fn page(conn: &mut Conn, journal: &Journal, from: i64, to: i64) -> Result<Vec<Passed>, Fault> {
+    let own = journal.own_entries(conn, from, to)?.into_iter().map(|entry| Passed { entry, charge: None });
+    let mut page: Vec<Passed> = own.collect();
+    for row in usage::store::charges_between(conn, from - 1, to, PAGE + 1)? {
+        let lines = journal.lines(row.seq, row.lines.as_deref())?;
+        page.push(Passed { entry: row.entry(lines), charge: Some(row) });
+    }
+    page.sort_by_key(|passed| passed.entry.seq);
+    Ok(page)
+}
+
+/// The entries with their charges as the log was told of them: with their records, where these were erased and are not in the log yet.
+fn told(conn: &mut Conn, mut page: Vec<Passed>) -> Result<Vec<Passed>, Fault> {
+    let rows = page.iter_mut().filter_map(|passed| passed.charge.take_if(|row| row.is_erased())).collect();
+    let mut rows = erase::with_erasing(conn, rows)?.into_iter().peekable();
+    for passed in &mut page {
+        if let Some(row) = rows.next_if(|row| row.seq == passed.entry.seq) {
             passed.charge = Some(row);
         }
     }
-    Ok(passed)
+    Ok(page)
 }
 
 struct Check {
@@ -205,8 +214,8 @@ impl Check {
         })
     }
 
-    /// Takes the entries in their order; `place` is that within the page.
-    fn entry(&mut self, place: usize, entry: &Entry) {
+    /// Takes the entries in their order.
+    fn entry(&mut self, conn: &mut Conn, Passed { entry, charge }: &Passed) -> Result<(), Fault> {
         self.entries += 1;
         let stamp = entry.recorded_at.micros();
         let follows = entry.seq == self.last_seq + 1 && stamp > self.last_stamp;
@@ -220,9 +229,7 @@ impl Check {
         self.erased.pass(entry);
         self.returned.pass(entry);
         self.balances.pass(entry, &mut self.laws);
-        if entry.kind == Kind::Charge {
-            self.charged.pass(place, entry);
-        }
+        self.charged.pass(conn, entry, charge.as_ref(), &mut self.laws, &mut self.erased)
     }
 
     /// What can be said once all entries have passed.

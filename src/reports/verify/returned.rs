@@ -12,11 +12,8 @@ use super::Laws;
 use crate::id::{ChargeId, LotId};
 use crate::ledger::store::Reversal;
 use crate::ledger::{self, Bucket, Entry, Key};
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault};
 use crate::usage;
-
-/// Charges that are looked up by one statement.
-const LOOKUP: usize = 1000;
 
 /// What was given back.
 pub(super) struct Returned {
@@ -34,6 +31,8 @@ pub(super) struct Returned {
 struct Refunded {
     /// What its row says it was; nothing where there is none.
     amount: Option<i64>,
+    /// Whether one of its refunds names another place in the journal.
+    lost: bool,
     /// What the rows of its refunds say.
     refunded: i128,
     /// What it still costs, by the postings: of each lot, and beyond the grant.
@@ -46,23 +45,30 @@ impl Returned {
     pub fn read(conn: &mut Conn) -> Result<Returned, Fault> {
         let reversals = ledger::store::reversals(conn)?;
         let (mut charges, mut touched) = (BTreeMap::<i64, Refunded>::new(), FxHashMap::<i64, Vec<i64>>::default());
-        for refund in usage::store::all_refunds(conn)? {
-            charges.entry(refund.charge).or_default().refunded += i128::from(refund.amount);
+        let refunds = usage::store::all_refunds(conn)?;
+        let mut seqs: Vec<i64> = refunds.iter().map(|refund| refund.charge_seq).collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        let rows: FxHashMap<i64, (i64, i64)> =
+            usage::store::charges_of_entries(conn, &seqs)?.into_iter().map(|row| (row.seq, (row.id, row.amount))).collect();
+        let mirrors: FxHashMap<i64, i64> = reversals.iter().map(|row| (row.reverses, row.seq)).collect();
+        for refund in refunds {
+            let charge = charges.entry(refund.charge).or_default();
+            charge.refunded += i128::from(refund.amount);
             touched.entry(refund.seq).or_default().push(refund.charge);
+            match rows.get(&refund.charge_seq).filter(|(id, _)| *id == refund.charge) {
+                Some(_) if charge.amount.is_some() => {}
+                Some((id, amount)) => {
+                    charge.amount = Some(*amount);
+                    for seq in [Some(refund.charge_seq), mirrors.get(&refund.charge_seq).copied()].into_iter().flatten() {
+                        touched.entry(seq).or_default().push(*id);
+                    }
+                }
+                None => charge.lost = true,
+            }
         }
         for cover in usage::store::all_covers(conn)?.into_iter().filter(|cover| charges.contains_key(&cover.charge)) {
             touched.entry(cover.seq).or_default().push(cover.charge);
-        }
-        let mirrors: FxHashMap<i64, i64> = reversals.iter().map(|row| (row.reverses, row.seq)).collect();
-        let stamps: Vec<i64> = charges.keys().copied().collect();
-        for some in stamps.chunks(LOOKUP) {
-            let of = usage::Of { ids: Some(some.to_vec()), ..usage::Of::default() };
-            for row in usage::store::charges(conn, &of, Page::ALL)? {
-                for seq in [Some(row.seq), mirrors.get(&row.seq).copied()].into_iter().flatten() {
-                    touched.entry(seq).or_default().push(row.id);
-                }
-                charges.entry(row.id).or_default().amount = Some(row.amount);
-            }
         }
         let mirrored = reversals.iter().flat_map(|row| [(row.seq, None), (row.reverses, None)]).collect();
         Ok(Returned { charges, touched, reversals, mirrored })
@@ -88,7 +94,7 @@ impl Returned {
     /// What can be said once all have passed.
     pub fn end(&mut self, laws: &mut Laws) {
         for (stamp, charge) in &self.charges {
-            let Some(amount) = charge.amount else {
+            let Some(amount) = charge.amount.filter(|_| !charge.lost) else {
                 laws.law(5, false, || format!("a refund names no charge ({stamp})"));
                 continue;
             };

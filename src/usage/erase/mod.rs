@@ -189,12 +189,6 @@ pub fn with_erasing(conn: &mut Conn, mut rows: Vec<ChargeRow>) -> Result<Vec<Cha
     Ok(rows)
 }
 
-/// The sequences of the entries of these charges.
-pub fn sequences(conn: &mut Conn, stamps: &[i64]) -> Result<Vec<i64>, Fault> {
-    let rows = charges(conn, &Of { ids: Some(stamps.to_vec()), ..Of::default() }, Page::ALL)?;
-    Ok(rows.into_iter().map(|row| row.seq).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

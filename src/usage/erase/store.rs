@@ -43,14 +43,14 @@ pub(super) fn closed(conn: &mut Conn, rows: &[ChargeRow], stamps: &[i64]) -> Res
 /// Takes the records away: of charges what the log needs stands apart, and what was metered stays.
 pub(super) fn take(conn: &mut Conn, seq: i64, rows: &[(&ChargeRow, &str)], records: &[i64]) -> Result<(), Fault> {
     for some in rows.chunks(LOOKUP) {
-        let ids: Vec<i64> = some.iter().map(|(row, _)| row.id).collect();
+        let seqs: Vec<i64> = some.iter().map(|(row, _)| row.seq).collect();
         for (row, metered) in some {
             let apart = (erasing::id.eq(row.id), erasing::seq.eq(seq), erasing::said.eq(&*row.said));
             on!(conn, c => diesel::insert_into(erasing::table).values(apart).execute(c))?;
             let stays = (erased::id.eq(row.id), erased::seq.eq(seq), erased::metered.eq(*metered));
             on!(conn, c => diesel::insert_into(erased::table).values(stays).execute(c))?;
         }
-        on!(conn, c => diesel::update(charges::table.filter(charges::id.eq_any(&ids))).set(charges::said.eq("")).execute(c))?;
+        on!(conn, c => diesel::update(charges::table.filter(charges::seq.eq_any(&seqs))).set(charges::said.eq("")).execute(c))?;
     }
     for some in records.chunks(LOOKUP) {
         for id in some {

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::record::Incoming;
 use super::store::ChargeRow;
 use crate::store::keys::{self, Block, Sieve};
-use crate::store::{Conn, Fault, Room, Rows, Work};
+use crate::store::{Birth, Conn, Fault, Room, Rows, Work};
 
 /// The narrow natural key of a job.
 type Key = [u8; 16];
@@ -27,6 +27,8 @@ const BLOCK: usize = 16_384;
 pub(super) struct Known {
     pub digest: [u8; 16],
     pub id: i64,
+    /// The entry of a charge.
+    pub seq: i64,
     pub charged: bool,
 }
 
@@ -44,7 +46,7 @@ struct Met {
     sieve: Sieve,
     /// Whether all of this is known to stand; if not, only what is not younger than `committed` is.
     sound: bool,
-    committed: i64,
+    committed: Birth,
 }
 
 impl Room for Met {
@@ -74,30 +76,30 @@ pub fn hash(key: &Key) -> u64 {
 impl Met {
     /// Makes a block of the totals remembered. They stay as they are as long as the batch lasts, which may ask for them again.
     fn make_block(&mut self) -> Block {
-        let upto = self.totals.values().map(|known| known.id).max().unwrap_or_default();
+        let upto = self.totals.values().map(|known| known.seq).max().unwrap_or_default();
         self.blocked = true;
-        self.sieve.seal(upto, self.totals.iter().map(|(key, known)| (hash(key), known.id)).collect())
+        self.sieve.seal(upto, self.totals.iter().map(|(key, known)| (hash(key), known.seq)).collect())
     }
 
     /// Brings what is remembered up to date with what is committed.
     fn follow(&mut self, conn: &mut Conn) -> Result<(), Fault> {
-        let first = self.sieve.upto() == 0 && self.committed == 0;
+        let first = self.sieve.upto() == 0 && self.committed == Birth::default();
+        let mut sure = self.committed;
         if self.sieve.follow(conn)? {
             // Those that had gone into a block that was never written are to be read again.
             self.totals.clear();
-            self.committed = self.sieve.upto();
+            sure.seq = self.sieve.upto();
         }
         let upto = self.sieve.upto();
-        let sure = self.committed;
-        self.totals.retain(|_, known| upto < known.id && known.id <= sure);
-        for met in store::charged_after(conn, upto.max(sure))? {
+        self.totals.retain(|_, known| upto < known.seq && known.seq <= sure.seq);
+        for met in store::charged_after(conn, upto.max(sure.seq))? {
             match met.part {
                 0 => _ = self.totals.insert(met.usage_key, known(&met)),
                 _ => _ = self.rare.insert(met.usage_key),
             }
         }
         let parted = if first { store::parted(conn, None)? } else { Vec::new() };
-        let waiting = store::waiting_after(conn, if first { 0 } else { sure })?;
+        let waiting = store::waiting_after(conn, if first { 0 } else { sure.stamp })?;
         self.rare.extend(parted.into_iter().chain(waiting));
         self.sound = true;
         Ok(())
@@ -105,7 +107,7 @@ impl Met {
 }
 
 fn known(met: &store::Met) -> Known {
-    Known { digest: met.digest, id: met.id, charged: met.charged == 1 }
+    Known { digest: met.digest, id: met.id, seq: met.seq, charged: met.charged == 1 }
 }
 
 /// Which natural keys of a batch were met before, beside the totals that are remembered, and which of its jobs have parts.
@@ -132,7 +134,7 @@ impl Before {
     /// Learns what became of a record of the batch, unless it was a total that is charged: that is remembered.
     pub fn learn(&mut self, record: &Incoming, id: i64, charged: bool) {
         if record.part() > 0 || !charged {
-            self.add((record.key, record.part()), Known { digest: record.digest, id, charged });
+            self.add((record.key, record.part()), Known { digest: record.digest, id, seq: 0, charged });
         }
     }
 
@@ -157,15 +159,15 @@ pub(super) fn before(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before
     if !met.sound {
         met.follow(link.conn()?)?;
     }
-    met.committed = link.committed().stamp;
+    met.committed = link.committed();
     if std::mem::take(&mut met.blocked) {
         let upto = met.sieve.upto();
-        met.totals.retain(|_, known| known.id > upto);
+        met.totals.retain(|_, known| known.seq > upto);
     }
-    let (mut blocks, mut rare, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    let blocks = met.sieve.blocks_of(records.iter().map(|record| hash(&record.key)));
+    let (mut rare, mut parts) = (Vec::new(), Vec::new());
     for record in records {
         let (key, part) = (record.key, record.part());
-        blocks.extend(met.sieve.blocks(hash(&key)).map(|block| (block, hash(&key))));
         if part > 0 {
             parts.push((key, part));
         } else if met.rare.contains(&key) {
@@ -175,8 +177,8 @@ pub(super) fn before(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before
     let mut before = Before::default();
     if !blocks.is_empty() {
         let conn = work.sql()?;
-        let ids = keys::find(conn, &blocks)?;
-        before.found(&store::charged(conn, &ids)?);
+        let seqs = keys::find(conn, &blocks)?;
+        before.found(&store::charged(conn, &seqs)?);
     }
     if !rare.is_empty() {
         let conn = work.sql()?;
@@ -190,10 +192,10 @@ pub(super) fn before(work: &mut Work<'_>, records: &[Incoming]) -> Result<Before
 }
 
 /// Remembers a record that is charged from now on.
-pub(super) fn charged(work: &mut Work<'_>, record: &Incoming, id: i64) -> Result<(), Fault> {
+pub(super) fn charged(work: &mut Work<'_>, record: &Incoming, row: &ChargeRow) -> Result<(), Fault> {
     let met = work.room::<Met>()?;
     if record.part() == 0 {
-        met.totals.insert(record.key, Known { digest: record.digest, id, charged: true });
+        met.totals.insert(record.key, Known { digest: record.digest, id: row.id, seq: row.seq, charged: true });
         met.fresh = true;
     } else {
         met.rare.insert(record.key);
@@ -225,9 +227,9 @@ impl Blocks {
 
     /// Passes the next charge; the blocks that end before it, each with whether it is as it should be.
     pub fn pass(&mut self, conn: &mut Conn, row: &ChargeRow) -> Result<Vec<(i64, bool)>, Fault> {
-        let ended = self.end_before(conn, row.id)?;
+        let ended = self.end_before(conn, row.seq)?;
         if row.part == 0 {
-            self.keys.push((keys::kept(hash(&row.usage_key)), row.id));
+            self.keys.push((keys::kept(hash(&row.usage_key)), row.seq));
         }
         Ok(ended)
     }
@@ -239,9 +241,9 @@ impl Blocks {
         Ok(ended)
     }
 
-    fn end_before(&mut self, conn: &mut Conn, id: i64) -> Result<Vec<(i64, bool)>, Fault> {
+    fn end_before(&mut self, conn: &mut Conn, seq: i64) -> Result<Vec<(i64, bool)>, Fault> {
         let mut ended = Vec::new();
-        while let Some((block, _)) = self.ahead.pop_if(|(_, upto)| *upto < id) {
+        while let Some((block, _)) = self.ahead.pop_if(|(_, upto)| *upto < seq) {
             self.keys.sort_unstable();
             let mut found = keys::read(conn, block).unwrap_or_default();
             found.sort_unstable();

@@ -19,24 +19,28 @@ pub(super) struct Met {
     pub digest: [u8; 16],
     #[diesel(sql_type = BigInt)]
     pub id: i64,
+    /// The entry of a charge; 0 of what is in quarantine.
+    #[diesel(sql_type = BigInt)]
+    pub seq: i64,
     /// 1 for a charge, 0 for an open entry of the quarantine.
     #[diesel(sql_type = Integer)]
     pub charged: i32,
 }
 
-/// What was charged after a stamp.
-pub(super) fn charged_after(conn: &mut Conn, stamp: i64) -> Result<Vec<Met>, Fault> {
-    const AFTER: &str = "SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE id > $1 ORDER BY id";
-    Ok(on!(conn, c => sql_query(AFTER).bind::<BigInt, _>(stamp).load(c))?)
+/// What was charged after an entry.
+pub(super) fn charged_after(conn: &mut Conn, seq: i64) -> Result<Vec<Met>, Fault> {
+    const AFTER: &str = "SELECT usage_key, part, digest, id, seq, 1 AS charged FROM charges WHERE seq > $1 ORDER BY seq";
+    Ok(on!(conn, c => sql_query(AFTER).bind::<BigInt, _>(seq).load(c))?)
 }
 
-/// The same of these charges.
-pub(super) fn charged(conn: &mut Conn, ids: &[i64]) -> Result<Vec<Met>, Fault> {
-    const SQLITE: &str = "SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE id IN (SELECT value FROM json_each($1))";
-    const POSTGRES: &str = "SELECT usage_key, part, digest, id, 1 AS charged FROM charges WHERE id = ANY($1)";
+/// The same of the charges of these entries.
+pub(super) fn charged(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<Met>, Fault> {
+    const SQLITE: &str =
+        "SELECT usage_key, part, digest, id, seq, 1 AS charged FROM charges WHERE seq IN (SELECT value FROM json_each($1))";
+    const POSTGRES: &str = "SELECT usage_key, part, digest, id, seq, 1 AS charged FROM charges WHERE seq = ANY($1)";
     match conn {
-        Conn::Sqlite(c) => Ok(sql_query(SQLITE).bind::<Text, _>(serde_json::json!(ids).to_string()).load(c)?),
-        Conn::Postgres(c) => Ok(sql_query(POSTGRES).bind::<Array<BigInt>, _>(ids).load(c)?),
+        Conn::Sqlite(c) => Ok(sql_query(SQLITE).bind::<Text, _>(serde_json::json!(seqs).to_string()).load(c)?),
+        Conn::Postgres(c) => Ok(sql_query(POSTGRES).bind::<Array<BigInt>, _>(seqs).load(c)?),
     }
 }
 
@@ -49,9 +53,9 @@ pub(super) fn waiting_after(conn: &mut Conn, stamp: i64) -> Result<Vec<[u8; 16]>
 
 /// What waits in quarantine under these keys, parts included.
 pub(super) fn waiting(conn: &mut Conn, keys: &[[u8; 16]]) -> Result<Vec<Met>, Fault> {
-    const SQLITE: &str = "SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine
+    const SQLITE: &str = "SELECT usage_key, part, digest, id, CAST(0 AS BIGINT) AS seq, 0 AS charged FROM quarantine
         WHERE usage_key IN (SELECT unhex(value) FROM json_each($1)) AND state = 'open'";
-    const POSTGRES: &str = "SELECT usage_key, part, digest, id, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
+    const POSTGRES: &str = "SELECT usage_key, part, digest, id, CAST(0 AS BIGINT) AS seq, 0 AS charged FROM quarantine WHERE usage_key = ANY($1) AND state = 'open'";
     match conn {
         Conn::Sqlite(c) => Ok(sql_query(SQLITE).bind::<Text, _>(hex_list(keys)).load(c)?),
         Conn::Postgres(c) => {
@@ -85,13 +89,13 @@ pub(super) fn parted(conn: &mut Conn, among: Option<&[[u8; 16]]>) -> Result<Vec<
 pub(super) fn met_parts(conn: &mut Conn, asked: &[([u8; 16], i32)]) -> Result<Vec<Met>, Fault> {
     const SQLITE: &str =
         "WITH asked AS (SELECT unhex(k.value) AS k, p.value AS p FROM json_each($1) k JOIN json_each($2) p ON p.key = k.key)
-        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p AND part > 0
+        SELECT usage_key, part, digest, id, seq, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p AND part > 0
         UNION ALL
-        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
+        SELECT usage_key, part, digest, id, CAST(0 AS BIGINT) AS seq, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
     const POSTGRES: &str = "WITH asked AS (SELECT k, p FROM unnest($1, $2) AS asked(k, p))
-        SELECT usage_key, part, digest, id, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p AND part > 0
+        SELECT usage_key, part, digest, id, seq, 1 AS charged FROM asked JOIN charges ON usage_key = k AND part = p AND part > 0
         UNION ALL
-        SELECT usage_key, part, digest, id, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
+        SELECT usage_key, part, digest, id, CAST(0 AS BIGINT) AS seq, 0 AS charged FROM asked JOIN quarantine ON usage_key = k AND part = p AND state = 'open'";
     let keys: Vec<[u8; 16]> = asked.iter().map(|(key, _)| *key).collect();
     let parts: Vec<i32> = asked.iter().map(|(_, part)| *part).collect();
     let found = match conn {

@@ -29,9 +29,9 @@ pub fn sums(conn: &mut Conn, provider: InstitutionId, seq: i64) -> Result<Vec<Su
     const SUMS: &str = "SELECT resource, award, CAST(sum(charged) AS BIGINT) AS charged, CAST(sum(refunded) AS BIGINT) AS refunded FROM (
             SELECT resource, award, amount AS charged, 0 AS refunded FROM charges WHERE provider = $1 AND seq <= $2
             UNION ALL
-            SELECT c.resource, c.award, 0, r.amount FROM refunds r JOIN charges c ON c.id = r.charge WHERE c.provider = $1 AND r.seq <= $2
+            SELECT c.resource, c.award, 0, r.amount FROM refunds r JOIN charges c ON c.seq = r.charge_seq WHERE c.provider = $1 AND r.seq <= $2
             UNION ALL
-            SELECT c.resource, c.award, 0, c.amount FROM reversals v JOIN journal j ON j.seq = v.seq JOIN charges c ON c.id = j.subject
+            SELECT c.resource, c.award, 0, c.amount FROM reversals v JOIN charges c ON c.seq = v.reverses
             WHERE c.provider = $1 AND v.seq <= $2
         ) moves GROUP BY resource, award ORDER BY resource, award";
     Ok(on!(conn, c => sql_query(SUMS).bind::<BigInt, _>(provider.stamp()).bind::<BigInt, _>(seq).load(c))?)
@@ -49,6 +49,9 @@ pub struct Back {
     /// Stamp of the charge.
     #[diesel(sql_type = BigInt)]
     pub charge: i64,
+    /// Sequence of the charge.
+    #[diesel(sql_type = BigInt)]
+    pub charge_seq: i64,
     /// Stamp of the charge's resource.
     #[diesel(sql_type = BigInt)]
     pub resource: i64,
@@ -65,13 +68,14 @@ pub struct Back {
 
 /// What came back of a provider's charges by entries after one of the journal up to another, in their order.
 pub fn backs(conn: &mut Conn, provider: InstitutionId, after: i64, last: i64) -> Result<Vec<Back>, Fault> {
-    const BACKS: &str = "SELECT r.id AS id, 'refund' AS kind, c.id AS charge, c.resource AS resource, c.award AS award,
+    const BACKS: &str =
+        "SELECT r.id AS id, 'refund' AS kind, c.id AS charge, c.seq AS charge_seq, c.resource AS resource, c.award AS award,
             j.effective_at AS effective_at, r.amount AS amount
-        FROM refunds r JOIN charges c ON c.id = r.charge JOIN journal j ON j.seq = r.seq
+        FROM refunds r JOIN charges c ON c.seq = r.charge_seq JOIN entries j ON j.seq = r.seq
         WHERE c.provider = $1 AND r.seq > $2 AND r.seq <= $3
         UNION ALL
-        SELECT j.recorded_at, 'reversal', c.id, c.resource, c.award, j.effective_at, c.amount
-        FROM reversals v JOIN journal j ON j.seq = v.seq JOIN charges c ON c.id = j.subject
+        SELECT j.recorded_at, 'reversal', c.id, c.seq, c.resource, c.award, j.effective_at, c.amount
+        FROM reversals v JOIN entries j ON j.seq = v.seq JOIN charges c ON c.seq = v.reverses
         WHERE c.provider = $1 AND v.seq > $2 AND v.seq <= $3 AND c.amount > 0
         ORDER BY id";
     let asked = sql_query(BACKS).bind::<BigInt, _>(provider.stamp()).bind::<BigInt, _>(after).bind::<BigInt, _>(last);
