@@ -16,7 +16,8 @@
 //! - **balance**: `GET /v1/grants/{id}/balance` over one connection.
 //!
 //! Every round measures each of them once, so that what disturbs the machine disturbs all alike; shown are medians over the rounds, and
-//! in brackets the lowest and highest. *Of raw* is the median of the rates' ratios *within a round* to raw in batches of the same size:
+//! in brackets the lowest and highest. The service writes its log beside what is measured of it; the next measurement
+//! waits until that is done, and until the disk is idle. *Of raw* is the median of the rates' ratios *within a round* to raw in batches of the same size:
 //! compare these, not the rates of different runs. p50 and p99 are of one request (or commit). Client, server and database share the
 //! cores. The same figures are written to `throughput.json` in `bench/` in the target folder.
 //!
@@ -43,6 +44,7 @@ use inside::Inside;
 use outside::Outside;
 use same::Same;
 use support::database::{self, TestDatabase};
+use support::log::logged;
 use transfer::Transfers;
 
 /// As in the program itself.
@@ -126,7 +128,7 @@ struct Rig {
     outside: Outside,
     transfers: Transfers,
     // Dropped last: PostgreSQL drops no database that is in use.
-    _databases: [TestDatabase; 5],
+    databases: [TestDatabase; 5],
 }
 
 impl Rig {
@@ -134,7 +136,7 @@ impl Rig {
         let databases = [make()?, make()?, make()?, make()?, make()?];
         let [raw, inner, copy, outer, plain] = &databases;
         let (floor, inside, outside, transfers) = (Floor::open(raw), Inside::open(inner), Outside::start(outer), Transfers::open(plain));
-        Some(Rig { floor, inside, same: Same::open(copy, inner), outside, transfers, _databases: databases })
+        Some(Rig { floor, inside, same: Same::open(copy, inner), outside, transfers, databases })
     }
 
     fn run(&mut self, measure: Measure, records: usize) -> Sample {
@@ -154,10 +156,21 @@ impl Rig {
             }
             What::Same => self.same.write(measure.batch),
             What::Transfers => self.transfers.make(TRANSFERS),
-            What::Batch { minimal } => self.outside.charge(records, measure.batch, minimal),
-            What::Single { connections } => self.outside.charge_singly((connections * SINGLES).max(SINGLES_AT_LEAST), connections),
+            What::Batch { minimal } => self.when_logged(|outside| outside.charge(records, measure.batch, minimal)),
+            What::Single { connections } => {
+                let records = (connections * SINGLES).max(SINGLES_AT_LEAST);
+                self.when_logged(|outside| outside.charge_singly(records, connections))
+            }
             What::Balance => self.outside.read_balances(READS),
         }
+    }
+
+    /// Measures the service, and waits until its log has what was charged: what is measured next would be slowed down by that.
+    fn when_logged(&self, measure: impl FnOnce(&Outside) -> Sample) -> Sample {
+        let sample = measure(&self.outside);
+        let [_, _, _, outer, _] = &self.databases;
+        logged(outer);
+        sample
     }
 }
 
@@ -221,6 +234,7 @@ fn measure_all(rig: &mut Rig, settings: &Settings) -> Vec<Row> {
     // A first round warms caches, files and branch predictors, and does not count.
     for round in 0..=settings.rounds {
         for row in &mut rows {
+            write_back();
             let sample = rig.run(row.measure, settings.records);
             if round > 0 {
                 row.samples.push(sample);
@@ -228,6 +242,12 @@ fn measure_all(rig: &mut Rig, settings: &Settings) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// Has the system write what earlier measurements left in its memory: the disk would be busy with that during the next one.
+fn write_back() {
+    // Where there is no such program it is written some time.
+    let _ = std::process::Command::new("sync").status();
 }
 
 /// Runs each lane on a thread of its own, all from the same moment on; how long until the last was done, and every wait.
