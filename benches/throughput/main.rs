@@ -16,8 +16,8 @@
 //! - **balance**: `GET /v1/grants/{id}/balance` over one connection.
 //!
 //! Every round measures each of them once, so that what disturbs the machine disturbs all alike; shown are medians over the rounds, and
-//! in brackets the lowest and highest. The service writes its log beside what is measured of it; the next measurement
-//! waits until that is done, and until the disk is idle. *Of raw* is the median of the rates' ratios *within a round* to raw in batches of the same size:
+//! in brackets the lowest and highest. The service writes its log beside what is measured of it; the next measurement waits until that is
+//! done, and until the disk is idle. *Of raw* is the median of the rates' ratios *within a round* to raw in batches of the same size:
 //! compare these, not the rates of different runs. p50 and p99 are of one request (or commit). Client, server and database share the
 //! cores. The same figures are written to `throughput.json` in `bench/` in the target folder.
 //!

@@ -37,9 +37,9 @@ CREATE TRIGGER charges_refuse_delete BEFORE DELETE OR TRUNCATE ON charges
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER charges_refuse_update BEFORE UPDATE ON charges FOR EACH ROW WHEN (NEW.said <> '' OR OLD.said = '' OR
   (NEW.id, NEW.seq, NEW.usage_key, NEW.part, NEW.digest, NEW.provider, NEW.award, NEW.resource, NEW.amount, NEW.overdraft,
-    NEW.balance_after, NEW.ended_at, NEW.rates, NEW.actor, NEW.lines) IS DISTINCT FROM (OLD.id, OLD.seq, OLD.usage_key, OLD.part, OLD.digest, OLD.provider,
-    OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates, OLD.actor,
-    OLD.lines))
+    NEW.balance_after, NEW.ended_at, NEW.rates, NEW.actor, NEW.lines) IS DISTINCT FROM (OLD.id, OLD.seq, OLD.usage_key,
+    OLD.part, OLD.digest, OLD.provider, OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates,
+    OLD.actor, OLD.lines))
   EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER statements_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON statements
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

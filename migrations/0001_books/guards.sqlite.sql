@@ -65,8 +65,9 @@ CREATE TRIGGER charges_refuse_delete BEFORE DELETE ON charges
 BEGIN SELECT RAISE(ABORT, 'charges is append-only'); END;
 CREATE TRIGGER charges_refuse_update BEFORE UPDATE ON charges WHEN NEW.said <> '' OR OLD.said = '' OR
   (NEW.id, NEW.seq, NEW.usage_key, NEW.part, NEW.digest, NEW.provider, NEW.award, NEW.resource, NEW.amount, NEW.overdraft,
-    NEW.balance_after, NEW.ended_at, NEW.rates, NEW.actor, NEW.lines) IS NOT (OLD.id, OLD.seq, OLD.usage_key, OLD.part, OLD.digest, OLD.provider,
-    OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates, OLD.actor, OLD.lines)
+    NEW.balance_after, NEW.ended_at, NEW.rates, NEW.actor, NEW.lines) IS NOT (OLD.id, OLD.seq, OLD.usage_key,
+    OLD.part, OLD.digest, OLD.provider, OLD.award, OLD.resource, OLD.amount, OLD.overdraft, OLD.balance_after, OLD.ended_at, OLD.rates,
+    OLD.actor, OLD.lines)
 BEGIN SELECT RAISE(ABORT, 'charges is append-only'); END;
 CREATE TRIGGER statements_refuses_update BEFORE UPDATE ON statements
 BEGIN SELECT RAISE(ABORT, 'statements is append-only'); END;

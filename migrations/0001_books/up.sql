@@ -439,9 +439,9 @@ CREATE TABLE rates (
 );
 CREATE INDEX rates_of_resource ON rates (resource);
 
--- A charge's part of the journal, then its usage record. Which charges a grant has stands in list 2 of the runs. part 0 is a job's total,
--- found by its key through the blocks of keys; the key of the job's total and of its parts is the same. `said` is what was sent without
--- what the other columns say, or nothing where that was erased, which is the one change of a row.
+-- A charge's part of the journal, then its usage record. Which charges a grant has, by sequence, stands in list 2 of the runs. part 0 is a
+-- job's total, found by its key through the blocks of keys; the key of the job's total and of its parts is the same. `said` is what was sent
+-- without what the other columns say, or nothing where that was erased, which is the one change of a row.
 CREATE TABLE charges (
   seq {KEY},
   id BIGINT NOT NULL,

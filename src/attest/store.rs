@@ -53,8 +53,7 @@ use tables::{
 };
 
 /// A leaf as it is kept.
-#[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
-#[diesel(table_name = log_leaves, treat_none_as_default_value = false)]
+#[derive(Queryable, Clone, PartialEq, Eq, Debug)]
 pub struct LeafRow {
     /// Its place in the log.
     pub idx: i64,
@@ -66,16 +65,14 @@ pub struct LeafRow {
     pub salt: Option<Vec<u8>>,
 }
 
-#[derive(Insertable, Queryable, Clone)]
-#[diesel(table_name = log_jobs, treat_none_as_default_value = false)]
+#[derive(Queryable, Clone)]
 struct JobRow {
     idx: i64,
     salt: Vec<u8>,
 }
 
 /// A lot's line as it is kept.
-#[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
-#[diesel(table_name = log_lines, treat_none_as_default_value = false)]
+#[derive(Queryable, Clone, PartialEq, Eq, Debug)]
 pub struct LineRow {
     /// Stamp of the lot.
     pub lot: i64,
@@ -87,8 +84,7 @@ pub struct LineRow {
     pub disclosure: String,
 }
 
-#[derive(Insertable, Queryable)]
-#[diesel(table_name = log_tiles, treat_none_as_default_value = false)]
+#[derive(Queryable)]
 struct TileRow {
     level: i32,
     idx: i64,
@@ -96,8 +92,8 @@ struct TileRow {
 }
 
 /// A lot's head as it is kept, from the seal on whose leaf that is.
-#[derive(Insertable, Queryable, QueryableByName, Clone, PartialEq, Eq, Debug)]
-#[diesel(table_name = log_heads, treat_none_as_default_value = false)]
+#[derive(Queryable, QueryableByName, Clone, PartialEq, Eq, Debug)]
+#[diesel(table_name = log_heads)]
 pub struct HeadRow {
     /// Stamp of the lot.
     pub lot: i64,
@@ -110,8 +106,7 @@ pub struct HeadRow {
 }
 
 /// A provider's secret as it is kept.
-#[derive(Insertable, Queryable, Clone, PartialEq, Eq, Debug)]
-#[diesel(table_name = log_providers, treat_none_as_default_value = false)]
+#[derive(Queryable, Clone, PartialEq, Eq, Debug)]
 pub struct ProviderRow {
     /// Stamp of the institution.
     pub provider: i64,

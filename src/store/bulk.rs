@@ -105,7 +105,7 @@ fn copy_rows<R: Bulk>(rows: &[R], to: &mut dyn Write) -> std::io::Result<()> {
     to.write_all(&out)
 }
 
-/// Says into which columns of a table, as diesel knows it, the fields of the same names of an `Insertable` row are written.
+/// Says into which columns of a table, as diesel knows it, the fields of the same names of a row are written.
 #[macro_export]
 macro_rules! bulk {
     ($row:ty => $table:ident { $first:ident $(, $column:ident)* $(,)? }) => {

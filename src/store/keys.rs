@@ -197,8 +197,7 @@ pub fn find(conn: &mut Conn, asked: &[(i64, u64)]) -> Result<Vec<i64>, Fault> {
 
 /// Keys of a block that begin with the same byte: the least member, then for each key how far its hash is from the last one's, and its
 /// member from the least.
-#[derive(Insertable, Queryable)]
-#[diesel(table_name = key_rows, treat_none_as_default_value = false)]
+#[derive(Queryable)]
 struct Row {
     id: i64,
     entries: Vec<u8>,

@@ -25,8 +25,7 @@ use tables::{run_tails, runs};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct List(pub i32);
 
-#[derive(Insertable, Queryable)]
-#[diesel(table_name = runs, treat_none_as_default_value = false)]
+#[derive(Queryable)]
 struct Row {
     list: i32,
     owner: i64,
