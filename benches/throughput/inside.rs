@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use almoner::actor::Actor;
 use almoner::directory;
+use almoner::grants;
 use almoner::reports::{self, balance::Moment};
-use almoner::store::{Reply, Store};
+use almoner::store::{Conn, Reply, Store};
 use almoner::usage::{self, Incoming, Outcome, Record};
 
 use super::scene::Scene;
@@ -39,7 +40,9 @@ impl Inside {
     pub fn read_balance(&self, which: usize) {
         let grant = self.scene.grants[which % self.scene.grants.len()];
         let now = self.store.clock().now();
-        self.store.read(|conn| reports::balance::grant_balance(conn, grant, Moment::Now(now))).expect("a balance");
+        let look =
+            |conn: &mut Conn| grants::grant(conn, grant).and_then(|grant| reports::balance::grant_balance(conn, grant, Moment::Now(now)));
+        self.store.read(look).expect("a balance");
     }
 
     /// As `charge`, all records to one grant.

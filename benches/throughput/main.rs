@@ -56,7 +56,7 @@ const SINGLES: usize = 100;
 const SINGLES_AT_LEAST: usize = 400;
 const READS: usize = 1000;
 /// Records that are on their way at once where they are charged one by one.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 const TRANSFERS: usize = 3200;
 /// Raw rows a measurement, as a multiple of its records: they are soon done, and a short time is a bad measure.
 const MORE_RAW: usize = 4;

@@ -10,7 +10,7 @@ use super::{Sample, drive, timed};
 
 /// Accounts that money moves between, and connections that move it.
 const ACCOUNTS: i64 = 64;
-const LANES: usize = 64;
+const LANES: usize = 256;
 
 const SCHEMA: &str = "CREATE TABLE transfers (id BIGINT PRIMARY KEY, a BIGINT NOT NULL, b BIGINT NOT NULL, amount BIGINT NOT NULL);
     CREATE TABLE balances (account BIGINT PRIMARY KEY, balance BIGINT NOT NULL);";

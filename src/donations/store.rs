@@ -1,13 +1,11 @@
 //! The SQL of donors, donations and lots.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 
 use super::{Donation, Donor, Lot, NewDonation, NewDonor, OnExpiry, Terms};
-use crate::amount::{Amount, Unit};
+use crate::amount::Amount;
 use crate::id::{DonationId, DonorId, LotId, PersonId};
-use crate::ledger;
+use crate::ledger::store::{unit_of, units};
 use crate::store::{Conn, Fault, Page, narrowed, on, paged};
 use crate::time::Time;
 
@@ -25,10 +23,12 @@ mod tables {
     diesel::table! {
         lots (id) { id -> BigInt, donation -> BigInt, amount -> BigInt, delivered_at -> BigInt, expires_at -> Nullable<BigInt>, }
     }
-    diesel::joinable!(lots -> donations (donation));
-    diesel::allow_tables_to_appear_in_same_query!(lots, donations);
 }
 use tables::{donations, donors, lots};
+
+diesel::joinable!(lots -> donations (donation));
+diesel::joinable!(donations -> units (unit));
+diesel::allow_tables_to_appear_in_same_query!(lots, donations, units);
 
 /// Which objects to list: `None` means any, an empty list none.
 #[derive(Clone, Default, Debug)]
@@ -72,23 +72,23 @@ pub(super) fn insert_donor(conn: &mut Conn, id: i64, new: &NewDonor) -> Result<(
     Ok(())
 }
 
-type DonationRow = (i64, i64, String, String, i64, String, i32, String, Option<String>, String, i64, Option<i64>, i32);
+type DonationRow = ((i64, i64, String, String, i64, String, i32, String, Option<String>, String, i64, Option<i64>, i32), Option<i32>);
 
 /// Donations, a page.
 pub fn donations(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Donation>, Fault> {
-    let units = ledger::store::units(conn)?;
     let rows: Vec<DonationRow> = on!(conn, c => {
-        let mut query = donations::table.into_boxed();
+        let columns = (donations::all_columns, units::scale.nullable());
+        let mut query = donations::table.left_join(units::table).select(columns).into_boxed();
         narrowed!(query, donations::id => of.ids, donations::donor => of.donors, donations::external_id => of.external_ids,
                   donations::state => of.states, donations::unit => of.units);
         paged!(query, donations::id, page, c)
     })?;
-    rows.into_iter().map(|row| donation_of(row, &units)).collect()
+    rows.into_iter().map(donation_of).collect()
 }
 
-fn donation_of(row: DonationRow, units: &HashMap<String, Unit>) -> Result<Donation, Fault> {
+fn donation_of((row, scale): DonationRow) -> Result<Donation, Fault> {
     let (id, donor, title, unit, pledged, terms, draw_priority, on_expiry, external_id, state, proposed_by, accepted_by, version) = row;
-    let unit = ledger::find_unit(units, &unit, "")?;
+    let unit = unit_of(&unit, scale)?;
     let about = NewDonation {
         donor: DonorId::from_stamp(donor),
         title,
@@ -138,30 +138,30 @@ pub(super) fn update_donation(conn: &mut Conn, donation: &Donation) -> Result<()
     Ok(())
 }
 
-type LotRow = ((i64, i64, i64, Option<i64>), (i64, i64, String, String, i32, String));
+type LotRow = ((i64, i64, i64, Option<i64>), (i64, i64, String, String, i32, String), Option<i32>);
 
 /// Lots, a page.
 pub fn lots(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Lot>, Fault> {
-    let units = ledger::store::units(conn)?;
     let columns = (
         (lots::id, lots::amount, lots::delivered_at, lots::expires_at),
         (donations::id, donations::donor, donations::unit, donations::terms, donations::draw_priority, donations::on_expiry),
+        units::scale.nullable(),
     );
     let rows: Vec<LotRow> = on!(conn, c => {
-        let mut query = lots::table.inner_join(donations::table).select(columns).into_boxed();
+        let mut query = lots::table.inner_join(donations::table.left_join(units::table)).select(columns).into_boxed();
         narrowed!(query, lots::id => of.ids, donations::donor => of.donors, donations::id => of.donations, donations::unit => of.units);
         paged!(query, lots::id, page, c)
     })?;
-    rows.into_iter().map(|row| lot_of(row, &units)).collect()
+    rows.into_iter().map(lot_of).collect()
 }
 
-fn lot_of(row: LotRow, units: &HashMap<String, Unit>) -> Result<Lot, Fault> {
-    let ((id, amount, delivered_at, expires_at), (donation, donor, unit, terms, draw_priority, on_expiry)) = row;
+fn lot_of(row: LotRow) -> Result<Lot, Fault> {
+    let ((id, amount, delivered_at, expires_at), (donation, donor, unit, terms, draw_priority, on_expiry), scale) = row;
     Ok(Lot {
         id: LotId::from_stamp(id),
         donation: DonationId::from_stamp(donation),
         donor: DonorId::from_stamp(donor),
-        amount: Amount::new(amount, ledger::find_unit(units, &unit, "")?),
+        amount: Amount::new(amount, unit_of(&unit, scale)?),
         delivered_at: Time::from_micros(delivered_at),
         expires_at: expires_at.map(Time::from_micros),
         terms: terms_of(&terms)?,

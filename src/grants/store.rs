@@ -1,14 +1,12 @@
 //! The SQL of grants, the steps of their life, decisions and outflows.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 
 use super::life::Taken;
 use super::{Decision, Grant, NewGrant, Overdraft, State};
 use crate::amount::{Amount, Unit};
 use crate::id::{AmendmentId, DecisionId, GrantId, LotId, PersonId, ProjectId, ResourceId};
-use crate::ledger;
+use crate::ledger::store::{unit_of, units};
 use crate::store::{Conn, Fault, Page, narrowed, on, paged};
 use crate::time::{Period, Time};
 
@@ -40,6 +38,11 @@ mod tables {
 }
 use tables::{decisions, grant_steps, grants, outflows};
 
+diesel::joinable!(grants -> units (unit));
+diesel::joinable!(decisions -> units (unit));
+diesel::allow_tables_to_appear_in_same_query!(grants, units);
+diesel::allow_tables_to_appear_in_same_query!(decisions, units);
+
 /// Which grants to list: `None` means any, an empty list none.
 #[derive(Clone, Default, Debug)]
 pub struct Of {
@@ -59,11 +62,11 @@ type Row = (
     (i64, i64, i64, String, i64, i64, i64, i64),
     (String, Option<String>, String, Option<i64>, Option<String>),
     (String, String, Option<i64>, Option<i64>, i32, i32),
+    Option<i32>,
 );
 
 /// Grants, a page.
 pub fn grants(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Grant>, Fault> {
-    let units = ledger::store::units(conn)?;
     let columns = (
         (
             grants::id,
@@ -77,22 +80,23 @@ pub fn grants(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Grant>, Fault>
         ),
         (grants::justification, grants::purpose, grants::resources, grants::renews, grants::external_id),
         (grants::state, grants::overdraft, grants::suspended_at, grants::booked, grants::round, grants::version),
+        units::scale.nullable(),
     );
     let rows: Vec<Row> = on!(conn, c => {
-        let mut query = grants::table.select(columns).into_boxed();
+        let mut query = grants::table.left_join(units::table).select(columns).into_boxed();
         narrowed!(query, grants::id => of.ids, grants::project => of.projects, grants::state => of.states,
                   grants::external_id => of.external_ids, grants::unit => of.units);
         paged!(query, grants::id, page, c)
     })?;
-    rows.into_iter().map(|row| grant_of(row, &units)).collect()
+    rows.into_iter().map(grant_of).collect()
 }
 
-fn grant_of(row: Row, units: &HashMap<String, Unit>) -> Result<Grant, Fault> {
-    let ((id, project, requester, unit, requested, awarded, starts_at, ends_at), asked, stands) = row;
+fn grant_of(row: Row) -> Result<Grant, Fault> {
+    let ((id, project, requester, unit, requested, awarded, starts_at, ends_at), asked, stands, scale) = row;
     let (justification, purpose, resources, renews, external_id) = asked;
     let (state, overdraft, suspended_at, booked, round, version) = stands;
     let broken = |what: &str| Fault::Internal(format!("grant {id} in the database: {what}"));
-    let unit = ledger::find_unit(units, &unit, "")?;
+    let unit = unit_of(&unit, scale)?;
     let period = Period::new(Time::from_micros(starts_at), Time::from_micros(ends_at)).ok_or_else(|| broken("period"))?;
     let resources: Vec<i64> = serde_json::from_str(&resources).map_err(|_| broken("resources"))?;
     let about = NewGrant {
@@ -209,7 +213,7 @@ pub(super) fn insert_decision(conn: &mut Conn, decision: &Decision, beside: &Bes
     Ok(())
 }
 
-type DecisionRow = ((i64, i64, i64, String, i32, String, String), (i64, i32, String, String, i64, String));
+type DecisionRow = ((i64, i64, i64, String, i32, String, String), (i64, i32, String, String, i64, String), Option<i32>);
 
 /// The decisions on a grant, or on every grant, and its amendments, a page.
 pub fn decisions(conn: &mut Conn, grant: Option<GrantId>, page: Page) -> Result<Vec<Decision>, Fault> {
@@ -224,19 +228,19 @@ pub fn decisions(conn: &mut Conn, grant: Option<GrantId>, page: Page) -> Result<
             decisions::overdraft,
         ),
         (decisions::awarded, decisions::effective, decisions::plan, decisions::bound, decisions::officer, decisions::reason),
+        units::scale.nullable(),
     );
     let rows: Vec<DecisionRow> = on!(conn, c => {
-        let mut query = decisions::table.select(columns).into_boxed();
+        let mut query = decisions::table.left_join(units::table).select(columns).into_boxed();
         if let Some(grant) = grant { query = query.filter(decisions::award.eq(grant.stamp())); }
         paged!(query, decisions::id, page, c)
     })?;
-    let units = ledger::store::units(conn)?;
-    rows.into_iter().map(|row| decision_of(row, &units)).collect()
+    rows.into_iter().map(decision_of).collect()
 }
 
-fn decision_of(row: DecisionRow, units: &HashMap<String, Unit>) -> Result<Decision, Fault> {
-    let ((id, award, amendment, unit, round, verdict, overdraft), (awarded, effective, plan, bound, officer, reason)) = row;
-    let unit = ledger::find_unit(units, &unit, "")?;
+fn decision_of(row: DecisionRow) -> Result<Decision, Fault> {
+    let ((id, award, amendment, unit, round, verdict, overdraft), (awarded, effective, plan, bound, officer, reason), scale) = row;
+    let unit = unit_of(&unit, scale)?;
     let plan: Vec<(i64, i64)> = serde_json::from_str(&plan).map_err(|_| Fault::Internal(format!("decision {id} in the database: plan")))?;
     Ok(Decision {
         id: DecisionId::from_stamp(id),

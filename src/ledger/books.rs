@@ -54,8 +54,7 @@ pub(super) struct Books {
 impl Books {
     /// Remembers all accounts of a grant, in one query.
     pub fn load_grant(&mut self, link: &mut Link, grant: i64) -> Result<Vec<Key>, Fault> {
-        self.units(link)?;
-        let found = store::states_of_grant(link.conn()?, self.known_units()?, grant)?;
+        let found = store::states_of_grant(link.conn()?, grant)?;
         let keys = found.iter().map(|(key, _)| *key).collect();
         for (key, state) in found {
             self.accounts.entry(key).or_insert(state);
@@ -73,22 +72,17 @@ impl Books {
         if let Some(state) = self.accounts.get(&key) {
             return Ok(Some(*state));
         }
-        self.units(link)?;
-        let found = store::state(link.conn()?, self.known_units()?, &key)?;
+        let found = store::state(link.conn()?, &key)?;
         self.accounts.extend(found.map(|state| (key, state)));
         Ok(found)
     }
 
     /// Every unit by its code.
     pub fn units(&mut self, link: &mut Link) -> Result<&HashMap<String, Unit>, Fault> {
-        if self.units.is_none() {
-            self.units = Some(store::units(link.conn()?)?);
+        match &mut self.units {
+            Some(known) => Ok(known),
+            unknown => Ok(unknown.insert(store::units(link.conn()?)?)),
         }
-        self.known_units()
-    }
-
-    fn known_units(&self) -> Result<&HashMap<String, Unit>, Fault> {
-        self.units.as_ref().ok_or_else(|| Fault::Internal("units are not remembered".into()))
     }
 
     /// Remembers a unit that was just defined.

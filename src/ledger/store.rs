@@ -43,11 +43,14 @@ mod tables {
             unit -> Text, balance -> BigInt, postings -> BigInt,
         }
     }
+    diesel::joinable!(accounts -> units (unit));
+    diesel::allow_tables_to_appear_in_same_query!(accounts, units);
     diesel::table! {
         reversals (seq) { seq -> BigInt, reverses -> BigInt, booked_by -> BigInt, reversed_by -> BigInt, reason -> Text, }
     }
 }
-use tables::{accounts, entries, journal, units};
+pub(crate) use tables::units;
+use tables::{accounts, entries, journal};
 
 mod digits;
 mod places;
@@ -183,18 +186,19 @@ impl<C> RunQueryDsl<C> for MoveAccounts {}
 /// Every unit by its code.
 pub fn units(conn: &mut Conn) -> Result<HashMap<String, Unit>, Fault> {
     let rows: Vec<(String, i32)> = on!(conn, c => units::table.select((units::code, units::scale)).load(c))?;
-    rows.into_iter().map(|(code, scale)| Ok((code.clone(), unit_of(&code, scale)?))).collect()
+    rows.into_iter().map(|(code, scale)| Ok((code.clone(), unit_of(&code, Some(scale))?))).collect()
 }
 
 /// Every unit with its name and the stamp of its definition, by code.
 pub fn named_units(conn: &mut Conn) -> Result<Vec<(Unit, String, Time)>, Fault> {
     let rows: Vec<(String, i32, String, i64)> = on!(conn, c => units::table.order(units::code).load(c))?;
-    rows.into_iter().map(|(code, scale, name, id)| Ok((unit_of(&code, scale)?, name, Time::from_micros(id)))).collect()
+    rows.into_iter().map(|(code, scale, name, id)| Ok((unit_of(&code, Some(scale))?, name, Time::from_micros(id)))).collect()
 }
 
-fn unit_of(code: &str, scale: i32) -> Result<Unit, Fault> {
-    let scale = u8::try_from(scale).map_err(|_| Fault::Internal(format!("scale {scale}")))?;
-    Unit::new(code, scale).ok_or_else(|| Fault::Internal(format!("unit {code:?} in the database is out of form")))
+/// The unit of a row that has its code, by the scale that was found beside it.
+pub fn unit_of(code: &str, scale: Option<i32>) -> Result<Unit, Fault> {
+    let unit = scale.and_then(|scale| Unit::new(code, u8::try_from(scale).ok()?));
+    unit.ok_or_else(|| Fault::Internal(format!("unit {code:?} in the database is unknown or out of form")))
 }
 
 pub(super) fn insert_unit(conn: &mut Conn, unit: Unit, name: &str, id: i64) -> Result<(), Fault> {
@@ -208,17 +212,24 @@ pub(super) fn last_account(conn: &mut Conn) -> Result<i64, Fault> {
     Ok(last.unwrap_or(0))
 }
 
-type AccountRow = (i64, i32, i64, i64, i64, String, i64, i64);
+type AccountRow = ((i64, i32, i64, i64, i64, String, i64, i64), Option<i32>);
 
-fn account_of(row: AccountRow, units: &HashMap<String, Unit>) -> Result<(Key, State), Fault> {
-    let (no, bucket, donation, grant, lot, unit, balance, postings) = row;
+fn account_of(row: AccountRow) -> Result<(Key, State), Fault> {
+    let ((no, bucket, donation, grant, lot, unit, balance, postings), scale) = row;
     let bucket = Bucket::of(bucket).ok_or_else(|| Fault::Internal(format!("bucket {bucket}")))?;
-    let unit = *units.get(&unit).ok_or_else(|| Fault::Internal(format!("unit {unit}")))?;
+    let unit = unit_of(&unit, scale)?;
     Ok((Key { bucket, donation, grant, lot }, State { no, unit, balance, postings, change: Change::None }))
 }
 
-pub(super) fn state(conn: &mut Conn, units: &HashMap<String, Unit>, key: &Key) -> Result<Option<State>, Fault> {
-    let one = accounts::table.filter(
+/// Accounts with what their units are.
+#[diesel::dsl::auto_type]
+fn with_units() -> _ {
+    let columns: <accounts::table as Table>::AllColumns = accounts::all_columns;
+    accounts::table.left_join(units::table).select((columns, units::scale.nullable()))
+}
+
+pub(super) fn state(conn: &mut Conn, key: &Key) -> Result<Option<State>, Fault> {
+    let one = with_units().filter(
         accounts::bucket
             .eq(key.bucket as i32)
             .and(accounts::donation.eq(key.donation))
@@ -226,12 +237,12 @@ pub(super) fn state(conn: &mut Conn, units: &HashMap<String, Unit>, key: &Key) -
             .and(accounts::lot.eq(key.lot)),
     );
     let row: Option<AccountRow> = on!(conn, c => one.first(c).optional())?;
-    row.map(|row| account_of(row, units).map(|(_, state)| state)).transpose()
+    row.map(|row| account_of(row).map(|(_, state)| state)).transpose()
 }
 
-pub(super) fn states_of_grant(conn: &mut Conn, units: &HashMap<String, Unit>, grant: i64) -> Result<Vec<(Key, State)>, Fault> {
-    let rows: Vec<AccountRow> = on!(conn, c => accounts::table.filter(accounts::award.eq(grant)).order(accounts::no).load(c))?;
-    rows.into_iter().map(|row| account_of(row, units)).collect()
+pub(super) fn states_of_grant(conn: &mut Conn, grant: i64) -> Result<Vec<(Key, State)>, Fault> {
+    let rows: Vec<AccountRow> = on!(conn, c => with_units().filter(accounts::award.eq(grant)).order(accounts::no).load(c))?;
+    rows.into_iter().map(account_of).collect()
 }
 
 /// An account as it stands now.
@@ -268,15 +279,14 @@ pub struct Of {
 
 /// Accounts in the order of their making, a page.
 pub fn accounts(conn: &mut Conn, of: Of, page: Page) -> Result<Vec<Account>, Fault> {
-    let units = units(conn)?;
     let rows: Vec<AccountRow> = on!(conn, c => {
-        let mut query = accounts::table.into_boxed();
+        let mut query = with_units().into_boxed();
         if let Some(grant) = of.grant { query = query.filter(accounts::award.eq(grant)); }
         if let Some(lot) = of.lot { query = query.filter(accounts::lot.eq(lot)); }
         if let Some(donation) = of.donation { query = query.filter(accounts::donation.eq(donation)); }
         paged!(query, accounts::no, page, c)
     })?;
-    rows.into_iter().map(|row| account_of(row, &units).map(Account::from)).collect()
+    rows.into_iter().map(|row| account_of(row).map(Account::from)).collect()
 }
 
 /// Which of these lots hold credits, free or in grants; asked in parts, since a statement takes only so many of them.
@@ -295,14 +305,12 @@ pub fn lots_with_credits(conn: &mut Conn, lots: &[LotId]) -> Result<Vec<LotId>, 
 
 /// One account, if it exists.
 pub fn account(conn: &mut Conn, key: &Key) -> Result<Option<Account>, Fault> {
-    let units = units(conn)?;
-    Ok(state(conn, &units, key)?.map(|state| Account::from((*key, state))))
+    Ok(state(conn, key)?.map(|state| Account::from((*key, state))))
 }
 
 fn accounts_by_no(conn: &mut Conn, numbers: &[i64]) -> Result<FxHashMap<i64, Account>, Fault> {
-    let units = units(conn)?;
-    let rows: Vec<AccountRow> = on!(conn, c => accounts::table.filter(accounts::no.eq_any(numbers)).load(c))?;
-    rows.into_iter().map(|row| account_of(row, &units).map(|found| (found.1.no, Account::from(found)))).collect()
+    let rows: Vec<AccountRow> = on!(conn, c => with_units().filter(accounts::no.eq_any(numbers)).load(c))?;
+    rows.into_iter().map(|row| account_of(row).map(|found| (found.1.no, Account::from(found)))).collect()
 }
 
 /// The head as the writer keeps it: last sequence and stamp.
@@ -332,6 +340,9 @@ pub fn entries(conn: &mut Conn, from: i64, to: i64) -> Result<Vec<Entry>, Fault>
 
 /// Entries of these sequences, without order.
 pub fn entries_of(conn: &mut Conn, seqs: &[i64]) -> Result<Vec<Entry>, Fault> {
+    if seqs.is_empty() {
+        return Ok(Vec::new());
+    }
     let rows: Vec<JournalRow> = on!(conn, c => journal::table.filter(journal::seq.eq_any(seqs)).load(c))?;
     rows.into_iter().map(|row| entry_of(row, Vec::new())).collect()
 }

@@ -103,9 +103,9 @@ pub struct GrantBalance {
     pub as_of: Time,
 }
 
-/// A grant's balance. Errors: `not_found`.
-pub fn grant_balance(conn: &mut Conn, id: GrantId, moment: Moment) -> Result<GrantBalance, Fault> {
-    let mut grant = grants::grant(conn, id)?;
+/// A grant's balance. Errors: `not_found` where there is no such moment.
+pub fn grant_balance(conn: &mut Conn, mut grant: Grant, moment: Moment) -> Result<GrantBalance, Fault> {
+    let id = grant.id;
     if let Moment::At(seq) = moment {
         // Repeatable for ever: a later extension or closing moves no end that stood then.
         grant.about.period.to = grants::life::end_at(conn, &grant, seq)?;

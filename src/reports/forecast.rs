@@ -11,8 +11,8 @@ use std::collections::HashMap;
 
 use crate::amount::Amount;
 use crate::donations::{Lot, OnExpiry};
-use crate::grants;
-use crate::id::{GrantId, LotId};
+use crate::grants::{self, Grant};
+use crate::id::LotId;
 use crate::ledger::store::Of;
 use crate::ledger::{self, Bucket};
 use crate::store::{Conn, Fault, Page};
@@ -154,9 +154,9 @@ pub struct LotForecast {
     pub method: String,
 }
 
-/// Foretells a grant from so many full days at most. Errors: `not_found`.
-pub fn grant_forecast(conn: &mut Conn, id: GrantId, now: Time, window: i64) -> Result<GrantForecast, Fault> {
-    let balance = balance::grant_balance(conn, id, Moment::Now(now))?;
+/// Foretells a grant from so many full days at most.
+pub fn grant_forecast(conn: &mut Conn, grant: Grant, now: Time, window: i64) -> Result<GrantForecast, Fault> {
+    let balance = balance::grant_balance(conn, grant, Moment::Now(now))?;
     let grant = &balance.grant;
     let active = grant.state.word() == "active" && grant.about.period.contains(now);
     let seen = if active { Some(look_back(conn, &balance, window)?) } else { None };
@@ -230,7 +230,7 @@ pub fn lot_forecast(conn: &mut Conn, lot: Lot, now: Time) -> Result<LotForecast,
     let mut left = Left { used: Amount::zero(unit), unused: free, unused_low: free, unused_high: free };
     let (mut without, mut with) = (Amount::zero(unit), 0);
     for grant in grants::store::grants(conn, &of, Page::ALL)? {
-        let forecast = grant_forecast(conn, grant.id, now, WINDOW)?;
+        let forecast = grant_forecast(conn, grant, now, WINDOW)?;
         let Some(part) = forecast.lots.iter().find(|outlook| outlook.lot == lot.id) else { continue };
         match &part.left {
             None => without = without.plus(part.available)?,

@@ -64,7 +64,7 @@ fn judge(conn: &mut Conn, grant: &Grant, rules: Rules, now: Time) -> Result<Opti
     if elapsed < rules.elapsed || now >= period.to {
         return Ok(None);
     }
-    let balance = balance::grant_balance(conn, grant.id, Moment::Now(now))?;
+    let balance = balance::grant_balance(conn, grant.clone(), Moment::Now(now))?;
     let gone = balance.spent.plus(balance.held)?.plus(balance.overdraft)?;
     let left = grant.awarded.minor.saturating_sub(gone.minor).max(0);
     // Rounded up: nobody is called less used than they are.

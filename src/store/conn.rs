@@ -152,7 +152,7 @@ const WRITER: i32 = 32_768;
 /// How long a writer waits for its turn among the processes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it sleeps between two tries to get SQLite's lock.
-const PAUSE: Duration = Duration::from_micros(500);
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// SQLite's own waiting sleeps up to 100 ms between two tries and so hardly ever meets the short pause between two commits of a busy
 /// process, which would keep all others out until it has nothing left to write. Who takes the write lock by `take_lock` does without.

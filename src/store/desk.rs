@@ -1,19 +1,18 @@
 //! The writer's desk: where commands are decided, in the order in which they came, from what the writer remembers.
 //!
-//! While the scribe commits a batch the next one is decided as if that commit stood, and grows until it does. Whatever shows that
-//! it does not stand (a failed commit, another process's entry) makes the desk forget everything and run the commands again, those of
+//! While the scribe commits a batch the next one is decided as if that commit stood, and grows until it does, or until it is worth a commit
+//! of its own and nothing else waits: then it is laid ready for the scribe, and one more is begun. Whatever shows that it does not stand (a failed commit, another process's entry) makes the desk forget everything and run the commands again, those of
 //! the failed commit first. Where processes take turns the desk decides only within its own turn, so that nothing is decided twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::link::Link;
-use super::scribe::{Decided, Job, Returned, Sealed, Undone};
+use super::scribe::{Decided, Job, Returned, Sealed, Undone, Way};
 use super::work::Memory;
 use super::writer::{Command, Counts, Waiting};
 use super::{Birth, Fault, Work};
@@ -22,6 +21,8 @@ use crate::time::Clock;
 
 /// Records that one commit carries at most; a single heavier command still goes alone.
 const COMMIT_RECORDS: usize = 10_000;
+/// Records that are worth a commit of their own where nothing else waits: the disk's flush is a small part of it.
+const WORTH_A_COMMIT: usize = 2_000;
 /// How often the desk looks for commands while the scribe is at work. It is not woken for each, however many come one by one; whatever comes
 /// waits no longer than this for being decided.
 const GLANCE: Duration = Duration::from_micros(500);
@@ -41,7 +42,7 @@ pub(super) struct Desk {
     batch: Vec<Decided>,
     weight: usize,
     wrote: bool,
-    scribe: Sender<Job>,
+    scribe: Way,
     counts: Arc<Counts>,
 }
 
@@ -53,7 +54,7 @@ enum Next {
 }
 
 impl Desk {
-    pub fn new(clock: Clock, link: Link, scribe: Sender<Job>, counts: Arc<Counts>) -> Desk {
+    pub fn new(clock: Clock, link: Link, scribe: Way, counts: Arc<Counts>) -> Desk {
         let (memory, batch) = (Memory::default(), Vec::new());
         Desk { clock, link, memory, head: None, alone: false, batch, weight: 0, wrote: false, scribe, counts }
     }
@@ -66,8 +67,8 @@ impl Desk {
                 Next::HandOver => self.hand_over(),
                 Next::Back => match (self.link.is_overtaken(), self.batch.is_empty()) {
                     (true, _) => self.start_over(Vec::new()),
-                    (false, true) => {}
-                    (false, false) => self.hand_over(),
+                    (false, false) if self.link.is_here() => self.hand_over(),
+                    (false, _) => {}
                 },
             }
         }
@@ -89,13 +90,16 @@ impl Desk {
         let more = self.alone && !full;
         loop {
             // The connection first: whoever asks next for a commit waits for it.
-            if self.link.comes_back(Duration::ZERO) {
+            if self.link.hears(Duration::ZERO) {
                 return Some(Next::Back);
             }
             if more && let Ok(waiting) = inbox.try_recv() {
                 return Some(Next::Decide(waiting));
             }
-            if self.link.comes_back(if more { GLANCE } else { PATIENCE }) {
+            if self.weight >= WORTH_A_COMMIT && self.scribe.tray().has_room() {
+                return Some(Next::HandOver);
+            }
+            if self.link.hears(if more { GLANCE } else { PATIENCE }) {
                 return Some(Next::Back);
             }
         }
@@ -179,15 +183,21 @@ impl Desk {
         sealed
     }
 
-    /// Gives the batch in hand to the scribe.
+    /// Gives the batch in hand to the scribe, or lays it ready where the scribe is at work.
     fn hand_over(&mut self) {
-        let (Some(head), Some((conn, begun, ground))) = (self.head, self.link.lend()) else { return };
+        let Some(head) = self.head else { return };
         let sealed = self.seal(head);
         self.memory.forget_if_large();
-        if let Err(unsent) = self.scribe.send(Job { conn, begun, ground, sealed }) {
-            let Job { conn, sealed, .. } = unsent.0;
+        let unlaid = if self.link.is_here() { Some(sealed) } else { self.scribe.tray().lay(sealed) };
+        let Some(sealed) = unlaid else { return };
+        self.link.wait();
+        if self.link.is_overtaken() {
+            return self.start_over(sealed.commands());
+        }
+        let Some((conn, begun, ground)) = self.link.lend() else { return self.start_over(sealed.commands()) };
+        if let Err(Job { conn, sealed, .. }) = self.scribe.give(Job { conn, begun, ground, sealed }) {
             let fault = Fault::Internal("the scribe has stopped".into());
-            self.link.receive(Some(Returned { conn, outcome: Err(Undone { batch: sealed.commands(), fault }) }));
+            self.link.receive(Some(Returned { conn: Some(conn), outcome: Err(Undone { batch: sealed.commands(), fault }) }));
             self.start_over(Vec::new());
         }
     }
@@ -378,7 +388,9 @@ mod tests {
         for burst in 0..12 {
             let ask = |n: usize| {
                 let kind = lane * 5 + burst * 31 + n;
-                (kind, store.submit(1, move |work| command(kind, work)).expect("a place in the queue"))
+                // Some are worth a commit of their own, and are laid ready while another one is under way.
+                let weight = if n % 4 == 0 { super::WORTH_A_COMMIT } else { 1 };
+                (kind, store.submit(weight, move |work| command(kind, work)).expect("a place in the queue"))
             };
             for (kind, reply) in (0..20).map(ask).collect::<Vec<_>>() {
                 match (kind % 23, reply.wait()) {
@@ -393,33 +405,43 @@ mod tests {
         given
     }
 
-    /// While a commit waits for its turn the next batch is decided; then both are carried out.
+    /// While a commit is under way the next batch is decided and laid ready, and one more is begun. All are carried out, also where that commit
+    /// fails. Control: where the scribe let go of what lies ready as its commit failed, the second was never answered.
     #[test]
     fn commands_are_decided_while_a_commit_is_under_way() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = open(folder.path());
-        store.write(|work| work.sql_mut()?.batch("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")).expect("a table");
-        store.write(number).expect("a number");
-        let (slow, written) = std::sync::mpsc::channel();
-        let first = store.submit(1, move |work| {
-            let n = number(work)?;
-            let slow = slow.clone();
-            // Written by the scribe, who then waits as a slow disk would make it.
-            work.room::<Slow>()?.0 = Some(slow);
-            Ok(n)
-        });
-        let first = first.expect("a place");
-        let during: std::sync::mpsc::Sender<()> = written.recv_timeout(Duration::from_secs(10)).expect("a commit under way");
-        let (decided, seen) = std::sync::mpsc::channel();
-        let second = store.submit(1, move |work| number(work).inspect(|n| decided.send(*n).unwrap_or_default())).expect("a place");
-        assert_eq!(seen.recv_timeout(Duration::from_secs(10)), Ok(2), "decided before the first is committed");
-        drop(during);
-        assert_eq!((first.wait().ok(), second.wait().ok()), (Some(1), Some(2)));
+        for fails in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = open(folder.path());
+            store.write(|work| work.sql_mut()?.batch("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")).expect("a table");
+            store.write(number).expect("a number");
+            let (slow, written) = std::sync::mpsc::channel();
+            let first = store.submit(1, move |work| {
+                let n = number(work)?;
+                // Written by the scribe, who then waits as a slow disk would make it.
+                work.room::<Slow>()?.0 = Some(slow.clone());
+                Ok(n)
+            });
+            let first = first.expect("a place");
+            let during: std::sync::mpsc::Sender<bool> = written.recv_timeout(Duration::from_secs(10)).expect("a commit under way");
+            let more = [(super::WORTH_A_COMMIT, 2), (1, 3)].map(|(weight, expected)| {
+                let (decided, seen) = std::sync::mpsc::channel();
+                let reply = store.submit(weight, move |work| number(work).inspect(|n| decided.send(*n).unwrap_or_default()));
+                assert_eq!(seen.recv_timeout(Duration::from_secs(10)), Ok(expected), "decided before the first is committed");
+                // Long enough for the desk to see that nothing else waits, and to lay it ready.
+                std::thread::sleep(Duration::from_millis(20));
+                reply.expect("a place")
+            });
+            drop(written);
+            during.send(fails).expect("a scribe that waits");
+            // Alone it is answered with its failure, with others it is tried again.
+            let given: Vec<i64> = first.wait().into_iter().chain(more.into_iter().map(|reply| reply.wait().expect("a number"))).collect();
+            assert!(given == [1, 2, 3] || fails && given == [1, 2], "{given:?}");
+        }
     }
 
-    type Told = std::sync::mpsc::Sender<std::sync::mpsc::Sender<()>>;
+    type Told = std::sync::mpsc::Sender<std::sync::mpsc::Sender<bool>>;
 
-    /// A row that is not written until it is told to be.
+    /// A row that is not written until it is told to be, or to fail.
     #[derive(Default)]
     struct Slow(Option<Told>);
 
@@ -429,8 +451,7 @@ mod tests {
             Some(Box::new(move |_| {
                 let (hold, held) = std::sync::mpsc::channel();
                 let _ = told.send(hold);
-                let _ = held.recv();
-                Ok(())
+                if held.recv() == Ok(true) { Err(Fault::Internal("on purpose".into())) } else { Ok(()) }
             }))
         }
 

@@ -100,8 +100,8 @@ impl Link {
         Some((conn, std::mem::take(&mut self.begun), self.ground.clone()))
     }
 
-    /// Waits for the connection so long at most; whether it is back.
-    pub(super) fn comes_back(&mut self, within: Duration) -> bool {
+    /// Waits so long at most to hear of a batch; whether it was heard of. The connection is back then, unless the scribe goes on.
+    pub(super) fn hears(&mut self, within: Duration) -> bool {
         match self.returns.recv_timeout(within) {
             Ok(returned) => self.receive(Some(returned)),
             Err(RecvTimeoutError::Disconnected) => self.receive(None),
@@ -110,11 +110,11 @@ impl Link {
         true
     }
 
-    /// Takes the connection back.
+    /// Takes in what became of a batch, and the connection.
     pub(super) fn receive(&mut self, returned: Option<Returned>) {
         match returned {
             Some(Returned { conn, outcome }) => {
-                self.conn = Some(conn);
+                self.conn = conn;
                 match outcome {
                     Ok(head) => self.committed = head,
                     Err(undone) => (self.undone, self.overtaken) = (Some(undone), true),
@@ -129,9 +129,13 @@ impl Link {
 
     /// Waits for the connection to be back.
     pub(super) fn wait(&mut self) {
-        if self.conn.is_none() {
-            let returned = self.returns.recv();
-            self.receive(returned.ok());
+        while self.conn.is_none() {
+            let returned = self.returns.recv().ok();
+            let gone = returned.is_none();
+            self.receive(returned);
+            if gone {
+                break;
+            }
         }
     }
 

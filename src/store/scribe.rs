@@ -1,10 +1,12 @@
 //! The scribe: a thread that writes and commits the batch that was decided last, while the next one is being decided.
 //!
-//! One batch at a time, on the connection that comes with it and goes back. It answers the batch's commands once the commit is durable, so
-//! answers go out in the order of the commits.
+//! One batch at a time, on the connection that comes with it and goes back. A batch that is worth a commit of its own may be laid in its tray
+//! meanwhile: it goes on with that at once, without waiting for the desk to see that the connection is free. It answers the batch's commands
+//! once the commit is durable, so answers go out in the order of the commits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::conn::Turn;
 use super::work::Rows;
@@ -33,10 +35,88 @@ pub(super) struct Undone {
     pub fault: Fault,
 }
 
-/// The connection after a commit, and the head that it left.
+/// What became of a batch: the head that its commit left, and the connection unless the scribe goes on with the batch in its tray.
 pub(super) struct Returned {
-    pub conn: Conn,
+    pub conn: Option<Conn>,
     pub outcome: Result<Birth, Undone>,
+}
+
+/// Where the desk lays a batch for the scribe while it is at work. Shut while there is no work: nobody would look into it.
+#[derive(Default)]
+pub(super) struct Tray(Mutex<Laid>);
+
+#[derive(Default)]
+enum Laid {
+    #[default]
+    Shut,
+    Nothing,
+    Batch(Sealed),
+}
+
+impl Tray {
+    /// Whether a batch could be laid into it now.
+    pub fn has_room(&self) -> bool {
+        matches!(*self.laid(), Laid::Nothing)
+    }
+
+    /// Lays a batch that stands on the one being committed; given back where the scribe has just ended its work.
+    pub fn lay(&self, sealed: Sealed) -> Option<Sealed> {
+        let mut laid = self.laid();
+        if !matches!(*laid, Laid::Nothing) {
+            return Some(sealed);
+        }
+        *laid = Laid::Batch(sealed);
+        None
+    }
+
+    /// The batch in it, if there is one; otherwise it is shut.
+    fn next(&self) -> Option<Sealed> {
+        let mut laid = self.laid();
+        let next = std::mem::take(&mut *laid).into_batch();
+        if next.is_some() {
+            *laid = Laid::Nothing;
+        }
+        next
+    }
+
+    /// Shuts it; the batch that was in it.
+    fn shut(&self) -> Option<Sealed> {
+        std::mem::take(&mut *self.laid()).into_batch()
+    }
+
+    fn laid(&self) -> MutexGuard<'_, Laid> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Laid {
+    fn into_batch(self) -> Option<Sealed> {
+        if let Laid::Batch(sealed) = self { Some(sealed) } else { None }
+    }
+}
+
+/// The desk's way to the scribe.
+pub(super) struct Way {
+    jobs: Sender<Job>,
+    tray: Arc<Tray>,
+}
+
+impl Way {
+    /// To a scribe that takes jobs from the other end and looks into that tray.
+    pub fn new(jobs: Sender<Job>, tray: Arc<Tray>) -> Way {
+        Way { jobs, tray }
+    }
+
+    /// Gives it a batch to commit; given back where the scribe has gone.
+    pub fn give(&self, job: Job) -> Result<(), Job> {
+        *self.tray.laid() = Laid::Nothing;
+        self.jobs.send(job).map_err(|unsent| unsent.0)
+    }
+
+    /// The tray.
+    pub fn tray(&self) -> &Tray {
+        &self.tray
+    }
 }
 
 /// A batch on its way to the scribe.
@@ -89,20 +169,36 @@ impl Sealed {
 }
 
 /// Commits what comes until nobody sends any more.
-pub(super) fn serve(jobs: std::sync::mpsc::Receiver<Job>, returns: std::sync::mpsc::SyncSender<Returned>, counts: Arc<Counts>) {
-    while let Ok(Job { mut conn, begun, ground, mut sealed }) = jobs.recv() {
-        // The connection first: the next batch may be waiting for it.
-        match sealed.commit(&mut conn, begun, &ground) {
-            Ok(head) => {
-                counts.committed();
-                // Who has gone away needs no connection.
-                let _ = returns.send(Returned { conn, outcome: Ok(head) });
-                sealed.answer();
-            }
-            Err(fault) => {
-                let undone = Undone { batch: sealed.commands(), fault };
-                let _ = returns.send(Returned { conn, outcome: Err(undone) });
-            }
+pub(super) fn serve(jobs: Receiver<Job>, tray: &Tray, returns: &Sender<Returned>, counts: &Counts) {
+    while let Ok(job) = jobs.recv() {
+        let mut next = Some(job);
+        while let Some(job) = next {
+            next = carry_out(job, tray, returns, counts);
+        }
+    }
+}
+
+/// Commits a batch and answers its commands; the batch to go on with.
+fn carry_out(job: Job, tray: &Tray, returns: &Sender<Returned>, counts: &Counts) -> Option<Job> {
+    let Job { mut conn, begun, ground, mut sealed } = job;
+    // The desk first, which may be waiting for the connection. If it has gone away it needs none.
+    match sealed.commit(&mut conn, begun, &ground) {
+        Ok(head) => {
+            counts.committed();
+            let (spare, next) = match tray.next() {
+                None => (Some(conn), None),
+                Some(sealed) => (None, Some(Job { conn, begun: false, ground: Turn { head, ..ground }, sealed })),
+            };
+            let _ = returns.send(Returned { conn: spare, outcome: Ok(head) });
+            sealed.answer();
+            next
+        }
+        Err(fault) => {
+            // What stands on it falls with it.
+            let fallen = [Some(sealed), tray.shut()].into_iter().flatten();
+            let undone = Undone { batch: fallen.flat_map(Sealed::commands).collect(), fault };
+            let _ = returns.send(Returned { conn: Some(conn), outcome: Err(undone) });
+            None
         }
     }
 }

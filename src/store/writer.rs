@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::checkpoint::Checkpoints;
 use super::desk::Desk;
 use super::link::Link;
-use super::{Database, Fault, QUEUE, Work, scribe};
+use super::scribe::{self, Tray, Way};
+use super::{Database, Fault, QUEUE, Work};
 use crate::refusal::{Code, Refusal};
 use crate::time::Clock;
 
@@ -122,13 +123,13 @@ impl Writer {
         let conn = database.connect()?.for_writing()?;
         let (queue, inbox) = mpsc::channel(QUEUE);
         let (jobs, work) = std::sync::mpsc::channel();
-        let (returns, returned) = std::sync::mpsc::sync_channel(1);
-        let counts = Arc::new(Counts::default());
-        let (counted, of_scribe) = (counts.clone(), counts.clone());
+        let (returns, returned) = std::sync::mpsc::channel();
+        let (tray, counts) = (Arc::new(Tray::default()), Arc::new(Counts::default()));
+        let (counted, of_scribe) = (counts.clone(), (tray.clone(), counts.clone()));
         let checkpoints = Checkpoints::start(&database, move || counted.commits.load(Ordering::Relaxed))?;
-        let desk = Desk::new(clock, Link::new(database, conn, returned), jobs, counts.clone());
+        let desk = Desk::new(clock, Link::new(database, conn, returned), Way::new(jobs, tray), counts.clone());
         let desk = spawn("writer", move || desk.serve(inbox))?;
-        let scribe = spawn("scribe", move || scribe::serve(work, returns, of_scribe))?;
+        let scribe = spawn("scribe", move || scribe::serve(work, &of_scribe.0, &returns, &of_scribe.1))?;
         Ok(Writer { queue: Some(queue), counts, threads: vec![desk, scribe], _checkpoints: checkpoints })
     }
 

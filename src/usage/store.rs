@@ -11,8 +11,9 @@ use diesel::sql_types::Bool;
 
 use super::rate::{NewRate, Rate};
 use super::record;
-use crate::amount::{Amount, Unit};
+use crate::amount::Amount;
 use crate::id::{ChargeId, GrantId, Id, InstitutionId, PersonId, RateId, ResourceId, UsageId};
+use crate::ledger::store::{unit_of, units};
 use crate::ledger::{self, Entry, Kind, Line};
 use crate::store::runs::{self, Growing, List, Trails};
 use crate::store::{Conn, Fault, Page, SharedText, Sixteen, bulk, narrowed, on, paged};
@@ -49,6 +50,9 @@ pub(super) mod tables {
 }
 use tables::{charges, quarantine, rates};
 
+diesel::joinable!(rates -> units (unit));
+diesel::allow_tables_to_appear_in_same_query!(rates, units);
+
 mod back;
 
 pub use back::{CoverRow, RefundRow, all_covers, all_refunds, refund, refunds, refunds_of_grant};
@@ -69,20 +73,19 @@ pub struct Of {
     pub states: Option<Vec<String>>,
 }
 
-type RateRow = (i64, i64, String, String, i64, i64, String, i64, Option<i64>, Option<i64>);
+type RateRow = ((i64, i64, String, String, i64, i64, String, i64, Option<i64>, Option<i64>), Option<i32>);
 
 /// Rates, a page.
 pub fn rates(conn: &mut Conn, of: &Of, page: Page) -> Result<Vec<Rate>, Fault> {
-    let units = ledger::store::units(conn)?;
     let rows: Vec<RateRow> = on!(conn, c => {
-        let mut query = rates::table.into_boxed();
+        let mut query = rates::table.left_join(units::table).select((rates::all_columns, units::scale.nullable())).into_boxed();
         narrowed!(query, rates::id => of.ids, rates::resource => of.resources);
         paged!(query, rates::id, page, c)
     })?;
-    rows.into_iter().map(|row| rate_of(row, &units)).collect()
+    rows.into_iter().map(rate_of).collect()
 }
 
-fn rate_of(row: RateRow, units: &HashMap<String, Unit>) -> Result<Rate, Fault> {
+fn rate_of((row, scale): RateRow) -> Result<Rate, Fault> {
     let (id, resource, meter, unit, price, from, multipliers, proposed_by, confirmed_by, confirmed_at) = row;
     let broken = |what: &str| Fault::Internal(format!("rate {id} in the database: {what}"));
     let texts: HashMap<String, String> = serde_json::from_str(&multipliers).map_err(|_| broken("multipliers"))?;
@@ -90,7 +93,7 @@ fn rate_of(row: RateRow, units: &HashMap<String, Unit>) -> Result<Rate, Fault> {
     let about = NewRate {
         resource: ResourceId::from_stamp(resource),
         meter,
-        price: Amount::new(price, ledger::find_unit(units, &unit, "")?),
+        price: Amount::new(price, unit_of(&unit, scale)?),
         from: Time::from_micros(from),
         qos: qos.collect::<Result<_, Fault>>()?,
     };

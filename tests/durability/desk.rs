@@ -8,7 +8,7 @@ use std::time::Duration;
 use almoner::amount::{Amount, Unit};
 use almoner::directory::{self, NewInstitution, NewResource};
 use almoner::donations::OnExpiry;
-use almoner::grants::Overdraft;
+use almoner::grants::{self, Overdraft};
 use almoner::id::{GrantId, InstitutionId, ProjectId, ResourceId};
 use almoner::ledger;
 use almoner::reports::balance::{GrantBalance, Moment, grant_balance};
@@ -121,7 +121,10 @@ impl Desk<'_> {
 
     /// What the grant has left.
     pub fn balance(&self) -> GrantBalance {
-        self.look(|conn| grant_balance(conn, self.grant, Moment::Now(Clock::system().now())))
+        self.look(|conn| {
+            let grant = grants::grant(conn, self.grant)?;
+            grant_balance(conn, grant, Moment::Now(Clock::system().now()))
+        })
     }
 }
 

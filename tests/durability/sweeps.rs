@@ -228,7 +228,8 @@ fn a_refund_past_the_end_of_a_grant_pays_its_overdraft_first() {
                 usage::refund(work, who, first.row.id(), Some(Amount::new(5, unit)), "A node failed.")
             });
             assert_eq!(refunded.expect("a refund").lots, [(lot, Amount::new(5, unit))]);
-            let balance = desk.look(|conn| grant_balance(conn, grant, Moment::Now(clock.now())));
+            let balance =
+                desk.look(|conn| grants::grant(conn, grant).and_then(|grant| grant_balance(conn, grant, Moment::Now(clock.now()))));
             assert_eq!((balance.overdraft.minor, balance.spent.minor, balance.deobligated.minor), (0, 8, 2), "{} {swept}", database.kind);
             let whereabouts = desk.look(|conn| {
                 let lot = donations::lot(conn, lot)?;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use almoner::grants;
 use almoner::reports::balance::{self, Moment};
 use almoner::store::{Conn, Database, Store};
 use almoner::time::Clock;
@@ -168,7 +169,8 @@ impl<'l> Session<'l> {
     fn balances_at(&self, seq: i64, count: usize) -> Result<Vec<String>, String> {
         let look = |conn: &mut Conn| {
             let line = |grant: &almoner::id::GrantId| {
-                let b = balance::grant_balance(conn, *grant, Moment::At(seq))?;
+                let grant = grants::grant(conn, *grant)?;
+                let b = balance::grant_balance(conn, grant, Moment::At(seq))?;
                 let parts = [b.awarded, b.available, b.lapsing, b.held, b.spent, b.refunded, b.lapsed, b.deobligated, b.transferred];
                 Ok(format!("{:?} {}", parts.map(|amount| amount.minor), b.overdraft))
             };
@@ -195,8 +197,9 @@ impl<'l> Session<'l> {
         let look = |conn: &mut Conn| {
             let mut lines = Vec::new();
             for grant in self.driver.grants() {
-                let b = balance::grant_balance(conn, *grant, Moment::Now(now))?;
-                let awarded = almoner::grants::grant(conn, *grant)?.awarded;
+                let found = grants::grant(conn, *grant)?;
+                let awarded = found.awarded;
+                let b = balance::grant_balance(conn, found, Moment::Now(now))?;
                 let parts = [b.available, b.lapsing, b.held, b.spent, b.lapsed, b.deobligated, b.transferred].map(|amount| amount.minor);
                 lines.push(format!("{parts:?} {} {} {}", b.refunded, b.overdraft, parts.iter().sum::<i64>() == awarded.minor));
             }

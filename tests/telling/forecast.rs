@@ -1,6 +1,7 @@
 //! How long a grant lasts and what will be left, against figures that can be reckoned on paper.
 
 use almoner::donations;
+use almoner::grants;
 use almoner::id::{GrantId, LotId};
 use almoner::reports::forecast::{GrantForecast, LotForecast, Then, WINDOW, grant_forecast, lot_forecast};
 
@@ -8,7 +9,7 @@ use crate::support::database::databases;
 use crate::world::{World, named};
 
 fn foretold(world: &World, grant: GrantId) -> GrantForecast {
-    world.look(|conn, now| grant_forecast(conn, grant, now, WINDOW))
+    world.look(|conn, now| grants::grant(conn, grant).and_then(|grant| grant_forecast(conn, grant, now, WINDOW)))
 }
 
 fn of_lot(world: &World, lot: LotId) -> LotForecast {

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::{NewPolicy, Policy};
 use crate::amount::{Amount, Unit};
 use crate::id::{PersonId, PolicyId};
-use crate::ledger;
+use crate::ledger::store::{unit_of, units};
 use crate::store::{Conn, Fault, Page, narrowed, on, paged};
 use crate::time::Time;
 
@@ -19,19 +19,22 @@ mod tables {
 }
 use tables::policies;
 
-type Row = (i64, String, Option<i64>, Option<i64>, i32, Option<i64>, i64, Option<i64>, Option<i64>);
+diesel::joinable!(policies -> units (unit));
+diesel::allow_tables_to_appear_in_same_query!(policies, units);
+
+type Row = ((i64, String, Option<i64>, Option<i64>, i32, Option<i64>, i64, Option<i64>, Option<i64>), Option<i32>);
 
 /// Policies of a unit, or of all, a page.
 pub fn policies(conn: &mut Conn, unit: Option<Unit>, page: Page) -> Result<Vec<Policy>, Fault> {
-    let units = ledger::store::units(conn)?;
     let asked = unit.map(|unit| vec![unit.code().to_owned()]);
     let rows: Vec<Row> = on!(conn, c => {
-        let mut query = policies::table.into_boxed();
+        let columns = (policies::all_columns, units::scale.nullable());
+        let mut query = policies::table.left_join(units::table).select(columns).into_boxed();
         narrowed!(query, policies::unit => asked);
         paged!(query, policies::id, page, c)
     })?;
-    let noun = |(id, unit, two, three, carry_over, alone, proposed_by, confirmed_by, confirmed_at): Row| {
-        let unit = ledger::find_unit(&units, &unit, "")?;
+    let noun = |((id, unit, two, three, carry_over, alone, proposed_by, confirmed_by, confirmed_at), scale): Row| {
+        let unit = unit_of(&unit, scale)?;
         let amount = |minor: Option<i64>| minor.map(|minor| Amount::new(minor, unit));
         Ok(Policy {
             id: PolicyId::from_stamp(id),

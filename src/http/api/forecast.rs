@@ -173,8 +173,8 @@ pub const FORECAST: &[Param] = &[Param::one("window", Form::Number(forecast::LEA
 pub async fn grant_forecast<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Grant>, query: Query, app: Data<App>) -> Answered {
     let (now, window) = (app.store.clock().now(), query.number("window").unwrap_or(forecast::WINDOW));
     app.show(move |conn| {
-        own_grant(conn, &who, Roles(R), id)?;
-        Ok(GrantForecastView::from(forecast::grant_forecast(conn, id, now, window)?))
+        let grant = own_grant(conn, &who, Roles(R), id)?;
+        Ok(GrantForecastView::from(forecast::grant_forecast(conn, grant, now, window)?))
     })
     .await
 }

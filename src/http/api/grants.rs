@@ -416,8 +416,8 @@ pub fn moment(query: &Query, app: &App) -> Result<Moment, Refusal> {
 pub async fn grant_balance<const R: u8>(who: Permit<R>, PathId(id): PathId<id::Grant>, query: Query, app: Data<App>) -> Answered {
     let moment = moment(&query, &app)?;
     app.show(move |conn| {
-        own_grant(conn, &who, Roles(R), id)?;
-        Ok(BalanceView::from(balance::grant_balance(conn, id, moment)?))
+        let grant = own_grant(conn, &who, Roles(R), id)?;
+        Ok(BalanceView::from(balance::grant_balance(conn, grant, moment)?))
     })
     .await
 }
