@@ -11,7 +11,7 @@ use super::{Sample, timed};
 
 /// Records of a commit, and of a window: so many for each lane.
 const BATCH: usize = 5000;
-const WINDOW: usize = 7 * LANES * BATCH;
+const WINDOW: usize = 12 * LANES * BATCH;
 /// Postings that a record makes here.
 const POSTINGS: usize = 2;
 /// Sizes at which it is measured.
@@ -24,6 +24,8 @@ pub struct Window {
     pub charged: Sample,
     pub same: Sample,
     pub balance: Vec<Duration>,
+    /// A question to the database that asks nothing, beside each balance: what the machine makes anyone wait.
+    pub nothing: Vec<Duration>,
 }
 
 impl Window {
@@ -47,29 +49,32 @@ pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize, mut tell: impl F
                 records += inside.charge(piece, BATCH).records;
                 same.write(BATCH);
             }
-            let (charged, balance) = while_reading(&inside);
+            let (charged, balance, nothing) = while_reading(&inside);
             records += charged.records;
             let same = same.write(BATCH);
-            tell(Window { postings: size, random, charged, same, balance });
+            tell(Window { postings: size, random, charged, same, balance, nothing });
         }
     }
 }
 
-/// Charges a window while another thread reads balances without a pause.
-fn while_reading(inside: &Inside) -> (Sample, Vec<Duration>) {
+/// Charges a window while another thread reads balances, and asks nothing of the database.
+fn while_reading(inside: &Inside) -> (Sample, Vec<Duration>, Vec<Duration>) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let mut waits = Vec::new();
+            let (mut waits, mut nothing) = (Vec::new(), Vec::new());
+            let mut bare = inside.connect();
             while !over.load(Ordering::Relaxed) {
                 waits.push(timed(|| inside.read_balance(waits.len())).0);
+                nothing.push(timed(|| bare.batch("SELECT 1").expect("an answer")).0);
                 // A read every few milliseconds: enough to see a wait, not so many that they are the load.
                 std::thread::sleep(Duration::from_millis(5));
             }
-            waits
+            (waits, nothing)
         });
         let charged = inside.charge(WINDOW, BATCH);
         over.store(true, Ordering::Relaxed);
-        (charged, reader.join().expect("a reader that ends well"))
+        let (waits, nothing) = reader.join().expect("a reader that ends well");
+        (charged, waits, nothing)
     })
 }

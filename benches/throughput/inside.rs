@@ -36,6 +36,11 @@ impl Inside {
         Inside { random, ..self }
     }
 
+    /// A connection of its own to the books.
+    pub fn connect(&self) -> Conn {
+        self.store.database().connect().expect("a connection")
+    }
+
     /// Reads the balance of one of the grants.
     pub fn read_balance(&self, which: usize) {
         let grant = self.scene.grants[which % self.scene.grants.len()];

@@ -6,13 +6,13 @@
 //!   by a prepared insert on SQLite (WAL, `synchronous=FULL`) and by COPY on PostgreSQL, committed in the same batches;
 //! - **same rows**: exactly the rows that Almoner wrote, with its indexes and constraints, by plain prepared inserts or COPY, no logic;
 //! - **in process**: `usage::charge` through the store's queue: key, digest, price, draw-down, postings, balances, durable commit;
-//! - *one by one*: the same, one record a command, 64 of them on their way at once;
+//! - *one by one*: the same, one record a command, 256 of them on their way at once;
 //! - **HTTP batch**: `POST /v1/usage/batch` to the release program, token checked, three keep-alive connections; the answer in full (each
 //!   charge shown) or minimal (`Prefer: return=minimal`);
 //!   *one grant*: the same with all records charged to one grant, whose accounts are then in every transaction;
 //! - **HTTP single**: `POST /v1/usage`, one record each, over 1, 64 and 256 keep-alive connections;
-//! - **SQL transfers**: what keeping balances in SQL costs, in process too: an insert and two updates in a transaction each, over 64
-//!   connections (SQLite takes one at a time);
+//! - **SQL transfers**: what keeping balances in SQL costs, in process too: an insert and two updates in a transaction each, 256 at once
+//!   (SQLite takes one at a time);
 //! - **balance**: `GET /v1/grants/{id}/balance` over one connection.
 //!
 //! Every round measures each of them once, so that what disturbs the machine disturbs all alike; shown are medians over the rounds, and
@@ -57,7 +57,7 @@ const SINGLES_AT_LEAST: usize = 400;
 const READS: usize = 1000;
 /// Records that are on their way at once where they are charged one by one.
 const AT_ONCE: usize = 256;
-const TRANSFERS: usize = 3200;
+const TRANSFERS: usize = 6400;
 /// Raw rows a measurement, as a multiple of its records: they are soon done, and a short time is a bad measure.
 const MORE_RAW: usize = 4;
 
@@ -229,8 +229,15 @@ fn main() {
 }
 
 fn measure_all(rig: &mut Rig, settings: &Settings) -> Vec<Row> {
-    let asked = |m: &&Measure| matches!(m.what, What::Raw | What::Same) || m.name.contains(&settings.only);
-    let mut rows: Vec<Row> = MEASURES.iter().filter(asked).map(|measure| Row { measure: *measure, samples: Vec::new() }).collect();
+    let asked = |m: &Measure| m.what == What::Raw || m.name.contains(&settings.only);
+    let mut rows: Vec<Row> = Vec::new();
+    for (place, measure) in MEASURES.iter().enumerate() {
+        // The same rows are those of the measurement before.
+        let of = if measure.what == What::Same { &MEASURES[place - 1] } else { measure };
+        if asked(of) {
+            rows.push(Row { measure: *measure, samples: Vec::new() });
+        }
+    }
     // A first round warms caches, files and branch predictors, and does not count.
     for round in 0..=settings.rounds {
         for row in &mut rows {

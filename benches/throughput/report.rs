@@ -172,8 +172,17 @@ impl Growing {
     pub fn begin(machine: &Machine) -> Growing {
         println!("\n{} × {}; {}; load {} at the start", machine.cores, machine.cpu, machine.kernel, machine.load);
         println!(
-            "\n{:10}  {:10}  {:>8}  {:>9}  {:>11}  {:>17}  {:>17}  {:>14}  {:>14}",
-            "", "", "postings", "charges/s", "same rows/s", "of same rows", "of 10^6", "balance p50 ms", "balance p99 ms"
+            "\n{:10}  {:10}  {:>8}  {:>9}  {:>11}  {:>17}  {:>17}  {:>14}  {:>14}  {:>15}",
+            "",
+            "",
+            "postings",
+            "charges/s",
+            "same rows/s",
+            "of same rows",
+            "of 10^6",
+            "balance p50 ms",
+            "balance p99 ms",
+            "SELECT 1 p99 ms"
         );
         Growing { windows: Vec::new() }
     }
@@ -182,16 +191,18 @@ impl Growing {
     pub fn tell(&mut self, database: &str, window: Window) {
         let (charged, same) = (rate(&window.charged), rate(&window.same));
         let (p50, p99) = (quantile(&mut window.balance.clone(), 50), quantile(&mut window.balance.clone(), 99));
+        let nothing = quantile(&mut window.nothing.clone(), 99);
         let last = window.postings == 10_000_000;
         let only = |aim: f64| last.then_some(aim);
         println!(
-            "{database:10}  {:10}  {:>8}  {charged:>9.0}  {same:>11.0}  {:>17}  {:>17}  {:>14.2}  {:>14}",
+            "{database:10}  {:10}  {:>8}  {charged:>9.0}  {same:>11.0}  {:>17}  {:>17}  {:>14.2}  {:>14}  {:>15.2}",
             window.ids(),
             window.postings,
             format!("{:.3}{}", charged / same, aimed(only(0.80))),
             self.of_million(database, &window).map_or_else(String::new, |ratio| format!("{ratio:.3}{}", aimed(only(0.70)))),
             ms(p50),
             format!("{:.2}{}", ms(p99), if last { " (aim 2)" } else { "" }),
+            ms(nothing),
         );
         self.windows.push((database.to_owned(), window));
     }
@@ -211,6 +222,7 @@ impl Growing {
                 "database": database, "ids": window.ids(), "postings": window.postings, "charges_per_second": rate(&window.charged),
                 "same_rows_per_second": rate(&window.same), "of_million": self.of_million(database, window),
                 "balance_p50_us": p50, "balance_p99_us": p99,
+                "select_1_p99_us": quantile(&mut window.nothing.clone(), 99).as_micros() as u64,
             })
         };
         let lines: Vec<Value> = self.windows.iter().map(line).collect();

@@ -6,11 +6,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::support::database::TestDatabase;
-use super::{Sample, drive, timed};
+use super::{AT_ONCE, Sample, drive, timed};
 
-/// Accounts that money moves between, and connections that move it.
+/// Accounts that money moves between.
 const ACCOUNTS: i64 = 64;
-const LANES: usize = 256;
 
 const SCHEMA: &str = "CREATE TABLE transfers (id BIGINT PRIMARY KEY, a BIGINT NOT NULL, b BIGINT NOT NULL, amount BIGINT NOT NULL);
     CREATE TABLE balances (account BIGINT PRIMARY KEY, balance BIGINT NOT NULL);";
@@ -33,12 +32,12 @@ impl Transfers {
         Transfers { url: made.url.clone(), next: 1 }
     }
 
-    /// Makes transfers over as many connections as single charges are sent over. SQLite takes one at a time, so there they share one.
+    /// Makes transfers over as many connections as single charges are on their way. SQLite takes one at a time, so there they share one.
     pub fn make(&mut self, transfers: usize) -> Sample {
-        let each = i64::try_from(transfers / LANES).expect("not that many");
+        let each = i64::try_from(transfers / AT_ONCE).expect("not that many");
         let first = self.next;
-        self.next += each * LANES as i64;
-        let spans: Vec<(i64, i64)> = (0..LANES as i64).map(|lane| (first + lane * each, first + (lane + 1) * each)).collect();
+        self.next += each * AT_ONCE as i64;
+        let spans: Vec<(i64, i64)> = (0..AT_ONCE as i64).map(|lane| (first + lane * each, first + (lane + 1) * each)).collect();
         match self.url.strip_prefix("sqlite:") {
             Some(path) => {
                 let base = Mutex::new(sqlite(path));

@@ -39,7 +39,10 @@ impl Salts {
 
 /// The text of a disclosure of a value that is given as canonical JSON.
 pub fn disclose(salt: &Salt, name: &str, value: &str) -> String {
-    url64(format!("[\"{}\",\"{name}\",{value}]", url64(salt)).as_bytes())
+    let mut desk = Desk::default();
+    desk.open(salt, name).push_str(value);
+    desk.end();
+    desk.text().to_owned()
 }
 
 /// Disclosures one after the other, in memory that is used again: several are made of every entry, and of most only the digest is wanted.
@@ -63,15 +66,19 @@ impl Desk {
 
     /// Ends it; its digest. The value must have been written.
     pub fn shut(&mut self) -> String {
+        self.end();
+        url64(&Sha256::digest(&self.coded))
+    }
+
+    fn end(&mut self) {
         self.value.push(']');
         self.coded.resize(self.value.len().div_ceil(3) * 4, 0);
         // It fits: four characters for three bytes.
         let written = URL_SAFE_NO_PAD.encode_slice(&self.value, &mut self.coded).unwrap_or_default();
         self.coded.truncate(written);
-        url64(&Sha256::digest(&self.coded))
     }
 
-    /// The text of the one that was shut last.
+    /// The text of the one that was ended last.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.coded).unwrap_or_default()
     }

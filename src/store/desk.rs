@@ -195,7 +195,7 @@ impl Desk {
             return self.start_over(sealed.commands());
         }
         let Some((conn, begun, ground)) = self.link.lend() else { return self.start_over(sealed.commands()) };
-        if let Err(Job { conn, sealed, .. }) = self.scribe.give(Job { conn, begun, ground, sealed }) {
+        if let Some(Job { conn, sealed, .. }) = self.scribe.give(Job { conn, begun, ground, sealed }) {
             let fault = Fault::Internal("the scribe has stopped".into());
             self.link.receive(Some(Returned { conn: Some(conn), outcome: Err(Undone { batch: sealed.commands(), fault }) }));
             self.start_over(Vec::new());
@@ -389,7 +389,7 @@ mod tests {
             let ask = |n: usize| {
                 let kind = lane * 5 + burst * 31 + n;
                 // Some are worth a commit of their own, and are laid ready while another one is under way.
-                let weight = if n % 4 == 0 { super::WORTH_A_COMMIT } else { 1 };
+                let weight = if n.is_multiple_of(4) { super::WORTH_A_COMMIT } else { 1 };
                 (kind, store.submit(weight, move |work| command(kind, work)).expect("a place in the queue"))
             };
             for (kind, reply) in (0..20).map(ask).collect::<Vec<_>>() {

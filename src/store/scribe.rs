@@ -108,9 +108,9 @@ impl Way {
     }
 
     /// Gives it a batch to commit; given back where the scribe has gone.
-    pub fn give(&self, job: Job) -> Result<(), Job> {
+    pub fn give(&self, job: Job) -> Option<Job> {
         *self.tray.laid() = Laid::Nothing;
-        self.jobs.send(job).map_err(|unsent| unsent.0)
+        self.jobs.send(job).err().map(|unsent| unsent.0)
     }
 
     /// The tray.

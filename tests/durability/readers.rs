@@ -1,4 +1,7 @@
 //! Connections for reading that were lost or left in the middle: whoever reads next does not see it.
+//!
+//! Controls, seen to fail: where a reader was not called broken until its end, the look after a panic found the old snapshot open; where a
+//! connection that could not begin was not replaced, the first look after the server had ended it failed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
