@@ -1,6 +1,7 @@
 //! How many charges a second: `cargo bench --bench throughput`, or `tests/run --bench` with a PostgreSQL server of its own.
 //!
-//! In one run, on SQLite and (where `ALMONER_TEST_POSTGRES` holds a superuser's URL) on PostgreSQL, it measures:
+//! In one run, on SQLite and (where `ALMONER_TEST_POSTGRES` holds a superuser's URL, of a server that takes 300 connections) on PostgreSQL, it
+//! measures:
 //!
 //! - **raw**: what the database itself can do at most: one bare row (id, a, b, amount, at, ref; no index) durably inserted per record,
 //!   by a prepared insert on SQLite (WAL, `synchronous=FULL`) and by COPY on PostgreSQL, committed in the same batches;

@@ -1,8 +1,9 @@
 //! The writer's desk: where commands are decided, in the order in which they came, from what the writer remembers.
 //!
 //! While the scribe commits a batch the next one is decided as if that commit stood, and grows until it does, or until it is worth a commit
-//! of its own and nothing else waits: then it is laid ready for the scribe, and one more is begun. Whatever shows that it does not stand (a failed commit, another process's entry) makes the desk forget everything and run the commands again, those of
-//! the failed commit first. Where processes take turns the desk decides only within its own turn, so that nothing is decided twice.
+//! of its own and nothing else waits: then it is laid ready for the scribe, and one more is begun. Whatever shows that it does not stand (a
+//! failed commit, another process's entry) makes the desk forget everything and run the commands again, those of the failed commit first.
+//! Where processes take turns the desk decides only within its own turn, so that nothing is decided twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -130,11 +130,9 @@ impl Link {
     /// Waits for the connection to be back.
     pub(super) fn wait(&mut self) {
         while self.conn.is_none() {
-            let returned = self.returns.recv().ok();
-            let gone = returned.is_none();
-            self.receive(returned);
-            if gone {
-                break;
+            match self.returns.recv() {
+                Ok(returned) => self.receive(Some(returned)),
+                Err(_) => return self.receive(None),
             }
         }
     }

@@ -125,11 +125,11 @@ impl Writer {
         let (jobs, work) = std::sync::mpsc::channel();
         let (returns, returned) = std::sync::mpsc::channel();
         let (tray, counts) = (Arc::new(Tray::default()), Arc::new(Counts::default()));
-        let (counted, of_scribe) = (counts.clone(), (tray.clone(), counts.clone()));
+        let (counted, committed, laid) = (counts.clone(), counts.clone(), tray.clone());
         let checkpoints = Checkpoints::start(&database, move || counted.commits.load(Ordering::Relaxed))?;
         let desk = Desk::new(clock, Link::new(database, conn, returned), Way::new(jobs, tray), counts.clone());
         let desk = spawn("writer", move || desk.serve(inbox))?;
-        let scribe = spawn("scribe", move || scribe::serve(work, &of_scribe.0, &returns, &of_scribe.1))?;
+        let scribe = spawn("scribe", move || scribe::serve(work, &laid, &returns, &committed))?;
         Ok(Writer { queue: Some(queue), counts, threads: vec![desk, scribe], _checkpoints: checkpoints })
     }
 
