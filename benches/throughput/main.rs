@@ -23,7 +23,7 @@
 //! cores. The same figures are written to `throughput.json` in `bench/` in the target folder.
 //!
 //! After `--`: `--rounds N` (5), `--records N` for each measurement in batches (40,000), `--only TEXT` for measurements whose name
-//! contains it (raw and same rows are measured with them). `--growth POSTINGS` measures instead whether the rate holds as the books grow, up
+//! and batch, as in `in process, 5000`, contain it (raw and same rows are measured with them). `--growth POSTINGS` measures instead whether the rate holds as the books grow, up
 //! to that size (10000, 1000000 or 10000000), with rising and with random job ids, beside the same rows at the same size.
 
 mod floor;
@@ -230,7 +230,7 @@ fn main() {
 }
 
 fn measure_all(rig: &mut Rig, settings: &Settings) -> Vec<Row> {
-    let asked = |m: &Measure| m.what == What::Raw || m.name.contains(&settings.only);
+    let asked = |m: &Measure| m.what == What::Raw || format!("{}, {}", m.name, m.batch).contains(&settings.only);
     let mut rows: Vec<Row> = Vec::new();
     for (place, measure) in MEASURES.iter().enumerate() {
         // The same rows are those of the measurement before.
