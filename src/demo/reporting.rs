@@ -141,14 +141,14 @@ impl Reporting {
         match outcome {
             Outcome::Charged(charge) => {
                 self.tally.charges += 1;
-                self.tally.overdrawn += u64::from(charge.overdraft.minor > 0);
+                self.tally.overdrawn += u64::from(charge.row.overdraft > 0);
                 let live = self.live.get_mut(run.live).ok_or_else(|| missing("a grant"))?;
-                live.left = if charge.overdraft.minor > 0 { 0 } else { charge.balance_after.minor };
+                live.left = if charge.row.overdraft > 0 { 0 } else { charge.row.balance_after };
                 // A site remembers one charge of each report, and never that of the overdrawn project: its debt shall stay.
-                let chosen = charge.amount.minor > 1 && charge.overdraft.minor == 0 && live.project != OVERDRAWN;
+                let chosen = charge.row.amount > 1 && charge.row.overdraft == 0 && live.project != OVERDRAWN;
                 let slot = self.candidates.get_mut(at).filter(|slot| chosen && (slot.is_none() || self.random.in_thousand(50)));
                 if let Some(slot) = slot {
-                    *slot = Some(Candidate { charge: charge.row.id(), amount: charge.amount });
+                    *slot = Some(Candidate { charge: charge.row.id(), amount: charge.amount() });
                 }
                 Ok(())
             }

@@ -137,7 +137,7 @@ impl Books {
             self.staged.post(account, store::posting(birth.seq, place));
             written.push(store::Posted(account, amount, nth, balance));
         }
-        store::Posted::text(&written)
+        Ok(store::Posted::text(&written))
     }
 
     /// Stages the row of an entry.

@@ -9,7 +9,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::account::{Bucket, Key};
 use super::books::{Change, LINES, State};
@@ -77,14 +77,13 @@ pub(super) struct JournalRow {
 bulk! { JournalRow => entries { seq, recorded_at, effective_at, kind, actor, subject, body, lines } }
 
 /// A posting as its entry's row has it: the account's number, the amount, its number in the account, the balance after it.
-#[derive(Serialize, Deserialize, Clone, Copy)]
+#[derive(Deserialize, Clone, Copy)]
 pub(super) struct Posted(pub i64, pub i64, pub i64, pub i64);
 
 impl Posted {
     /// The text of an entry's postings; none for none.
-    pub fn text(postings: &[Posted]) -> Result<Option<String>, Fault> {
-        let text = |_| Fault::Internal("postings can't be written".into());
-        if postings.is_empty() { Ok(None) } else { serde_json::to_string(postings).map(Some).map_err(text) }
+    pub fn text(postings: &[Posted]) -> Option<String> {
+        (!postings.is_empty()).then(|| digits::text(postings))
     }
 
     fn read(seq: i64, text: Option<&str>) -> Result<Vec<Posted>, Fault> {

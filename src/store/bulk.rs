@@ -18,9 +18,15 @@ use super::{Conn, Fault, SharedText};
 
 /// A row of one table, which `bulk!` declares.
 pub trait Bulk: Sized + 'static {
-    /// The table and its columns, as an insert names them.
+    /// The table and its columns, as an insert names them: first those that are mostly alike in rows written together.
     const INTO: &'static str;
-    /// Binds the columns in that order.
+    /// How many of the columns those are.
+    const ALIKE: usize;
+    /// Whether those are alike in both.
+    fn is_like(&self, other: &Self) -> bool;
+    /// Binds those columns in that order.
+    fn bind_alike<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
+    /// Binds the other columns in that order.
     fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
     /// Writes the row as PostgreSQL's binary COPY has it.
     fn put(&self, out: &mut Vec<u8>);
@@ -31,6 +37,15 @@ pub trait Bulk: Sized + 'static {
 /// A row that others look at meanwhile.
 impl<R: Bulk> Bulk for Arc<R> {
     const INTO: &'static str = R::INTO;
+    const ALIKE: usize = R::ALIKE;
+
+    fn is_like(&self, other: &Self) -> bool {
+        R::is_like(self, other)
+    }
+
+    fn bind_alike<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        R::bind_alike(self, out)
+    }
 
     fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         R::bind(self, out)
@@ -105,12 +120,30 @@ fn copy_rows<R: Bulk>(rows: &[R], to: &mut dyn Write) -> std::io::Result<()> {
     to.write_all(&out)
 }
 
-/// Says into which columns of a table, as diesel knows it, the fields of the same names of a row are written.
+/// Says into which columns of a table, as diesel knows it, the fields of the same names of a row are written, and which of them are mostly
+/// alike in rows written together.
 #[macro_export]
 macro_rules! bulk {
-    ($row:ty => $table:ident { $first:ident $(, $column:ident)* $(,)? }) => {
+    ($row:ty => $table:ident { $first:ident $(, $column:ident)* $(,)? } $(alike { $($alike:ident),* $(,)? })?) => {
         impl $crate::store::Bulk for $row {
-            const INTO: &'static str = concat!(stringify!($table), " (", stringify!($first), $(", ", stringify!($column),)* ")");
+            const INTO: &'static str =
+                concat!(stringify!($table), " (", $($(stringify!($alike), ", ",)*)? stringify!($first), $(", ", stringify!($column),)* ")");
+            const ALIKE: usize = { const NAMES: &[&str] = &[$($(stringify!($alike)),*)?]; NAMES.len() };
+
+            fn is_like(&self, _other: &Self) -> bool {
+                true $($(&& self.$alike == _other.$alike)*)?
+            }
+
+            fn bind_alike<'b>(
+                &'b self,
+                _out: &mut diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+            ) -> diesel::QueryResult<()> {
+                $($(
+                    _out.push_bind_param::<<$table::$alike as diesel::Expression>::SqlType, _>(&self.$alike)?;
+                    _out.push_sql(", ");
+                )*)?
+                Ok(())
+            }
 
             fn bind<'b>(
                 &'b self,
@@ -125,8 +158,9 @@ macro_rules! bulk {
             }
 
             fn put(&self, out: &mut Vec<u8>) {
-                const COLUMNS: i16 = [stringify!($first), $(stringify!($column)),*].len() as i16;
+                const COLUMNS: i16 = [$($(stringify!($alike),)*)? stringify!($first), $(stringify!($column)),*].len() as i16;
                 out.extend_from_slice(&COLUMNS.to_be_bytes());
+                $($($crate::store::bulk::Value::put(&self.$alike, out);)*)?
                 $crate::store::bulk::Value::put(&self.$first, out);
                 $($crate::store::bulk::Value::put(&self.$column, out);)*
             }
@@ -136,7 +170,7 @@ macro_rules! bulk {
                 rows: &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>,
             ) -> diesel::QueryResult<usize> {
                 let failed = |e| diesel::result::Error::SerializationError(Box::new(e));
-                let columns = ($table::$first, $($table::$column),*);
+                let columns = ($($($table::$alike,)*)? $table::$first, $($table::$column),*);
                 let copy = diesel::copy_from($table::table).from_raw_data(columns, |to| rows(to).map_err(failed));
                 copy.with_format(diesel::pg::CopyFormat::Binary).execute(conn)
             }
@@ -144,21 +178,29 @@ macro_rules! bulk {
     };
 }
 
-/// Rows of one statement.
-struct Together<'r, R, const N: usize>(&'r [R; N]);
+/// Rows of one statement; where they are alike it is told once in what.
+struct Together<'r, R, const N: usize, const ALIKE: bool>(&'r [R; N]);
 
-impl<R: Bulk, const N: usize> QueryId for Together<'_, R, N> {
-    type QueryId = Together<'static, R, N>;
+/// The first columns of a row, where they are those of the statement's first row.
+const AS_FIRST: [&str; 7] =
+    ["", "?1, ", "?1, ?2, ", "?1, ?2, ?3, ", "?1, ?2, ?3, ?4, ", "?1, ?2, ?3, ?4, ?5, ", "?1, ?2, ?3, ?4, ?5, ?6, "];
+
+impl<R: Bulk, const N: usize, const ALIKE: bool> QueryId for Together<'_, R, N, ALIKE> {
+    type QueryId = Together<'static, R, N, ALIKE>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl<R: Bulk, const N: usize> QueryFragment<Sqlite> for Together<'_, R, N> {
+impl<R: Bulk, const N: usize, const ALIKE: bool> QueryFragment<Sqlite> for Together<'_, R, N, ALIKE> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql("INSERT OR FAIL INTO ");
         out.push_sql(R::INTO);
         let mut before = " VALUES (";
-        for row in self.0 {
+        for (place, row) in self.0.iter().enumerate() {
             out.push_sql(before);
+            match ALIKE && place > 0 {
+                true => out.push_sql(const { AS_FIRST[R::ALIKE] }),
+                false => row.bind_alike(&mut out)?,
+            }
             row.bind(&mut out)?;
             before = "), (";
         }
@@ -167,7 +209,15 @@ impl<R: Bulk, const N: usize> QueryFragment<Sqlite> for Together<'_, R, N> {
     }
 }
 
-impl<R, const N: usize> RunQueryDsl<SqliteConnection> for Together<'_, R, N> {}
+impl<R, const N: usize, const ALIKE: bool> RunQueryDsl<SqliteConnection> for Together<'_, R, N, ALIKE> {}
+
+/// Writes so many rows, telling what they have in common once.
+fn together<R: Bulk, const N: usize>(rows: &[R; N], c: &mut SqliteConnection) -> QueryResult<()> {
+    match R::ALIKE > 0 && rows.iter().all(|row| row.is_like(&rows[0])) {
+        true => Together::<R, N, true>(rows).execute(c).map(drop),
+        false => Together::<R, N, false>(rows).execute(c).map(drop),
+    }
+}
 
 /// Inserts rows. Errors: whatever the database does not take; the transaction is then to be rolled back.
 pub fn insert<R: Bulk>(conn: &mut Conn, rows: &[R]) -> Result<(), Fault> {
@@ -175,9 +225,9 @@ pub fn insert<R: Bulk>(conn: &mut Conn, rows: &[R]) -> Result<(), Fault> {
         Conn::Sqlite(c) => {
             let (fifties, rest) = rows.as_chunks::<50>();
             let (eights, rest) = rest.as_chunks::<8>();
-            fifties.iter().try_for_each(|some| Together(some).execute(c).map(drop))?;
-            eights.iter().try_for_each(|some| Together(some).execute(c).map(drop))?;
-            rest.iter().try_for_each(|row| Together(std::array::from_ref(row)).execute(c).map(drop))?;
+            fifties.iter().try_for_each(|some| together(some, c))?;
+            eights.iter().try_for_each(|some| together(some, c))?;
+            rest.iter().try_for_each(|row| Together::<R, 1, false>(std::array::from_ref(row)).execute(c).map(drop))?;
         }
         Conn::Postgres(c) if !rows.is_empty() => _ = R::copy(c, &|to| copy_rows(rows, to))?,
         Conn::Postgres(_) => {}

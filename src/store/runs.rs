@@ -6,6 +6,8 @@
 //! when runs are made of it. Bounds: members of a list must be added in rising order; a tail is [`TAIL_ROWS`] rows long at most and holds
 //! [`TAIL_MEMBERS`] members, which every reader of the list reads.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use rustc_hash::FxHashMap;
 
@@ -46,8 +48,8 @@ pub struct Growing {
     tail: Option<(usize, usize)>,
 }
 
-/// A member and whose it is, in the order of what runs are made of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// A member and whose it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Member {
     owner: i64,
     id: i64,
@@ -106,10 +108,16 @@ impl Grown {
             on!(conn, c => diesel::delete(run_tails::table.filter(run_tails::list.eq(list.0))).execute(c))?;
         }
         all.extend(added);
-        all.sort_unstable();
-        let rows: Vec<Row> = all.chunk_by(|a, b| a.owner == b.owner).filter_map(|run| Row::of(list, run)).collect();
+        let rows: Vec<Row> = by_owner(all).into_iter().filter_map(|(owner, members)| Row::of(list, owner, &members)).collect();
         bulk::insert(conn, &rows)
     }
+}
+
+/// Members by their owners, each one's in the order in which they came.
+fn by_owner(members: Vec<Member>) -> BTreeMap<i64, Vec<i64>> {
+    let mut found: FxHashMap<i64, Vec<i64>> = FxHashMap::default();
+    members.into_iter().for_each(|member| found.entry(member.owner).or_default().push(member.id));
+    found.into_iter().collect()
 }
 
 /// A row of a tail: the first member is told by the row's key, of each other one how far it is from the one before, and of each its owner.
@@ -269,10 +277,11 @@ pub fn trails(conn: &mut Conn, list: List) -> Result<Trails, Fault> {
 }
 
 impl Row {
-    fn of(list: List, members: &[Member]) -> Option<Row> {
-        let Member { owner, id: first } = *members.first()?;
-        let mut bytes = Vec::with_capacity(members.len() * 2);
-        members.windows(2).for_each(|two| varint::push(&mut bytes, two[1].id.abs_diff(two[0].id)));
+    /// The run of an owner's members, in rising order; none for none.
+    fn of(list: List, owner: i64, members: &[i64]) -> Option<Row> {
+        let first = *members.first()?;
+        let mut bytes = Vec::with_capacity(members.len() * 3);
+        members.windows(2).for_each(|two| varint::push(&mut bytes, two[1].abs_diff(two[0])));
         Some(Row { list: list.0, owner, first, members: bytes })
     }
 
@@ -299,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_was_gathered_reads_back() {
-        let row = Row::of(List(1), &IDS.map(|id| Member { owner: 1, id })).expect("a run");
+        let row = Row::of(List(1), 1, &IDS).expect("a run");
         assert_eq!(row.decode().expect("whole"), IDS);
         let cut = Row { members: row.members[..row.members.len() - 1].to_vec(), ..row };
         assert!(cut.decode().is_err(), "a run that was cut is told");

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::met::{self, Before, Known};
 use super::price;
@@ -28,21 +29,46 @@ use crate::store::{Conn, Fault, Page, Room, Rows, SharedText, Work};
 pub struct Charge {
     /// Its row.
     pub row: Arc<ChargeRow>,
+    /// What its amounts count.
+    pub unit: Unit,
+    /// What each lot pays, in draw-down order, in the unit's smallest part.
+    paid: Paid,
+}
+
+/// The parts of a price: mostly there is one.
+type Paid = SmallVec<[(LotId, i64); 1]>;
+
+impl Charge {
+    pub(super) fn new(row: Arc<ChargeRow>, unit: Unit, paid: impl IntoIterator<Item = (LotId, i64)>) -> Charge {
+        Charge { row, unit, paid: paid.into_iter().collect() }
+    }
+
     /// The whole price.
-    pub amount: Amount,
-    /// What each lot pays, in draw-down order.
-    pub lots: Vec<(LotId, Amount)>,
+    pub fn amount(&self) -> Amount {
+        Amount::new(self.row.amount, self.unit)
+    }
+
     /// How much of the price went beyond the grant.
-    pub overdraft: Amount,
+    pub fn overdraft(&self) -> Amount {
+        Amount::new(self.row.overdraft, self.unit)
+    }
+
     /// What the grant has free afterwards.
-    pub balance_after: Amount,
+    pub fn balance_after(&self) -> Amount {
+        Amount::new(self.row.balance_after, self.unit)
+    }
+
+    /// What each lot pays, in draw-down order.
+    pub fn lots(&self) -> Vec<(LotId, Amount)> {
+        self.paid.iter().map(|(lot, part)| (*lot, Amount::new(*part, self.unit))).collect()
+    }
 }
 
 /// What became of one record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// Charged; `overdrawn` if part of it went beyond the grant.
-    Charged(Box<Charge>),
+    Charged(Charge),
     /// The same was charged before.
     Duplicate(ChargeId),
     /// Other content was charged under the same key; nothing changed.
@@ -57,7 +83,7 @@ impl Outcome {
     /// The word on the wire.
     pub fn word(&self) -> &'static str {
         match self {
-            Outcome::Charged(charge) if charge.overdraft.minor > 0 => "overdrawn",
+            Outcome::Charged(charge) if charge.row.overdraft > 0 => "overdrawn",
             Outcome::Charged(_) => "charged",
             Outcome::Duplicate(_) => "duplicate",
             Outcome::Conflict(_) => "conflict",
@@ -179,7 +205,7 @@ fn attempt(
     incoming: &Incoming,
     named: Option<GrantId>,
     parted: bool,
-) -> Result<Box<Charge>, Fault> {
+) -> Result<Charge, Fault> {
     let record = &incoming.record;
     let now = work.now();
     donations::not_ahead(record.ended_at, now, "/ended_at")?;
@@ -208,7 +234,7 @@ pub(super) fn retry(
     provider: InstitutionId,
     incoming: &Incoming,
     named: Option<GrantId>,
-) -> Result<Box<Charge>, Fault> {
+) -> Result<Charge, Fault> {
     let before = met::before(work, std::slice::from_ref(incoming))?;
     if let (_, Some(total)) = before.of(work, incoming)? {
         return Err(conflict(ChargeId::from_stamp(total.id)).into());
@@ -308,16 +334,9 @@ pub fn recall_all(conn: &mut Conn, rows: Vec<ChargeRow>) -> Result<Vec<Charge>, 
     let lines = ledger::store::lines_of_texts(conn, &texts)?;
     let one = |row: ChargeRow| {
         let unit = *units.get(&row.grant()).ok_or_else(|| Fault::Internal(format!("{} is charged to no grant", row.id())))?;
-        let amount = |minor| Amount::new(minor, unit);
         let spent = lines.get(&row.seq).into_iter().flatten().filter(|line| line.account.bucket == Bucket::Spent);
-        let lots = spent.filter_map(|line| line.account.lot_id().map(|lot| (lot, amount(line.amount)))).collect();
-        Ok(Charge {
-            amount: amount(row.amount),
-            lots,
-            overdraft: amount(row.overdraft),
-            balance_after: amount(row.balance_after),
-            row: Arc::new(row),
-        })
+        let paid = spent.filter_map(|line| line.account.lot_id().map(|lot| (lot, line.amount)));
+        Ok(Charge::new(Arc::new(row), unit, paid))
     };
     rows.into_iter().map(one).collect()
 }

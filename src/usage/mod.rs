@@ -157,7 +157,7 @@ pub fn resolve(work: &mut Work<'_>, who: PersonId, id: UsageId, how: &Resolution
             let provider = InstitutionId::from_stamp(row.provider);
             let charged = charge::retry(work, who, provider, &Incoming::new(provider, record), named)?;
             store::close_quarantine(work.sql_mut()?, row.id, charged.row.seq, Some(charged.row.id()))?;
-            Ok(Some(*charged))
+            Ok(Some(charged))
         }
     }
 }

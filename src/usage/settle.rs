@@ -166,7 +166,7 @@ pub(super) struct Priced<'a> {
 }
 
 /// Draws the price from the hold and the grant's lots and posts it.
-pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Box<Charge>, Fault> {
+pub(super) fn post(work: &mut Work<'_>, of: Priced<'_>) -> Result<Charge, Fault> {
     let Priced { incoming, funded, ref price, .. } = of;
     let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
     let record = &incoming.record;
@@ -195,7 +195,7 @@ struct Posted {
 }
 
 /// What follows from a charge that was posted: the end of its hold, what the job's parts get back, and its row.
-fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, posted: Posted) -> Result<Box<Charge>, Fault> {
+fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, posted: Posted) -> Result<Charge, Fault> {
     let Posted { amount, birth, lines } = posted;
     let Priced { incoming, funded, price, earlier, .. } = of;
     let (grant, unit, now) = (funded.grant.id, price.amount.unit, work.now());
@@ -231,9 +231,7 @@ fn conclude(work: &mut Work<'_>, of: Priced<'_>, plan: Plan, posted: Posted) -> 
         said: incoming.said(grant),
     });
     stage(work, incoming, row.clone())?;
-    let lots = lots.into_iter().map(|(lot, part)| (lot, Amount::new(part, unit))).collect();
-    let (overdraft, balance_after) = (Amount::new(plan.beyond, unit), Amount::new(balance_after, unit));
-    Ok(Box::new(Charge { row, amount: Amount::new(amount, unit), lots, overdraft, balance_after }))
+    Ok(Charge::new(row, unit, lots))
 }
 
 /// Records what a charge has done to its hold: a part leaves it open, the total ends it. One that had expired has nothing left to take.

@@ -168,9 +168,8 @@ pub struct ChargeRow {
 
 bulk! {
     ChargeRow => charges {
-        seq, id, ended_at, actor, award, lines, usage_key, part, digest, provider, resource, amount, overdraft, balance_after, rates,
-        said,
-    }
+        seq, id, ended_at, award, lines, usage_key, digest, amount, balance_after, said,
+    } alike { actor, provider, resource, part, overdraft, rates }
 }
 
 impl ChargeRow {

@@ -196,7 +196,7 @@ fn charge(desk: &Desk<'_>, store: &Store, grant: GrantId, name: &str, hours: i64
         usage::charge(work, who, provider, &[Incoming::new(provider, record.clone())])
     });
     match charged.expect("an outcome").pop() {
-        Some(Outcome::Charged(charge)) => *charge,
+        Some(Outcome::Charged(charge)) => charge,
         other => panic!("{name}: {other:?}"),
     }
 }
@@ -218,7 +218,7 @@ fn a_refund_past_the_end_of_a_grant_pays_its_overdraft_first() {
             let (lot, grant) = given.expect("a gift and a grant");
             let first = charge(&desk, &store, grant, &format!("first {swept}"), 8, now);
             let second = charge(&desk, &store, grant, &format!("second {swept}"), 5, now);
-            assert_eq!((first.overdraft.minor, second.overdraft.minor), (0, 3));
+            assert_eq!((first.row.overdraft, second.row.overdraft), (0, 3));
             clock.set(now.plus(9 * DAY));
             if swept {
                 assert_eq!(store.write(grants::sweep::sweep).expect("a sweep").grants, 1);

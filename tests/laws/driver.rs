@@ -287,7 +287,7 @@ impl Driver {
 
     fn charged(&mut self, charge: &usage::Charge) -> One {
         self.made.charges.push(charge.row.id());
-        One::Charged { amount: charge.amount.minor.into(), lots: self.parts(&charge.lots), overdraft: charge.overdraft.minor.into() }
+        One::Charged { amount: charge.row.amount.into(), lots: self.parts(&charge.lots()), overdraft: charge.row.overdraft.into() }
     }
 
     fn parts(&self, lots: &[(LotId, Amount)]) -> Vec<(usize, i128)> {

@@ -139,7 +139,7 @@ impl World {
         let record = Record::read(&almoner::json::parse(record.to_string().as_bytes()).expect("JSON"), &|_| Some(unit)).expect("a record");
         let charged = self.write(move |work, pair| usage::charge(work, pair.first, provider, &[Incoming::new(provider, record.clone())]));
         match charged.into_iter().next() {
-            Some(Outcome::Charged(charge)) => *charge,
+            Some(Outcome::Charged(charge)) => charge,
             other => panic!("{name}: {other:?}"),
         }
     }

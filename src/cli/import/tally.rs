@@ -86,11 +86,11 @@ impl Tally {
     fn charge(&mut self, incoming: &Incoming, charge: &Charge) -> Result<(), Fault> {
         self.charged += 1;
         self.of_zero_seconds += u64::from(incoming.record.started_at == Some(incoming.record.ended_at));
-        self.overdrawn += u64::from(charge.overdraft.minor > 0);
+        self.overdrawn += u64::from(charge.row.overdraft > 0);
         self.first_charge.get_or_insert(charge.row.id);
-        let zero = Amount::zero(charge.amount.unit);
+        let zero = Amount::zero(charge.unit);
         let (all, beyond) = self.amounts.entry(zero.unit.code().to_owned()).or_insert((zero, zero));
-        (*all, *beyond) = (all.plus(charge.amount)?, beyond.plus(charge.overdraft)?);
+        (*all, *beyond) = (all.plus(charge.amount())?, beyond.plus(charge.overdraft())?);
         self.meter(incoming)
     }
 

@@ -328,7 +328,7 @@ impl Judged {
         let word = outcome.map_or("unprocessed", Outcome::word);
         let mut result = RecordResult::bare(index, incoming.map(|incoming| incoming.record.external_id.as_str()), word);
         match outcome {
-            Some(Outcome::Charged(charge)) if !self.minimal => result.charge = Some(ChargeView::from(charge.as_ref())),
+            Some(Outcome::Charged(charge)) if !self.minimal => result.charge = Some(ChargeView::from(charge)),
             Some(Outcome::Duplicate(id)) => result.id = Some(id.to_string()),
             Some(Outcome::Conflict(id)) => {
                 result.id = Some(id.to_string());

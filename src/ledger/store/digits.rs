@@ -1,8 +1,28 @@
-//! The postings of an entry out of their text, without a look at JSON in general: every reading of the journal reads them.
+//! The postings of an entry as their text, and out of it, without a look at JSON in general: every charge writes them, every reading of the
+//! journal reads them.
 //!
 //! Pure. It reads what this program writes; of any other text it says nothing, and who asks reads it as JSON.
 
 use super::Posted;
+
+/// Bytes that the text of a posting mostly takes.
+const TEXT: usize = 48;
+
+/// The text of postings, as JSON: `[[1,-5,1,95],[2,5,1,5]]`.
+pub(super) fn text(postings: &[Posted]) -> String {
+    let mut text = String::with_capacity(postings.len() * TEXT);
+    let mut digits = itoa::Buffer::new();
+    for Posted(account, amount, nth, balance) in postings {
+        let mut before = if text.is_empty() { "[[" } else { "],[" };
+        for number in [account, amount, nth, balance] {
+            text.push_str(before);
+            text.push_str(digits.format(*number));
+            before = ",";
+        }
+    }
+    text.push_str("]]");
+    text
+}
 
 /// The postings, if they are written as this program writes them: `[[1,-5,1,95],[2,5,1,5]]`.
 pub(super) fn postings(text: &str) -> Option<Vec<Posted>> {
@@ -49,10 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_nothing_else() {
+    fn what_is_written_is_json_and_read_and_nothing_else_is() {
         let most = 999_999_999_999_999_999;
         for some in [vec![[1, -5, 1, 95], [2, 5, 1, 5]], vec![[0, most, -most, 10]], vec![[7, 0, 3, 0]; 5]] {
-            assert_eq!(read(&serde_json::to_string(&some).expect("JSON")), Some(some));
+            let written = text(&some.iter().map(|[a, b, c, d]| Posted(*a, *b, *c, *d)).collect::<Vec<_>>());
+            assert_eq!(written, serde_json::to_string(&some).expect("JSON"));
+            assert_eq!(read(&written), Some(some));
         }
         let odd = [
             "",
