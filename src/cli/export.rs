@@ -68,8 +68,8 @@ fn write(conn: &mut Conn, format: Format, out: impl io::Write) -> Result<Summary
     conn.snapshot(|conn| {
         let head = ledger::store::head(conn)?;
         let bar = progress::things("Exporting", head.unsigned_abs());
-        let pages = Pages { conn, next: 1, head, page: Vec::new().into_iter(), bar: bar.clone() };
-        written = Some(export::write(format, pages, out));
+        let entries = Entries { conn, next: 1, head, page: Vec::new().into_iter(), bar: bar.clone() };
+        written = Some(export::write(format, entries, out));
         bar.finish_and_clear();
         Ok(())
     })?;
@@ -82,7 +82,7 @@ fn write(conn: &mut Conn, format: Format, out: impl io::Write) -> Result<Summary
 }
 
 /// The journal's entries in their order, read page by page.
-struct Pages<'c> {
+struct Entries<'c> {
     conn: &'c mut Conn,
     next: i64,
     head: i64,
@@ -90,7 +90,7 @@ struct Pages<'c> {
     bar: ProgressBar,
 }
 
-impl Iterator for Pages<'_> {
+impl Iterator for Entries<'_> {
     type Item = Result<Entry, Fault>;
 
     fn next(&mut self) -> Option<Result<Entry, Fault>> {

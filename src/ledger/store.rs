@@ -17,7 +17,7 @@ use super::journal::{Entry, Kind, Line};
 use crate::amount::Unit;
 use crate::id::{LotId, PersonId};
 use crate::store::runs::{self, Growing, List, Trails};
-use crate::store::{Conn, Fault, Page, bulk, on, paged};
+use crate::store::{Conn, Fault, Page, Pages, bulk, on, paged};
 use crate::time::Time;
 
 mod tables {
@@ -470,15 +470,13 @@ pub fn balance_at(conn: &mut Conn, account: &Account, seq: i64) -> Result<Option
 /// An account's balance from what is effective at or before a moment, as known now. Reads all its postings.
 pub fn balance_as_of(conn: &mut Conn, account: &Account, at: Time) -> Result<i64, Fault> {
     let mut sum = 0i64;
-    let mut page = Page { limit: LOOKUP as i64, ..Page::ALL };
-    loop {
-        let lines = lines(conn, std::slice::from_ref(account), page)?;
-        let Some((last, _)) = lines.last() else { return Ok(sum) };
-        page.after = Some(*last);
+    let mut pages = Pages::of(LOOKUP as i64);
+    while let Some(lines) = pages.next(|page| lines(conn, std::slice::from_ref(account), page), |(posting, _)| *posting)? {
         let seqs: Vec<i64> = lines.iter().map(|(id, _)| seq_of_posting(*id)).collect();
         let effective = journal::table.filter(journal::seq.eq_any(&seqs).and(journal::effective_at.le(at.micros()))).select(journal::seq);
         let effective: Vec<i64> = on!(conn, c => effective.order(journal::seq).load(c))?;
         let counts = lines.iter().filter(|(id, _)| effective.binary_search(&seq_of_posting(*id)).is_ok());
         sum = counts.map(|(_, line)| line.amount).try_fold(sum, i64::checked_add).ok_or_else(crate::amount::out_of_range)?;
     }
+    Ok(sum)
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::id::{GrantId, LotId};
 use crate::ledger::store::Of;
 use crate::ledger::{self, Bucket, Entry, Kind};
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault, Page, Pages};
 use crate::time::{TOLERATED_LEAD, Time};
 use crate::usage;
 
@@ -30,11 +30,8 @@ const PAGE: i64 = 1000;
 pub fn each_use(conn: &mut Conn, grant: GrantId, from: Option<Time>, mut tell: impl FnMut(Use) -> Result<(), Fault>) -> Result<(), Fault> {
     let mut accounts = ledger::store::accounts(conn, Of { grant: Some(grant.stamp()), ..Of::default() }, Page::ALL)?;
     accounts.retain(|account| matches!(account.key.bucket, Bucket::Spent | Bucket::OverdraftSpent));
-    let mut page = Page { after: None, limit: PAGE, descending: true };
-    loop {
-        let lines = ledger::store::lines(conn, &accounts, page)?;
-        let Some((last, _)) = lines.last() else { return Ok(()) };
-        page.after = Some(*last);
+    let mut pages = Pages::from(Page { after: None, limit: PAGE, descending: true });
+    while let Some(lines) = pages.next(|page| ledger::store::lines(conn, &accounts, page), |(posting, _)| *posting)? {
         let mut seqs: Vec<i64> = lines.iter().map(|(posting, _)| ledger::store::seq_of_posting(*posting)).collect();
         seqs.dedup();
         let entries: HashMap<i64, Entry> = ledger::store::entries_of(conn, &seqs)?.into_iter().map(|entry| (entry.seq, entry)).collect();
@@ -55,6 +52,7 @@ pub fn each_use(conn: &mut Conn, grant: GrantId, from: Option<Time>, mut tell: i
             return Ok(());
         }
     }
+    Ok(())
 }
 
 /// When the jobs ended that these entries are about, by the entry's sequence.

@@ -33,7 +33,7 @@ pub use bulk::Bulk;
 pub use conn::{Conn, Database};
 pub use fault::Fault;
 pub use link::Link;
-pub use page::Page;
+pub use page::{Page, Pages};
 pub use readers::{READERS, Readers};
 pub use shared::SharedText;
 pub use sixteen::Sixteen;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::erase;
 use super::store::ChargeRow;
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault, Page, Pages};
 
 /// What was metered.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -80,9 +80,8 @@ pub fn totals_by<K: Ord>(
 ) -> Result<BTreeMap<K, Totals>, Fault> {
     let mut by_key: BTreeMap<K, Totals> = BTreeMap::new();
     let mut parted: HashMap<[u8; 16], BTreeMap<K, Totals>> = HashMap::new();
-    let mut page = Page { after: None, limit: PAGE, descending: false };
-    loop {
-        let rows = look(conn, page)?;
+    let mut pages = Pages::of(PAGE);
+    while let Some(rows) = pages.next(|page| look(conn, page), |row| row.id)? {
         let erased: Vec<i64> = rows.iter().filter(|row| row.is_erased()).map(|row| row.id).collect();
         let metered = erase::store::metered(conn, &erased)?;
         for row in &rows {
@@ -96,10 +95,6 @@ pub fn totals_by<K: Ord>(
                 _ => parted.entry(row.usage_key).or_default(),
             };
             sums.entry(key(row, &record)).or_default().add(&record)?;
-        }
-        match rows.last() {
-            Some(last) if rows.len() as i64 == PAGE => page.after = Some(last.id),
-            _ => break,
         }
     }
     for (key, sum) in parted.into_values().flatten() {

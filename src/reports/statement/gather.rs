@@ -11,7 +11,7 @@ use crate::id::{ChargeId, DonationId, LotId, ResourceId};
 use crate::ledger::store::Account;
 use crate::ledger::{self, Entry, Kind};
 use crate::refusal::{Code, Refusal};
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault, Page, Pages};
 use crate::time::{Period, Time};
 use crate::usage::{self, ChargeRow};
 
@@ -180,23 +180,19 @@ impl<'c> Gather<'c> {
         let closing = ledger::store::balance_at(self.conn, account, self.span.last)?.unwrap_or(0);
         roll.stands(columns, opening, closing)?;
         let after = ledger::store::posting(self.span.before + 1, 0);
-        let mut page = Page { after: Some(after), limit: PAGE, descending: false };
-        loop {
-            let lines = ledger::store::lines(self.conn, std::slice::from_ref(account), page)?;
-            let read = lines.len() as i64;
+        let mut pages = Pages::from(Page { after: Some(after), limit: PAGE, descending: false });
+        let own = std::slice::from_ref(account);
+        while let Some(lines) = pages.next(|page| ledger::store::lines(self.conn, own, page), |(posting, _)| *posting)? {
             for (posting, line) in lines {
                 let seq = ledger::store::seq_of_posting(posting);
                 if seq > self.span.last {
                     return Ok(());
                 }
-                page.after = Some(posting);
                 self.count(1)?;
                 roll.moved(seq, columns, line.amount)?;
             }
-            if read < PAGE {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Reads the entries behind rolls, and the charges that these post, cover or give back.

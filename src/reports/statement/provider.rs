@@ -10,8 +10,9 @@ use crate::directory::{self, Resource};
 use crate::grants;
 use crate::id::{ChargeId, GrantId, InstitutionId, RefundId, ResourceId};
 use crate::refusal::Refusal;
-use crate::store::{Conn, Fault, Page};
+use crate::store::{Conn, Fault, Page, Pages};
 use crate::time::{Period, Time};
+use crate::usage::store::QuarantineRow;
 use crate::usage::totals::store::{Back, backs, sums};
 use crate::usage::totals::{Totals, totals_by};
 use crate::usage::{self, ChargeRow};
@@ -48,22 +49,17 @@ pub fn text(conn: &mut Conn, id: InstitutionId, period: Period) -> Result<Text, 
 /// Tells each of a provider's charges in the period, in order.
 fn charges(gather: &mut Gather<'_>, id: InstitutionId, mut tell: impl FnMut(ChargeRow) -> Result<(), Fault>) -> Result<(), Fault> {
     let of = usage::Of { providers: Some(vec![id.stamp()]), ..usage::Of::default() };
-    let mut page = Page { after: Some(gather.span.period.from.micros() - 1), limit: PAGE, descending: false };
-    loop {
-        let rows = usage::store::charges(gather.conn, &of, page)?;
-        let read = rows.len() as i64;
+    let mut pages = Pages::from(Page { after: Some(gather.span.period.from.micros() - 1), limit: PAGE, descending: false });
+    while let Some(rows) = pages.next(|page| usage::store::charges(gather.conn, &of, page), |row| row.id)? {
         for row in rows {
             if row.seq > gather.span.last {
                 return Ok(());
             }
-            page.after = Some(row.id);
             gather.count(1)?;
             tell(row)?;
         }
-        if read < PAGE {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// The sections of a provider, by resource and grant.
@@ -180,19 +176,25 @@ fn until(conn: &mut Conn, id: InstitutionId, last: i64) -> Result<BTreeMap<i64, 
 /// What became of records that could not be charged.
 fn quarantine(conn: &mut Conn, id: InstitutionId, span: &Span) -> Result<Quarantine, Fault> {
     let of = usage::Of { providers: Some(vec![id.stamp()]), ..usage::Of::default() };
-    let rows = usage::store::quarantine(conn, &of, Page::ALL)?;
     let mut found = Quarantine::default();
-    for row in &rows {
-        let set_aside = row.id().created_at();
-        let within = row.closed.is_some_and(|closed| closed > span.before && closed <= span.last);
-        found.opening += u64::from(set_aside < span.period.from && row.closed.is_none_or(|closed| closed > span.before));
-        found.closing += u64::from(set_aside < span.period.to && row.closed.is_none_or(|closed| closed > span.last));
-        found.set_aside += u64::from(span.period.contains(set_aside));
-        found.charged += u64::from(within && row.charge.is_some());
-        found.dismissed += u64::from(within && row.charge.is_none());
+    let mut pages = Pages::of(PAGE);
+    while let Some(rows) = pages.next(|page| usage::store::quarantine(conn, &of, page), |row| row.id)? {
+        rows.iter().for_each(|row| found.count(row, span));
     }
     match found.opening + found.set_aside == found.charged + found.dismissed + found.closing {
         true => Ok(found),
         false => Err(Fault::Internal(format!("the quarantine of {id} does not add up: {found:?}"))),
+    }
+}
+
+impl Quarantine {
+    fn count(&mut self, row: &QuarantineRow, span: &Span) {
+        let set_aside = row.id().created_at();
+        let within = row.closed.is_some_and(|closed| closed > span.before && closed <= span.last);
+        self.opening += u64::from(set_aside < span.period.from && row.closed.is_none_or(|closed| closed > span.before));
+        self.closing += u64::from(set_aside < span.period.to && row.closed.is_none_or(|closed| closed > span.last));
+        self.set_aside += u64::from(span.period.contains(set_aside));
+        self.charged += u64::from(within && row.charge.is_some());
+        self.dismissed += u64::from(within && row.charge.is_none());
     }
 }

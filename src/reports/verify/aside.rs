@@ -3,14 +3,19 @@
 //! What tells of a job stands in the tables alone and is held to its own hash. Bounds: a few numbers of every hold and of every record in
 //! quarantine are held in memory.
 
+use std::collections::HashMap;
+use std::fmt;
+
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use super::erased::Erased;
+use crate::amount::Unit;
 use crate::id::{HoldId, InstitutionId, UsageId};
 use crate::json;
 use crate::ledger::{self, Bucket, Entry, Kind};
-use crate::store::{Conn, Fault, Page};
+use crate::refusal::Code;
+use crate::store::{Conn, Fault, Pages};
 use crate::usage::hold::{self, Hold, State};
 use crate::usage::store::QuarantineRow;
 use crate::usage::{self, Incoming, Record};
@@ -39,11 +44,15 @@ struct Held {
     ended: Option<(State, i64)>,
 }
 
-/// A record in quarantine as the journal tells it.
+/// A record in quarantine as the journal tells it: there may be millions of them.
 struct Lost {
-    body: Value,
+    reason: Option<Code>,
+    provider: Option<InstitutionId>,
     dismissed: bool,
 }
+
+/// Rows read at a time.
+const PAGE: i64 = 1000;
 
 fn body(entry: &Entry) -> Value {
     entry.body.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
@@ -81,7 +90,7 @@ impl Aside {
                     *paid = Some(Paid { seq: entry.seq, grant: entry.subject });
                 }
             }
-            Kind::Quarantine => drop(self.lost.insert(own, Lost { body: body(entry), dismissed: false })),
+            Kind::Quarantine => drop(self.lost.insert(own, Lost::of(&body(entry)))),
             Kind::Dismissal => {
                 if let Some(lost) = self.lost.get_mut(&subject) {
                     lost.dismissed = true;
@@ -96,40 +105,50 @@ impl Aside {
     }
 
     /// Whether each hold's row says what the journal says, once all of it has passed.
-    pub fn holds(&mut self, conn: &mut Conn) -> Result<Vec<Result<(), String>>, Fault> {
-        let mut found = Vec::new();
-        for row in hold::store::holds(conn, &hold::Of::default(), Page::ALL)? {
-            let paid = row.charge.and_then(|charge| self.paid(charge.stamp()));
-            let told = self.holds.remove(&row.id.stamp());
-            let same = told.is_some_and(|told| told.terms(&row) && told.state(&row, paid));
-            found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id)) });
+    pub fn holds(&mut self, conn: &mut Conn, tell: &mut impl FnMut(Result<(), String>)) -> Result<(), Fault> {
+        let mut pages = Pages::of(PAGE);
+        while let Some(rows) = pages.next(|page| hold::store::holds(conn, &hold::Of::default(), page), |row| row.id.stamp())? {
+            for row in rows {
+                let paid = row.charge.and_then(|charge| self.paid(charge.stamp()));
+                let told = self.holds.remove(&row.id.stamp());
+                tell(said(told.is_some_and(|told| told.terms(&row) && told.state(&row, paid)), row.id));
+            }
         }
-        found.extend(
-            self.holds.drain().map(|(stamp, _)| Err(format!("{} is in the journal, and not in its table", HoldId::from_stamp(stamp)))),
-        );
-        Ok(found)
+        self.holds.drain().for_each(|(stamp, _)| tell(missing(HoldId::from_stamp(stamp))));
+        Ok(())
     }
 
     /// The same of records in quarantine, whose own hash and key must fit too, unless an entry erased them.
-    pub fn records(&mut self, conn: &mut Conn, erased: &mut Erased) -> Result<Vec<Result<(), String>>, Fault> {
+    pub fn records(&mut self, conn: &mut Conn, erased: &mut Erased, tell: &mut impl FnMut(Result<(), String>)) -> Result<(), Fault> {
         let units = ledger::store::units(conn)?;
-        let mut found = Vec::new();
-        for row in usage::store::quarantine(conn, &usage::Of::default(), Page::ALL)? {
-            let paid = row.charge.and_then(|charge| self.paid(charge));
-            let told = self.lost.remove(&row.id);
-            let read = json::parse(row.record.as_bytes()).ok().and_then(|kept| Record::read(&kept, &|code| units.get(code).copied()).ok());
-            let read = read.map(|record| Incoming::new(InstitutionId::from_stamp(row.provider), record));
-            let whole = read.is_some_and(|read| {
-                (read.key.as_slice(), read.digest.as_slice(), read.part()) == (row.usage_key.as_slice(), row.digest.as_slice(), row.part)
-            });
-            let whole = erased.record(&row).unwrap_or(whole);
-            let same = whole && told.is_some_and(|told| told.is(&row, paid));
-            found.push(if same { Ok(()) } else { Err(format!("{} is not in its row what it is in the journal", row.id())) });
+        let mut pages = Pages::of(PAGE);
+        while let Some(rows) = pages.next(|page| usage::store::quarantine(conn, &usage::Of::default(), page), |row| row.id)? {
+            for row in rows {
+                let paid = row.charge.and_then(|charge| self.paid(charge));
+                let told = self.lost.remove(&row.id);
+                let whole = erased.record(&row).unwrap_or_else(|| is_whole(&row, &units));
+                tell(said(whole && told.is_some_and(|told| told.is(&row, paid)), row.id()));
+            }
         }
-        let lost = self.lost.drain();
-        found.extend(lost.map(|(stamp, _)| Err(format!("{} is in the journal, and not in its table", UsageId::from_stamp(stamp)))));
-        Ok(found)
+        self.lost.drain().for_each(|(stamp, _)| tell(missing(UsageId::from_stamp(stamp))));
+        Ok(())
     }
+}
+
+fn said(same: bool, id: impl fmt::Display) -> Result<(), String> {
+    if same { Ok(()) } else { Err(format!("{id} is not in its row what it is in the journal")) }
+}
+
+fn missing(id: impl fmt::Display) -> Result<(), String> {
+    Err(format!("{id} is in the journal, and not in its table"))
+}
+
+/// Whether a record is what its own key and hash say.
+fn is_whole(row: &QuarantineRow, units: &HashMap<String, Unit>) -> bool {
+    let read = json::parse(row.record.as_bytes()).ok().and_then(|kept| Record::read(&kept, &|code| units.get(code).copied()).ok());
+    read.map(|record| Incoming::new(InstitutionId::from_stamp(row.provider), record)).is_some_and(|read| {
+        (read.key.as_slice(), read.digest.as_slice(), read.part()) == (row.usage_key.as_slice(), row.digest.as_slice(), row.part)
+    })
 }
 
 impl Held {
@@ -157,9 +176,15 @@ impl Held {
 }
 
 impl Lost {
+    fn of(body: &Value) -> Lost {
+        let code = |slug: &str| Code::ALL.iter().copied().find(|code| code.slug() == slug);
+        let (reason, provider) = (body["reason"].as_str(), body["provider"].as_str());
+        Lost { reason: reason.and_then(code), provider: provider.and_then(|id| InstitutionId::parse(id).ok()), dismissed: false }
+    }
+
     fn is(&self, row: &QuarantineRow, paid: Option<Paid>) -> bool {
         let said =
-            self.body["reason"] == row.reason.as_str() && self.body["provider"] == InstitutionId::from_stamp(row.provider).to_string();
+            self.reason.is_some_and(|reason| reason.slug() == row.reason) && self.provider == Some(InstitutionId::from_stamp(row.provider));
         let state = match (row.state.as_str(), row.charge) {
             ("open", None) => !self.dismissed,
             ("dismissed", None) => self.dismissed,

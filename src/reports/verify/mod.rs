@@ -239,13 +239,11 @@ impl Check {
         self.charged.end(conn, laws)?;
         self.returned.end(laws);
         self.balances.holds(conn, laws)?;
-        for held in self.aside.holds(conn)? {
-            laws.told(7, held);
-        }
-        let records = self.aside.records(conn, &mut self.erased)?;
-        for kept in self.erased.charges().into_iter().chain(records).chain(self.erased.end(conn)?) {
-            laws.told(6, kept);
-        }
+        self.aside.holds(conn, &mut |held| laws.told(7, held))?;
+        let mut tell = |kept| laws.told(6, kept);
+        self.erased.charges().into_iter().for_each(&mut tell);
+        self.aside.records(conn, &mut self.erased, &mut tell)?;
+        self.erased.end(conn)?.into_iter().for_each(&mut tell);
         for held in self.duties.rows(conn)? {
             laws.told(10, held);
         }

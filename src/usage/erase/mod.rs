@@ -16,7 +16,7 @@ use super::store::{ChargeRow, Of, QuarantineRow, charges, quarantine};
 use crate::directory::erasure::{self, Erasure, Ground, Named};
 use crate::directory::unknown;
 use crate::id::{ChargeId, InstitutionId, PersonId, UsageId};
-use crate::store::{Conn, Fault, Page, Work, answers};
+use crate::store::{Conn, Fault, Page, Pages, Work, answers};
 use crate::time::Time;
 
 /// Charges and records of the quarantine that one erasure names at most.
@@ -74,27 +74,27 @@ fn whose(record: &str) -> Whose {
 pub fn find(conn: &mut Conn, of: &OfUser) -> Result<Wanted, Fault> {
     let theirs = Of { providers: Some(vec![of.provider.stamp()]), ..Of::default() };
     let mut found = Wanted::default();
-    for row in quarantine(conn, &theirs, Page::ALL)? {
-        let Whose { user, ended_at } = whose(&row.record);
-        let early = ended_at.and_then(|text| Time::parse(&text)).is_some_and(|ended| ended < of.ended_before);
-        if user.as_deref() == Some(of.user.as_str()) && early {
-            let open = row.state == "open";
-            found.open += u64::from(open);
-            found.records.extend((!open).then_some(row.id));
+    let mut pages = Pages::of(PAGE);
+    while let Some(rows) = pages.next(|page| quarantine(conn, &theirs, page), |row| row.id)? {
+        for row in rows {
+            let Whose { user, ended_at } = whose(&row.record);
+            let early = ended_at.and_then(|text| Time::parse(&text)).is_some_and(|ended| ended < of.ended_before);
+            if user.as_deref() == Some(of.user.as_str()) && early {
+                let open = row.state == "open";
+                found.open += u64::from(open);
+                found.records.extend((!open).then_some(row.id));
+            }
         }
     }
-    let mut page = Page { after: None, limit: PAGE, descending: false };
-    loop {
-        let rows = charges(conn, &theirs, page)?;
+    let mut pages = Pages::of(PAGE);
+    while let Some(rows) = pages.next(|page| charges(conn, &theirs, page), |row| row.id)? {
         for row in rows.iter().filter(|row| row.ended_at() < of.ended_before && !row.is_erased()) {
             if whose(&row.said).user.as_deref() == Some(of.user.as_str()) {
                 found.charges.push(row.id());
             }
         }
-        let left = MOST.saturating_sub(found.records.len());
-        match rows.last() {
-            Some(last) if rows.len() as i64 == PAGE && found.charges.len() <= left => page.after = Some(last.id),
-            _ => break,
+        if found.charges.len() > MOST.saturating_sub(found.records.len()) {
+            break;
         }
     }
     // Each charge may take records of the quarantine along; there are few.
