@@ -1,5 +1,5 @@
-//! Whether charging stays as fast as the books grow: windows of equal length at 10^4, 10^6 and 10^7 postings, with the same rows beside
-//! them and balances read meanwhile, once with job ids in rising order and once with random ones.
+//! Whether charging stays as fast as the books grow: windows of equal length at 10^4, 10^6 and 10^7 postings, three at each size, with the same
+//! rows beside them and balances read meanwhile, once with job ids in rising order and once with random ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,18 +17,21 @@ const POSTINGS: usize = 2;
 /// Sizes at which it is measured.
 const SIZES: [usize; 3] = [10_000, 1_000_000, 10_000_000];
 
-/// What one window gave.
-pub struct Window {
+/// Windows at each size: one alone may fall together with what else the machine does.
+const WINDOWS: usize = 3;
+
+/// What the windows at one size gave.
+pub struct Size {
     pub postings: usize,
     pub random: bool,
-    pub charged: Sample,
-    pub same: Sample,
+    pub charged: Vec<Sample>,
+    pub same: Vec<Sample>,
     pub balance: Vec<Duration>,
     /// A question to the database that asks nothing, beside each balance: what the machine makes anyone wait.
     pub nothing: Vec<Duration>,
 }
 
-impl Window {
+impl Size {
     /// Which ids its jobs had.
     pub fn ids(&self) -> &'static str {
         if self.random { "random ids" } else { "rising ids" }
@@ -36,7 +39,7 @@ impl Window {
 }
 
 /// Measures on one kind of database up to a size.
-pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize, mut tell: impl FnMut(Window)) {
+pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize, mut tell: impl FnMut(Size)) {
     for random in [false, true] {
         let (Some(books), Some(copy)) = (make(), make()) else { return };
         let inside = Inside::open(&books).with_random_ids(random);
@@ -49,10 +52,17 @@ pub fn measure(make: fn() -> Option<TestDatabase>, upto: usize, mut tell: impl F
                 records += inside.charge(piece, BATCH).records;
                 same.write(BATCH);
             }
-            let (charged, balance, nothing) = while_reading(&inside);
-            records += charged.records;
-            let same = same.write(BATCH);
-            tell(Window { postings: size, random, charged, same, balance, nothing });
+            let mut found =
+                Size { postings: size, random, charged: Vec::new(), same: Vec::new(), balance: Vec::new(), nothing: Vec::new() };
+            for _ in 0..WINDOWS {
+                let (charged, balance, nothing) = while_reading(&inside);
+                records += charged.records;
+                found.charged.push(charged);
+                found.same.push(same.write(BATCH));
+                found.balance.extend(balance);
+                found.nothing.extend(nothing);
+            }
+            tell(found);
         }
     }
 }

@@ -23,8 +23,9 @@
 //! cores. The same figures are written to `throughput.json` in `bench/` in the target folder.
 //!
 //! After `--`: `--rounds N` (5), `--records N` for each measurement in batches (40,000), `--only TEXT` for measurements whose name
-//! and batch, as in `in process, 5000`, contain it (raw and same rows are measured with them). `--growth POSTINGS` measures instead whether the rate holds as the books grow, up
-//! to that size (10000, 1000000 or 10000000), with rising and with random job ids, beside the same rows at the same size.
+//! and batch, as in `in process, 5000`, contain it (raw and same rows are measured with them). `--growth POSTINGS` measures instead whether
+//! the rate holds as the books grow, up to that size (10000, 1000000 or 10000000), with rising and with random job ids, beside the same rows
+//! at the same size.
 
 mod floor;
 mod growth;
@@ -211,7 +212,7 @@ fn main() {
     if let Some(upto) = settings.growth {
         let mut growing = report::Growing::begin(&machine);
         for (name, make) in ["SQLite", "PostgreSQL"].into_iter().zip(rigs) {
-            growth::measure(make, upto, |window| growing.tell(name, window));
+            growth::measure(make, upto, |size| growing.tell(name, size));
         }
         return growing.save(&machine);
     }

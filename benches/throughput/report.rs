@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::growth::Window;
+use super::growth::Size;
 use super::{MEASURES, Measure, Row, Sample, Settings, What};
 
 /// Where it was measured.
@@ -162,9 +162,18 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// The windows of all databases as they are measured: each line is printed when it is there, since there are minutes between them.
+/// The sizes of all databases as they are measured: each line is printed when it is there, since there are minutes between them.
 pub struct Growing {
-    windows: Vec<(String, Window)>,
+    sizes: Vec<(String, Size)>,
+}
+
+/// The median of the windows' rates, and of their ratios to the same rows beside each.
+fn median_rate(windows: &[Sample]) -> f64 {
+    Spread::of(windows.iter().map(rate)).expect("at least one window").median
+}
+
+fn median_of_same(size: &Size) -> f64 {
+    Spread::of(size.charged.iter().zip(&size.same).map(|(own, same)| rate(own) / rate(same))).expect("at least one window").median
 }
 
 impl Growing {
@@ -184,49 +193,50 @@ impl Growing {
             "balance p99 ms",
             "SELECT 1 p99 ms"
         );
-        Growing { windows: Vec::new() }
+        Growing { sizes: Vec::new() }
     }
 
-    /// Tells of the next window.
-    pub fn tell(&mut self, database: &str, window: Window) {
-        let (charged, same) = (rate(&window.charged), rate(&window.same));
-        let (p50, p99) = (quantile(&mut window.balance.clone(), 50), quantile(&mut window.balance.clone(), 99));
-        let nothing = quantile(&mut window.nothing.clone(), 99);
-        let last = window.postings == 10_000_000;
+    /// Tells of the next size.
+    pub fn tell(&mut self, database: &str, size: Size) {
+        let (charged, same) = (median_rate(&size.charged), median_rate(&size.same));
+        let (p50, p99) = (quantile(&mut size.balance.clone(), 50), quantile(&mut size.balance.clone(), 99));
+        let nothing = quantile(&mut size.nothing.clone(), 99);
+        let last = size.postings == 10_000_000;
         let only = |aim: f64| last.then_some(aim);
         println!(
             "{database:10}  {:10}  {:>8}  {charged:>9.0}  {same:>11.0}  {:>17}  {:>17}  {:>14.2}  {:>14}  {:>15.2}",
-            window.ids(),
-            window.postings,
-            format!("{:.3}{}", charged / same, aimed(only(0.80))),
-            self.of_million(database, &window).map_or_else(String::new, |ratio| format!("{ratio:.3}{}", aimed(only(0.70)))),
+            size.ids(),
+            size.postings,
+            format!("{:.3}{}", median_of_same(&size), aimed(only(0.80))),
+            self.of_million(database, &size).map_or_else(String::new, |ratio| format!("{ratio:.3}{}", aimed(only(0.70)))),
             ms(p50),
             format!("{:.2}{}", ms(p99), if last { " (aim 2)" } else { "" }),
             ms(nothing),
         );
-        self.windows.push((database.to_owned(), window));
+        self.sizes.push((database.to_owned(), size));
     }
 
-    /// The rate of a window of the last size, of that at a million postings.
-    fn of_million(&self, database: &str, window: &Window) -> Option<f64> {
-        let million = |(name, other): &&(String, Window)| name == database && other.postings == 1_000_000 && other.random == window.random;
-        let (_, other) = self.windows.iter().find(million).filter(|_| window.postings == 10_000_000)?;
-        Some(rate(&window.charged) / rate(&other.charged))
+    /// The rate at the last size, of that at a million postings.
+    fn of_million(&self, database: &str, size: &Size) -> Option<f64> {
+        let million = |(name, other): &&(String, Size)| name == database && other.postings == 1_000_000 && other.random == size.random;
+        let (_, other) = self.sizes.iter().find(million).filter(|_| size.postings == 10_000_000)?;
+        Some(median_rate(&size.charged) / median_rate(&other.charged))
     }
 
     /// Writes the same as JSON into the target folder.
     pub fn save(&self, machine: &Machine) {
-        let line = |(database, window): &(String, Window)| {
-            let [p50, p99] = [50, 99].map(|part| quantile(&mut window.balance.clone(), part).as_micros() as u64);
+        let line = |(database, size): &(String, Size)| {
+            let [p50, p99] = [50, 99].map(|part| quantile(&mut size.balance.clone(), part).as_micros() as u64);
             json!({
-                "database": database, "ids": window.ids(), "postings": window.postings, "charges_per_second": rate(&window.charged),
-                "same_rows_per_second": rate(&window.same), "of_million": self.of_million(database, window),
+                "database": database, "ids": size.ids(), "postings": size.postings,
+                "charges_per_second": median_rate(&size.charged), "same_rows_per_second": median_rate(&size.same),
+                "of_same_rows": median_of_same(size), "of_million": self.of_million(database, size),
                 "balance_p50_us": p50, "balance_p99_us": p99,
-                "select_1_p99_us": quantile(&mut window.nothing.clone(), 99).as_micros() as u64,
+                "select_1_p99_us": quantile(&mut size.nothing.clone(), 99).as_micros() as u64,
             })
         };
-        let lines: Vec<Value> = self.windows.iter().map(line).collect();
-        write("growth.json", &json!({"machine": machine.json(), "windows": lines}));
+        let lines: Vec<Value> = self.sizes.iter().map(line).collect();
+        write("growth.json", &json!({"machine": machine.json(), "sizes": lines}));
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::amount::{Amount, unit_mismatch};
 use crate::directory::{taken, unknown};
 use crate::id::{DonationId, Id, LotId, PersonId};
+use crate::ledger::store::Account;
 use crate::ledger::{self, Bucket, Draft, Key, Kind};
 use crate::refusal::{Code, FieldCode, Refusal};
 use crate::store::{Conn, Fault, Page, Room, Work};
@@ -73,6 +74,19 @@ pub fn donation(conn: &mut Conn, id: DonationId) -> Result<Donation, Fault> {
 pub fn lot(conn: &mut Conn, id: LotId) -> Result<Lot, Fault> {
     let of = Of { ids: Some(vec![id.stamp()]), ..Of::default() };
     store::lots(conn, &of, Page::ALL)?.pop().ok_or_else(|| Refusal::not_found().into())
+}
+
+/// The lots whose credits these accounts hold, asked for together. Errors: `not_found` where one is missing.
+pub fn lots_of<'a>(conn: &mut Conn, accounts: impl IntoIterator<Item = &'a Account>) -> Result<HashMap<LotId, Lot>, Fault> {
+    let mut ids: Vec<i64> = accounts.into_iter().filter_map(|account| account.key.lot_id()).map(LotId::stamp).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut found = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(1000) {
+        let of = Of { ids: Some(some.to_vec()), ..Of::default() };
+        found.extend(store::lots(conn, &of, Page::ALL)?.into_iter().map(|lot| (lot.id, lot)));
+    }
+    if found.len() == ids.len() { Ok(found) } else { Err(Refusal::not_found().into()) }
 }
 
 fn expect_state(donation: &Donation, wanted: &str) -> Result<(), Refusal> {

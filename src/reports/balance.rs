@@ -72,6 +72,12 @@ pub struct Share {
     pub spent: i64,
 }
 
+impl Share {
+    fn none(lot: &Lot) -> Share {
+        Share { lot: lot.clone(), available: 0, lapsing: 0, held: 0, spent: 0 }
+    }
+}
+
 /// What a grant has left. Amounts in the grant's unit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GrantBalance {
@@ -112,10 +118,11 @@ pub fn grant_balance(conn: &mut Conn, mut grant: Grant, moment: Moment) -> Resul
     }
     let now = moment.clock(conn)?;
     let unit = grant.awarded.unit;
-    let mut shares: BTreeMap<LotId, Share> = BTreeMap::new();
     let (mut overdraft, mut unbooked_lapse, mut unbooked_end) = (0i64, 0i64, 0i64);
     let accounts = ledger::store::accounts(conn, Of { grant: Some(id.stamp()), ..Of::default() }, Page::ALL)?;
     let unbooked = unbooked(conn, id, &accounts, moment, now)?;
+    let lots = donations::lots_of(conn, &accounts)?;
+    let mut shares: BTreeMap<LotId, Share> = BTreeMap::new();
     for account in accounts {
         let Some(balance) = moment.balance(conn, &account)? else { continue };
         let Some(lot) = account.key.lot_id() else {
@@ -123,10 +130,8 @@ pub fn grant_balance(conn: &mut Conn, mut grant: Grant, moment: Moment) -> Resul
             continue;
         };
         let balance = balance + unbooked.moves(account.key.bucket, lot);
-        if let std::collections::btree_map::Entry::Vacant(place) = shares.entry(lot) {
-            place.insert(Share { lot: donations::lot(conn, lot)?, available: 0, lapsing: 0, held: 0, spent: 0 });
-        }
-        let Some(share) = shares.get_mut(&lot) else { continue };
+        let lot = lots.get(&lot).ok_or_else(Refusal::not_found)?;
+        let share = shares.entry(lot.id).or_insert_with(|| Share::none(lot));
         match account.key.bucket {
             Bucket::Held => share.held = balance,
             Bucket::Spent => share.spent = balance,

@@ -1,11 +1,10 @@
-//! Rows written together: by COPY on PostgreSQL, on SQLite by cached statements of fifty rows or eight, which take half as many rows
-//! again as statements of one.
+//! Rows written together: by COPY on PostgreSQL unless there is only one, on SQLite by cached statements of fifty rows or eight, which take
+//! half as many rows again as statements of one.
 //!
 //! A statement for any number of rows would be planned anew each time. What a row binds is said by [`bulk!`](crate::bulk) and handed on
 //! value by value: diesel's own insert of many rows walks each of them three times over, and its own COPY asks for the type of every value
-//! and goes to the network in small pieces. A statement fails at the row that the database
-//! does not take and leaves the rows before it, since nobody goes on after that: undoing them alone would have SQLite keep a copy of every
-//! page that it touches. It may not know what rows hold.
+//! and goes to the network in small pieces. A statement fails at the row that the database does not take and leaves the rows before it, since
+//! nobody goes on after that: undoing them alone would have SQLite keep a copy of every page that it touches. It may not know what rows hold.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -30,6 +29,8 @@ pub trait Bulk: Sized + 'static {
     fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()>;
     /// Writes the row as PostgreSQL's binary COPY has it.
     fn put(&self, out: &mut Vec<u8>);
+    /// Inserts the row alone.
+    fn insert(&self, conn: &mut PgConnection) -> QueryResult<usize>;
     /// Copies into the table whatever `rows` writes.
     fn copy(conn: &mut PgConnection, rows: &dyn Fn(&mut dyn Write) -> std::io::Result<()>) -> QueryResult<usize>;
 }
@@ -53,6 +54,10 @@ impl<R: Bulk> Bulk for Arc<R> {
 
     fn put(&self, out: &mut Vec<u8>) {
         R::put(self, out);
+    }
+
+    fn insert(&self, conn: &mut PgConnection) -> QueryResult<usize> {
+        R::insert(self, conn)
     }
 
     fn copy(conn: &mut PgConnection, rows: &dyn Fn(&mut dyn Write) -> std::io::Result<()>) -> QueryResult<usize> {
@@ -165,6 +170,12 @@ macro_rules! bulk {
                 $($crate::store::bulk::Value::put(&self.$column, out);)*
             }
 
+            fn insert(&self, conn: &mut diesel::PgConnection) -> diesel::QueryResult<usize> {
+                let row =
+                    ($($($table::$alike.eq(&self.$alike),)*)? $table::$first.eq(&self.$first), $($table::$column.eq(&self.$column)),*);
+                diesel::insert_into($table::table).values(row).execute(conn)
+            }
+
             fn copy(
                 conn: &mut diesel::PgConnection,
                 rows: &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>,
@@ -229,8 +240,12 @@ pub fn insert<R: Bulk>(conn: &mut Conn, rows: &[R]) -> Result<(), Fault> {
             eights.iter().try_for_each(|some| together(some, c))?;
             rest.iter().try_for_each(|row| Together::<R, 1, false>(std::array::from_ref(row)).execute(c).map(drop))?;
         }
-        Conn::Postgres(c) if !rows.is_empty() => _ = R::copy(c, &|to| copy_rows(rows, to))?,
-        Conn::Postgres(_) => {}
+        // A COPY is planned anew each time and takes two exchanges: too much for one row, which a lone charge is.
+        Conn::Postgres(c) => match rows {
+            [] => {}
+            [row] => _ = row.insert(c)?,
+            rows => _ = R::copy(c, &|to| copy_rows(rows, to))?,
+        },
     }
     Ok(())
 }

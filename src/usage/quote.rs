@@ -67,11 +67,13 @@ pub fn quote(conn: &mut Conn, new: &NewQuote, now: Time) -> Result<Quote, Fault>
     let price = price_of(&new.wanted, new.qos.as_deref(), new.resource, now, &rates, unit)?;
     let accounts = ledger::store::accounts(conn, ledger::store::Of { grant: Some(new.grant.stamp()), ..Default::default() }, Page::ALL)?;
     let unbooked = hold::unbooked(conn, new.grant, &accounts, now, None)?;
+    let granted = || accounts.iter().filter(|account| account.key.bucket == Bucket::Granted);
+    let mut known = donations::lots_of(conn, granted())?;
     let mut lots: Vec<(Lot, i64)> = Vec::new();
-    for account in accounts.iter().filter(|account| account.key.bucket == Bucket::Granted) {
-        if let Some(id) = account.key.lot_id() {
-            let free = ledger::journal::total([account.balance, unbooked.moves(Bucket::Granted, id)])?;
-            lots.push((donations::lot(conn, id)?, free));
+    for account in granted() {
+        if let Some(lot) = account.key.lot_id().and_then(|id| known.remove(&id)) {
+            let free = ledger::journal::total([account.balance, unbooked.moves(Bucket::Granted, lot.id)])?;
+            lots.push((lot, free));
         }
     }
     lots.retain(|(lot, _)| may_hold(lot, new.resource, until, now) && lot.pays_for(now, now));

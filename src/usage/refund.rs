@@ -202,12 +202,9 @@ impl Debts {
     /// The debts as these accounts of a grant have them.
     pub fn of(conn: &mut Conn, grant: GrantId, accounts: &[Account]) -> Result<Debts, Fault> {
         let mut debts = Debts::default();
-        for account in accounts.iter().filter(|account| account.key.bucket == Bucket::Granted) {
-            if let Some(lot) = account.key.lot_id() {
-                debts.free.insert(lot, account.balance);
-                debts.lots.push(Arc::new(donations::lot(conn, lot)?));
-            }
-        }
+        let granted = || accounts.iter().filter(|account| account.key.bucket == Bucket::Granted);
+        debts.lots.extend(donations::lots_of(conn, granted())?.into_values().map(Arc::new));
+        debts.free.extend(granted().filter_map(|account| account.key.lot_id().map(|lot| (lot, account.balance))));
         debts.lots.sort_by(|a, b| a.draw_order(b));
         debts.owed = owed(conn, grant)?;
         Ok(debts)
