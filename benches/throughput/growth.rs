@@ -9,9 +9,9 @@ use super::same::Same;
 use super::support::database::TestDatabase;
 use super::{Sample, timed};
 
-/// Records of a commit, and of a window: so many for each lane.
+/// Records of a commit, and of a window: so many for each lane. All windows of a size end before the next size begins.
 const BATCH: usize = 5000;
-const WINDOW: usize = 12 * LANES * BATCH;
+const WINDOW: usize = 4 * LANES * BATCH;
 /// Postings that a record makes here.
 const POSTINGS: usize = 2;
 /// Sizes at which it is measured.

@@ -167,11 +167,12 @@ pub struct Growing {
     sizes: Vec<(String, Size)>,
 }
 
-/// The median of the windows' rates, and of their ratios to the same rows beside each.
+/// The median of the windows' rates.
 fn median_rate(windows: &[Sample]) -> f64 {
     Spread::of(windows.iter().map(rate)).expect("at least one window").median
 }
 
+/// The median of the windows' ratios to the same rows beside each.
 fn median_of_same(size: &Size) -> f64 {
     Spread::of(size.charged.iter().zip(&size.same).map(|(own, same)| rate(own) / rate(same))).expect("at least one window").median
 }

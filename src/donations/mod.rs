@@ -76,9 +76,9 @@ pub fn lot(conn: &mut Conn, id: LotId) -> Result<Lot, Fault> {
     store::lots(conn, &of, Page::ALL)?.pop().ok_or_else(|| Refusal::not_found().into())
 }
 
-/// The lots whose credits these accounts hold, asked for together. Errors: `not_found` where one is missing.
-pub fn lots_of<'a>(conn: &mut Conn, accounts: impl IntoIterator<Item = &'a Account>) -> Result<HashMap<LotId, Lot>, Fault> {
-    let mut ids: Vec<i64> = accounts.into_iter().filter_map(|account| account.key.lot_id()).map(LotId::stamp).collect();
+/// The lots of these identifiers, as far as there are such, asked for together.
+pub fn lots(conn: &mut Conn, ids: impl IntoIterator<Item = LotId>) -> Result<HashMap<LotId, Lot>, Fault> {
+    let mut ids: Vec<i64> = ids.into_iter().map(LotId::stamp).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut found = HashMap::with_capacity(ids.len());
@@ -86,7 +86,12 @@ pub fn lots_of<'a>(conn: &mut Conn, accounts: impl IntoIterator<Item = &'a Accou
         let of = Of { ids: Some(some.to_vec()), ..Of::default() };
         found.extend(store::lots(conn, &of, Page::ALL)?.into_iter().map(|lot| (lot.id, lot)));
     }
-    if found.len() == ids.len() { Ok(found) } else { Err(Refusal::not_found().into()) }
+    Ok(found)
+}
+
+/// The lots whose credits these accounts hold.
+pub fn lots_of<'a>(conn: &mut Conn, accounts: impl IntoIterator<Item = &'a Account>) -> Result<HashMap<LotId, Lot>, Fault> {
+    lots(conn, accounts.into_iter().filter_map(|account| account.key.lot_id()))
 }
 
 fn expect_state(donation: &Donation, wanted: &str) -> Result<(), Refusal> {

@@ -52,7 +52,7 @@ pub fn document(routes: &[Route]) -> Value {
 /// What a client must know of a stream, which no schema says. `Prefer` is RFC 7240's.
 const STREAMS: &str = "NDJSON is taken in as it comes and answered as it is committed, 1,000 lines at a time: read the answer while you send, \
     or each side waits for the other. Where a stream breaks off, what was answered stands; send the rest again, and what was committed is a \
-    duplicate. `Prefer: return=minimal` leaves out of the answer what was charged and what had been before.";
+    duplicate. `Prefer: return=minimal` leaves out of the answer what was charged within its grant and what had been before.";
 
 fn operation(route: &Route) -> Value {
     let (summary, tag) = (route.operation.replace('_', " "), tag(route));

@@ -130,7 +130,7 @@ pub fn grant_balance(conn: &mut Conn, mut grant: Grant, moment: Moment) -> Resul
             continue;
         };
         let balance = balance + unbooked.moves(account.key.bucket, lot);
-        let lot = lots.get(&lot).ok_or_else(Refusal::not_found)?;
+        let lot = lots.get(&lot).ok_or_else(|| Fault::Internal(format!("{lot} has an account and does not exist")))?;
         let share = shares.entry(lot.id).or_insert_with(|| Share::none(lot));
         match account.key.bucket {
             Bucket::Held => share.held = balance,

@@ -113,7 +113,7 @@ impl Grown {
     }
 }
 
-/// Members by their owners, each one's in the order in which they came.
+/// Members by their owners, each one's in the order in which they came: thousands of few owners, which are sooner grouped than sorted.
 fn by_owner(members: Vec<Member>) -> BTreeMap<i64, Vec<i64>> {
     let mut found: FxHashMap<i64, Vec<i64>> = FxHashMap::default();
     members.into_iter().for_each(|member| found.entry(member.owner).or_default().push(member.id));

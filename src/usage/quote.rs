@@ -71,8 +71,9 @@ pub fn quote(conn: &mut Conn, new: &NewQuote, now: Time) -> Result<Quote, Fault>
     let mut known = donations::lots_of(conn, granted())?;
     let mut lots: Vec<(Lot, i64)> = Vec::new();
     for account in granted() {
-        if let Some(lot) = account.key.lot_id().and_then(|id| known.remove(&id)) {
-            let free = ledger::journal::total([account.balance, unbooked.moves(Bucket::Granted, lot.id)])?;
+        if let Some(id) = account.key.lot_id() {
+            let free = ledger::journal::total([account.balance, unbooked.moves(Bucket::Granted, id)])?;
+            let lot = known.remove(&id).ok_or_else(|| Fault::Internal(format!("{id} has an account and does not exist")))?;
             lots.push((lot, free));
         }
     }

@@ -10,13 +10,13 @@ pub mod records;
 mod store;
 pub mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use crate::amount::{Amount, Unit};
 use crate::directory::{self, Project};
-use crate::donations::{self, Donation, Donor, Lot};
+use crate::donations::{self, Donation, Donor};
 use crate::grants;
 use crate::id::{DonationId, DonorId, LotId, PersonId, ProjectId};
 use crate::ledger::{self, Draft, Kind};
@@ -216,8 +216,7 @@ fn unit_part(conn: &mut Conn, unit: Unit, mut paid: Paid) -> Result<Option<UnitP
 }
 
 fn donor_parts(conn: &mut Conn, unit: Unit, paid: &BTreeMap<LotId, i64>) -> Result<Vec<DonorPart>, Fault> {
-    let of = donations::Of { ids: Some(paid.keys().map(|lot| lot.stamp()).collect()), ..donations::Of::default() };
-    let lots: HashMap<LotId, Lot> = donations::store::lots(conn, &of, Page::ALL)?.into_iter().map(|lot| (lot.id, lot)).collect();
+    let lots = donations::lots(conn, paid.keys().copied())?;
     let mut found: BTreeMap<DonorId, BTreeMap<DonationId, Vec<LotPart>>> = BTreeMap::new();
     for (id, minor) in paid {
         let lot = lots.get(id).ok_or_else(|| Fault::Internal(format!("{id} paid and does not exist")))?;

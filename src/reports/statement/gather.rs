@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::amount::Unit;
 use crate::donations::Lot;
-use crate::id::{ChargeId, DonationId, LotId, ResourceId};
+use crate::id::{ChargeId, DonationId, ResourceId};
 use crate::ledger::store::Account;
 use crate::ledger::{self, Entry, Kind};
 use crate::refusal::{Code, Refusal};
@@ -315,10 +315,4 @@ pub fn text(kind: &'static str, whom: Named, span: &Span, sections: Vec<Section>
 /// The address of a charge.
 pub fn link(charge: ChargeId) -> String {
     format!("/v1/charges/{charge}")
-}
-
-/// The lots of these identifiers.
-pub fn lots(conn: &mut Conn, ids: &[LotId]) -> Result<HashMap<LotId, Lot>, Fault> {
-    let of = crate::donations::Of { ids: Some(ids.iter().map(|lot| lot.stamp()).collect()), ..crate::donations::Of::default() };
-    Ok(crate::donations::store::lots(conn, &of, Page::ALL)?.into_iter().map(|lot| (lot.id, lot)).collect())
 }

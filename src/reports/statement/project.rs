@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::amount::{Amount, Unit};
 use crate::directory;
+use crate::donations;
 use crate::grants::{self, Grant};
 use crate::id::{LotId, ProjectId, RefundId};
 use crate::ledger::store::Of;
@@ -14,7 +15,7 @@ use crate::store::{Conn, Fault, Page};
 use crate::time::Period;
 
 use super::figures::{Column, OF_OVERDRAFT, OF_SHARE, of_share};
-use super::gather::{self, Gather, Roll, Span, link, lots};
+use super::gather::{self, Gather, Roll, Span, link};
 use super::text::{Decided, Line, Named, Section, Text, Thanked};
 
 /// The text over a period. Errors: `not_found`, `too_large`.
@@ -53,10 +54,7 @@ pub fn text(conn: &mut Conn, id: ProjectId, period: Period) -> Result<Text, Faul
 /// A grant's part of each lot, and its overdraft, followed through the period.
 fn shares(gather: &mut Gather<'_>, grant: &Grant) -> Result<Vec<(Option<LotId>, Roll)>, Fault> {
     let accounts = ledger::store::accounts(gather.conn, Of { grant: Some(grant.id.stamp()), ..Of::default() }, Page::ALL)?;
-    let mut ids: Vec<LotId> = accounts.iter().filter_map(|account| account.key.lot_id()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let lots = lots(gather.conn, &ids)?;
+    let lots = donations::lots_of(gather.conn, &accounts)?;
     let mut rolls: BTreeMap<Option<LotId>, Roll> = BTreeMap::new();
     for account in &accounts {
         let id = account.key.lot_id();

@@ -1,7 +1,7 @@
 //! What is set aside, recomputed from the journal: credits for jobs, and records that nobody pays for; the tables must say the same.
 //!
-//! What tells of a job stands in the tables alone and is held to its own hash. Bounds: a few numbers of every hold and of every record in
-//! quarantine are held in memory.
+//! What tells of a job stands in the tables alone and is held to its own hash. Bounds: what the entry of every hold says, and a few numbers of
+//! every record in quarantine, are held in memory.
 
 use std::collections::HashMap;
 use std::fmt;
