@@ -19,6 +19,10 @@ macro_rules! codes {
             pub const fn slug(self) -> &'static str {
                 match self { $($name::$variant => $slug,)* }
             }
+            /// The code of that name on the wire.
+            pub fn of_slug(slug: &str) -> Option<$name> {
+                Self::ALL.iter().copied().find(|code| code.slug() == slug)
+            }
             /// What it means, in one sentence.
             pub const fn title(self) -> &'static str {
                 match self { $($name::$variant => $title,)* }

@@ -49,11 +49,6 @@ pub fn document(routes: &[Route]) -> Value {
     })
 }
 
-/// What a client must know of a stream, which no schema says. `Prefer` is RFC 7240's.
-const STREAMS: &str = "NDJSON is taken in as it comes and answered as it is committed, 1,000 lines at a time: read the answer while you send, \
-    or each side waits for the other. Where a stream breaks off, what was answered stands; send the rest again, and what was committed is a \
-    duplicate. `Prefer: return=minimal` leaves out of the answer what was charged within its grant and what had been before.";
-
 fn operation(route: &Route) -> Value {
     let (summary, tag) = (route.operation.replace('_', " "), tag(route));
     let who = if route.roles == Roles::default() { "everybody".into() } else { route.roles.to_string().replace(' ', ", ") };
@@ -70,8 +65,8 @@ fn operation(route: &Route) -> Value {
         let mut content = json!({"application/json": {"schema": reference(&(shape.name)())}});
         stream(route, &mut content);
         operation["requestBody"] = json!({"required": true, "content": content});
-        if route.streams {
-            operation["requestBody"]["description"] = json!(STREAMS);
+        if let Some(manner) = route.streams {
+            operation["requestBody"]["description"] = json!(manner);
         }
     }
     operation
@@ -140,7 +135,7 @@ fn responses(route: &Route) -> Map<String, Value> {
 /// Adds the form of one record a line, which JSON Schema can't state.
 fn stream(route: &Route, content: &mut Value) {
     let [_, _, ndjson] = MEDIA_TYPES;
-    if route.streams {
+    if route.streams.is_some() {
         content[ndjson] = json!({"schema": {"type": "string"}});
     }
 }

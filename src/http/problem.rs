@@ -145,11 +145,11 @@ code{font-family:ui-monospace,monospace}dt{margin-top:1rem;font-weight:600}dd{ma
 
 /// The page behind a problem's `type`: what the code means and what to do, and for `validation_failed` the codes of fields.
 pub fn page(slug: &str) -> Result<String, Refusal> {
-    let code = Code::ALL.iter().find(|code| code.slug() == slug).ok_or_else(Refusal::not_found)?;
-    let fields = if *code == Code::ValidationFailed { FieldCode::ALL } else { &[] };
+    let code = Code::of_slug(slug).ok_or_else(Refusal::not_found)?;
+    let fields = if code == Code::ValidationFailed { FieldCode::ALL } else { &[] };
     let entry = |f: &FieldCode| format!("<dt><code>{f}</code></dt><dd>{} {}</dd>", escape(f.title()), escape(f.remedy()));
     let listed: String = fields.iter().map(entry).collect();
-    let (title, remedy, number) = (escape(code.title()), escape(code.remedy()), status(*code).as_u16());
+    let (title, remedy, number) = (escape(code.title()), escape(code.remedy()), status(code).as_u16());
     Ok(format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{code}</title><style>{STYLE}</style></head><body><main><h1><code>{code}</code></h1><p>{title}</p>\

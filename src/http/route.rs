@@ -67,8 +67,8 @@ pub struct Route {
     pub otherwise: Option<Shape>,
     /// Whether it answers a list.
     pub lists: bool,
-    /// Whether it takes and answers NDJSON too.
-    pub streams: bool,
+    /// How a client is to send, where it takes and answers NDJSON too: what no schema says.
+    pub streams: Option<&'static str>,
     /// Whether reading it by the auditor's role alone is recorded.
     pub recorded: bool,
     /// The media types it answers in beside those.
@@ -103,7 +103,7 @@ impl Route {
             answer: None,
             otherwise: None,
             lists: false,
-            streams: false,
+            streams: None,
             recorded: false,
             forms: &[],
             negotiates: false,
@@ -134,9 +134,9 @@ impl Route {
         Route { otherwise: Some(shape), ..self }
     }
 
-    /// Takes and answers NDJSON too.
-    pub fn stream(self) -> Route {
-        Route { streams: true, ..self }
+    /// Takes and answers NDJSON too; how a client is to send it.
+    pub fn stream(self, manner: &'static str) -> Route {
+        Route { streams: Some(manner), ..self }
     }
 
     /// Answers a list, as JSON, CSV or NDJSON.

@@ -192,7 +192,7 @@ macro_rules! bulk {
 /// Rows of one statement; what they have in common is bound once.
 struct Together<'r, R, const N: usize, const ALIKE: bool>(&'r [R; N]);
 
-/// The first columns of a row, where they are those of the statement's first row: binding is a third of what a row costs. SQLite gives a plain
+/// The first columns of a row, where they are those of the statement's first row: binding is a third of the scribe's time. SQLite gives a plain
 /// `?` the number after the greatest so far, so that values and places still go together.
 const AS_FIRST: [&str; 7] =
     ["", "?1, ", "?1, ?2, ", "?1, ?2, ?3, ", "?1, ?2, ?3, ?4, ", "?1, ?2, ?3, ?4, ?5, ", "?1, ?2, ?3, ?4, ?5, ?6, "];
@@ -249,4 +249,48 @@ pub fn insert<R: Bulk>(conn: &mut Conn, rows: &[R]) -> Result<(), Fault> {
         },
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::prelude::*;
+
+    use super::*;
+    use crate::store::Database;
+
+    diesel::table! {
+        things (id) { id -> BigInt, whose -> BigInt, kind -> Text, size -> Integer, }
+    }
+
+    #[derive(Queryable, Clone, PartialEq, Debug)]
+    struct Thing {
+        id: i64,
+        whose: i64,
+        kind: String,
+        size: i32,
+    }
+
+    bulk! { Thing => things { id, size } alike { whose, kind } }
+
+    /// Statements of fifty, eight and one rows; all alike, and one that differs: the first, in the middle and the last of each.
+    /// Seen to fail where rows were taken for alike without a look.
+    #[test]
+    fn rows_are_written_as_they_are_whether_alike_or_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut conn = Database::in_folder(folder.path()).connect().expect("a connection");
+        conn.batch("CREATE TABLE things (id INTEGER PRIMARY KEY, whose INTEGER, kind TEXT, size INTEGER)").expect("a table");
+        for other in [None, Some(0), Some(30), Some(49), Some(50), Some(55), Some(57), Some(58)] {
+            let one = |n: i64| Thing { id: n, whose: 7, kind: "same".into(), size: 2 * n as i32 };
+            let mut rows: Vec<Thing> = (0..59).map(one).collect();
+            if let Some(place) = other {
+                rows[place].kind = "other".into();
+            }
+            insert(&mut conn, &rows).expect("written");
+            let columns = (things::id, things::whose, things::kind, things::size);
+            let asked = things::table.select(columns).order(things::id);
+            let read: Vec<Thing> = crate::on!(&mut conn, c => asked.load(c)).expect("read");
+            assert_eq!(read, rows, "{other:?} differs");
+            conn.batch("DELETE FROM things").expect("emptied");
+        }
+    }
 }

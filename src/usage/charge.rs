@@ -35,7 +35,7 @@ pub struct Charge {
     paid: Paid,
 }
 
-/// The parts of a price: mostly there is one.
+/// The parts of a price: mostly there is one, and thousands of charges wait for their commit.
 type Paid = SmallVec<[(LotId, i64); 1]>;
 
 impl Charge {

@@ -149,6 +149,11 @@ impl From<&Refusal> for RecordError {
 pub const BATCH: &[Param] =
     &[Param::one("atomic", Form::OneOf(&["true", "false"])), Param::one("dry_run", Form::OneOf(&["true", "false"]))];
 
+/// How a stream is to be sent: commits are of [`CHUNK`] records. `Prefer` is RFC 7240's.
+pub const STREAM: &str = "NDJSON is taken in as it comes and answered as it is committed, 1,000 lines at a time: read the answer while you send, \
+    or each side waits for the other. Where a stream breaks off, what was answered stands; send the rest again, and what was committed is a \
+    duplicate. `Prefer: return=minimal` leaves out of the answer what was charged within its grant and what had been before.";
+
 /// How a batch is carried out.
 #[derive(Clone, Copy)]
 struct Manner {

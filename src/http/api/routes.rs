@@ -115,7 +115,7 @@ routes! {
     post "/v1/holds/{id:hld}/extend"                [P]         holds::extend_hold (holds::ExtendBody)                       => 201 (holds::HoldView) .key();
     get  "/v1/usage"                                [R P O U]   usage::list_usage                                            => 200 (usage::UsageView) .list().query(usage::CHARGES).recorded();
     post "/v1/usage"                                [P]         usage::create_usage (usage::UsageBody)                       => 201 (usage::ChargeView) .otherwise(usage::REPEATED);
-    post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .stream().query(batch::BATCH);
+    post "/v1/usage/batch"                          [P]         batch::charge_batch (batch::BatchBody)                       => 207 (batch::UsageBatch) .stream(batch::STREAM).query(batch::BATCH);
     get  "/v1/usage/totals"                         [R P O U]   usage::usage_totals                                          => 200 (usage::UsageTotals) .query(usage::CHARGES);
     get  "/v1/usage/quarantine"                     [P O U]     quarantine::list_quarantine                                     => 200 (quarantine::QuarantineView) .list().query(quarantine::QUARANTINE).recorded();
     post "/v1/usage/quarantine/{id:usg}/resolve"    [P O]       quarantine::resolve_quarantine (quarantine::ResolutionBody)            => 201 (usage::ChargeView) .key().otherwise(quarantine::DISMISSED);

@@ -177,9 +177,8 @@ impl Held {
 
 impl Lost {
     fn of(body: &Value) -> Lost {
-        let code = |slug: &str| Code::ALL.iter().copied().find(|code| code.slug() == slug);
         let (reason, provider) = (body["reason"].as_str(), body["provider"].as_str());
-        Lost { reason: reason.and_then(code), provider: provider.and_then(|id| InstitutionId::parse(id).ok()), dismissed: false }
+        Lost { reason: reason.and_then(Code::of_slug), provider: provider.and_then(|id| InstitutionId::parse(id).ok()), dismissed: false }
     }
 
     fn is(&self, row: &QuarantineRow, paid: Option<Paid>) -> bool {
